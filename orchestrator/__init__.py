@@ -1,0 +1,1 @@
+"""A small, fast implementation of the Kubernetes API over Docker nodes."""
