@@ -1,0 +1,36 @@
+.PHONY: up down destroy status password test bench lint lock scratch help
+PYTHON = .venv/bin/python
+
+help:            ## what you can type
+	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/: *## */: /; s/:.*## /: /' | awk -F': ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+up:              ## set this machine up, start the platform, push the example app
+	@host/bootstrap.sh run
+	@$(PYTHON) -m host up
+
+down:            ## stop the platform; apps and data stay
+	@$(PYTHON) -m host down
+
+destroy:         ## remove everything the platform made on this machine
+	@$(PYTHON) -m host destroy
+
+status:          ## what runs, and where
+	@$(PYTHON) -m host status
+
+password:        ## give the administrator a new password
+	@$(PYTHON) -m host password
+
+test:            ## everything: unit, contract, conformance, end to end
+	@host/bootstrap.sh test
+	@$(PYTHON) -m host.testing
+
+bench:           ## medians and ratios against peers and physical limits
+	@host/bootstrap.sh test
+	@$(PYTHON) -m bench
+
+lint:            ## style, imports, types
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports
+
+lock:            ## pin the versions that pyproject.toml allows (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -q pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -q pyproject.toml --extra dev -o requirements-dev.lock

@@ -1,0 +1,1 @@
+"""Sets one machine up and keeps the platform's processes running on it."""

@@ -1,0 +1,97 @@
+"""`python -m host COMMAND`: what the Makefile calls. PAAS_HOME names the instance."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from host import orphans, say, settings
+from host.errors import HostError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m host", description="Set up and run the platform on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="set up, start, deploy the example")
+    up.add_argument("--no-example", action="store_true", help="leave the example app out")
+    for name, text in COMMANDS.items():
+        commands.add_parser(name, help=text)
+    options = parser.parse_args(arguments)
+    if os.geteuid() != 0:
+        say.warn(f"`{options.command}` needs root: run it with sudo.")
+        return 1
+    try:
+        return _run(options)
+    except HostError as exc:
+        say.warn(str(exc))
+        return 1
+
+
+COMMANDS = {
+    "down": "stop everything; data stays",
+    "destroy": "remove everything the platform made",
+    "status": "the programs and whether they are ready",
+    "password": "give the administrator a new password",
+    "revive": "start a new supervisor after the old one was killed",
+}
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "up":
+        from host import up
+
+        up.run(with_example=not options.no_example)
+        return 0
+    if options.command in ("down", "destroy"):
+        from host import down
+
+        down.stop() if options.command == "down" else down.destroy()
+        return 0
+    platform = settings.load(settings.home_from_environment())
+    if platform is None:
+        raise HostError("There is no platform here yet: run `make up`.")
+    return {"status": status, "password": password, "revive": revive}[options.command](platform)
+
+
+def status(platform: settings.Platform) -> int:
+    """Print a line a program; exit status 0 when all are ready."""
+    from host.health import is_ready
+    from host.programs import plan_programs
+    from host.supervisor import Supervisor
+
+    supervisor = Supervisor(platform)
+    if supervisor.pid() is None:
+        print(f"Stopped. `make up` starts the platform in {platform.home}.")
+        return 1
+    states, well = supervisor.states(), True
+    for program in plan_programs(platform, os.environ):
+        info = states.get(program.name, {"statename": "MISSING", "description": ""})
+        ready = info["statename"] == "RUNNING" and (not program.ready or is_ready(program.ready))
+        well = well and ready
+        print(f"{program.name:20} {'ready' if ready else str(info['statename']).lower():10} {info['description']}")
+    return 0 if well else 1
+
+
+def password(platform: settings.Platform) -> int:
+    from host import operator
+
+    print(f"{operator.ADMIN}'s new password: {operator.set_password(platform)}")
+    return 0
+
+
+def revive(platform: settings.Platform) -> int:
+    """End what the killed supervisor left behind (the proxy and apps run on), and start a new one."""
+    from host.supervisor import Supervisor
+
+    supervisor = Supervisor(platform)
+    if supervisor.pid() is not None:
+        return 0
+    for orphan in orphans.end(platform.home):
+        print(f"ended {orphan.program} (pid {orphan.pid}), whose supervisor was killed")
+    supervisor.start()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

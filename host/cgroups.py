@@ -1,0 +1,35 @@
+"""Control groups for the Docker Engine where no init system has mounted them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+def plan_mounts(mounts: str, controllers: str) -> list[list[str]]:
+    """The mount commands that make control groups usable, from /proc/mounts and /proc/cgroups; often none.
+
+    Hosts with systemd have them. In a bare container or chroot there may be none: the version 1 hierarchies are
+    mounted when the kernel has its controllers there, else the unified one.
+    """
+    if any(len(fields := line.split()) > 2 and fields[2] in ("cgroup", "cgroup2") for line in mounts.splitlines()):
+        return []
+    enabled = []
+    for line in controllers.splitlines():
+        fields = line.split()
+        if len(fields) == 4 and not line.startswith("#") and fields[3] == "1" and fields[1] != "0":
+            enabled.append(fields[0])
+    if not enabled:
+        return [["mount", "-t", "cgroup2", "none", str(ROOT)]]
+    commands = [["mount", "-t", "tmpfs", "-o", "uid=0,gid=0,mode=0755", "cgroup", str(ROOT)]]
+    for name in enabled:
+        commands.append(["mkdir", "-p", str(ROOT / name)])
+        commands.append(["mount", "-n", "-t", "cgroup", "-o", name, "cgroup", str(ROOT / name)])
+    return commands
+
+
+def ensure() -> None:
+    for command in plan_mounts(Path("/proc/mounts").read_text(), Path("/proc/cgroups").read_text()):
+        subprocess.run(command, check=True, timeout=10)

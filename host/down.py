@@ -1,0 +1,101 @@
+"""`make down` and `make destroy`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from host import engine, integration, orphans, say, settings
+from host.errors import HostError
+from host.programs import own_docker_host
+from host.settings import Platform
+from host.supervisor import Supervisor
+from host.up import lock, module
+
+
+def stop() -> None:
+    """Stop every process and every app container; data, images and releases stay."""
+    platform = _existing()
+    if platform is None:
+        say.step("Nothing to stop: no platform here.")
+        return
+    with lock(platform.home):
+        say.step("Stopping the platform")
+        supervisor = Supervisor(platform)
+        if supervisor.pid() is not None:
+            _stop_programs_but_engine(supervisor)
+            _stop_containers(platform)
+        _stop_everything(platform)
+    say.detail("Stopped. `make up` brings every app back.")
+
+
+def destroy() -> None:
+    """Remove everything this instance made: containers, networks, mounts, packet filter rules, processes, files."""
+    platform = _existing()
+    if platform is None:
+        say.step("Nothing to destroy: no platform here.")
+        return
+    with lock(platform.home):
+        say.step(f"Removing the platform in {platform.home}")
+        supervisor = Supervisor(platform)
+        own = platform.docker_host == own_docker_host(platform)
+        if own and supervisor.pid() is None:
+            supervisor.start()
+        if supervisor.pid() is not None:
+            _stop_programs_but_engine(supervisor)
+        _stop_containers(platform)
+        _remove_images(platform)
+        _stop_everything(platform)
+        if own:
+            engine.restore_network(platform)
+        _unmount(platform.home)
+        integration.remove(platform)
+    shutil.rmtree(platform.home)
+    say.detail("Nothing of it is left. System packages stay installed.")
+
+
+def _existing() -> Platform | None:
+    return settings.load(settings.home_from_environment())
+
+
+def _stop_programs_but_engine(supervisor: Supervisor) -> None:
+    supervisor.stop_programs(but=("docker-engine",))
+
+
+def _stop_containers(platform: Platform) -> None:
+    environment = {"DOCKER_HOST": platform.docker_host, "AGENT_DATA": f"{platform.home}/agent"}
+    try:
+        module(["orchestrator.kubelet.cleanup", "--instance", platform.instance], environment)
+    except HostError as exc:
+        say.warn(str(exc))
+
+
+def _remove_images(platform: Platform) -> None:
+    """Images that this instance's registry served, and the instance's stack; the engine may be someone else's."""
+    if platform.docker_host == own_docker_host(platform):
+        return
+    docker = ["docker", "-H", platform.docker_host]
+    listed = subprocess.run(
+        [*docker, "image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    mine = {
+        line.split()[0] for line in listed.stdout.splitlines() if line.split()[1].startswith(platform.registry_host)
+    }
+    if mine:
+        subprocess.run(
+            [*docker, "image", "rm", "--force", *sorted(mine)], capture_output=True, timeout=300, check=False
+        )
+
+
+def _stop_everything(platform: Platform) -> None:
+    Supervisor(platform).stop()
+    orphans.end(platform.home, everything=True)
+
+
+def _unmount(home: Path) -> None:
+    points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in sorted((point for point in points if point.startswith(f"{home}{os.sep}")), reverse=True):
+        subprocess.run(["umount", "-l", point], timeout=30, check=False)

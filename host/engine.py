@@ -1,0 +1,56 @@
+"""Which Docker Engine an instance uses: the machine's own when it answers, else one of ours, supervised."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from host.health import is_ready
+from host.programs import own_docker_host
+from host.settings import Platform
+
+MACHINE_SOCKET = "/var/run/docker.sock"
+CHAINS = re.compile(r"\bDOCKER|\bdocker0\b")
+
+
+def choose(platform: Platform) -> str:
+    """DOCKER_HOST for this instance; the machine's engine is used as it is, never configured or restarted."""
+    if platform.docker_host == own_docker_host(platform):
+        return platform.docker_host
+    if is_ready(f"unix:{MACHINE_SOCKET}"):
+        return f"unix://{MACHINE_SOCKET}"
+    return own_docker_host(platform)
+
+
+def remember_network(platform: Platform) -> None:
+    """Note the forwarding policy from before our engine's first start, so that `destroy` can give it back."""
+    note = platform.home / "network-before.json"
+    if note.exists():
+        return
+    policy = _output(["iptables", "-S", "FORWARD"]).splitlines()[:1]
+    forward = Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()
+    note.write_text(json.dumps({"forward_policy": policy, "ip_forward": forward}))
+
+
+def restore_network(platform: Platform) -> None:
+    """Remove what our engine left in the packet filter and on the links, once it has stopped."""
+    for table in ("filter", "nat", "raw", "mangle"):
+        for command in ("iptables", "ip6tables"):
+            saved = _output([f"{command}-save", "-t", table])
+            if not CHAINS.search(saved):
+                continue
+            kept = "\n".join(line for line in saved.splitlines() if not CHAINS.search(line)) + "\n"
+            subprocess.run([f"{command}-restore", "-T", table], input=kept, text=True, timeout=10, check=False)
+    subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True, timeout=10, check=False)
+    note = platform.home / "network-before.json"
+    if note.exists():
+        before = json.loads(note.read_text())
+        if before["forward_policy"] == ["-P FORWARD ACCEPT"]:
+            subprocess.run(["iptables", "-P", "FORWARD", "ACCEPT"], timeout=10, check=False)
+        Path("/proc/sys/net/ipv4/ip_forward").write_text(before["ip_forward"] + "\n")
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout

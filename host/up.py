@@ -1,0 +1,131 @@
+"""`make up`: from whatever state the machine is in to a running platform with an answering example app.
+
+`run` is the runbook. Each step looks first and does only what is missing, so running it again repairs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from host import cgroups, engine, example, health, hints, integration, operator, orphans, say, secret_files, settings
+from host.errors import HostError
+from host.programs import (
+    Program,
+    base_environment,
+    builder_environment,
+    controller_environment,
+    own_docker_host,
+    plan_programs,
+    registry_environment,
+)
+from host.settings import CHECKOUT, Platform
+from host.supervisor import Supervisor, render
+
+FOLDERS = ("run", "log", "redis", "registry", "orchestrator", "agent", "controller", "builder", "router", "operator")
+STACK_DEADLINE = 900.0  # seconds to make the stack image, downloads included
+FIRST = ("docker-engine", "redis", "registry")  # what the stack image needs; the rest starts meanwhile
+
+
+def run(*, with_example: bool = True) -> Platform:
+    home = settings.home_from_environment()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with lock(home):
+        platform = prepare(home)
+        programs = plan_programs(platform, os.environ)
+        start(platform, programs)
+        stack = start_stack_build(platform, programs)
+        health.wait_all(programs, home / "log")
+        integration.ensure(platform)
+        password = operator.ensure_admin(platform)
+        finish_stack_build(stack)
+        if with_example:
+            example.ensure(platform)
+    hints.print_summary(platform, password, with_example=with_example)
+    return platform
+
+
+@contextmanager
+def lock(home: Path) -> Iterator[None]:
+    """One set-up at a time on an instance."""
+    with open(home / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HostError(f"Another set-up of {home} is running; wait for it, then run this again.") from None
+        yield
+
+
+def prepare(home: Path) -> Platform:
+    """Folders, secrets, the engine's choice, the programs' own configuration files."""
+    platform = settings.load(home)
+    if platform is None:
+        say.step(f"Making a new platform in {home}")
+        platform = settings.create(home, dict(os.environ))
+    for name in FOLDERS:
+        (home / name).mkdir(mode=0o700, exist_ok=True)
+    secret_files.ensure(home / "secrets")
+    docker_host = engine.choose(platform)
+    if docker_host != platform.docker_host:
+        platform = dataclasses.replace(platform, docker_host=docker_host)
+    platform.save()
+    if docker_host == own_docker_host(platform):
+        cgroups.ensure()
+        engine.remember_network(platform)
+    module(["registry", "render"], registry_environment(platform))
+    migrate(platform)
+    return platform
+
+
+def migrate(platform: Platform) -> None:
+    module(
+        [str(CHECKOUT / "manage.py"), "migrate", "--no-input", "-v", "0"], controller_environment(platform), main=False
+    )
+
+
+def module(arguments: list[str], environment: dict[str, str], *, main: bool = True, timeout: float = 120) -> None:
+    """Run one of our programs to its end. Raises: HostError with what it printed."""
+    command = [sys.executable, *(["-m"] if main else []), *arguments]
+    env = {**base_environment(os.environ), **environment}
+    done = subprocess.run(command, env=env, cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode != 0:
+        output = (done.stdout + done.stderr).strip().splitlines()[-15:]
+        raise HostError(f"`{' '.join(arguments)}` failed:\n    " + "\n    ".join(output))
+
+
+def start(platform: Platform, programs: list[Program]) -> None:
+    supervisor = Supervisor(platform)
+    supervisor.configuration.write_text(render(platform, programs, base_environment(os.environ)))
+    if supervisor.pid() is None:
+        say.step("Starting the platform")
+        orphans.end(platform.home)
+        supervisor.start()
+    else:
+        say.step("The platform runs; applying what changed")
+        supervisor.apply()
+
+
+def start_stack_build(platform: Platform, programs: list[Program]) -> subprocess.Popen[bytes]:
+    """Make the image that buildpack apps run on, while the other programs come up."""
+    health.wait_all([program for program in programs if program.name in FIRST], platform.home / "log")
+    environment = {**base_environment(os.environ), **builder_environment(platform, os.environ)}
+    command = [sys.executable, "-m", "builder", "stack"]
+    return subprocess.Popen(command, env=environment, cwd=CHECKOUT)
+
+
+def finish_stack_build(stack: subprocess.Popen[bytes]) -> None:
+    try:
+        code = stack.wait(timeout=STACK_DEADLINE)
+    except subprocess.TimeoutExpired:
+        stack.kill()
+        raise HostError(
+            f"The stack image was not made within {STACK_DEADLINE / 60:.0f} minutes; check the network."
+        ) from None
+    if code != 0:
+        raise HostError("The stack image could not be made; the lines above say why. Mend that and run this again.")

@@ -1,0 +1,116 @@
+"""The pure parts of setting a machine up."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from host import cgroups, programs, secret_files, settings
+from host.errors import HostError
+from host.settings import Platform
+from host.supervisor import render
+
+
+def platform(tmp_path: Path, **changes: object) -> Platform:
+    return Platform(home=tmp_path, docker_host=f"unix://{tmp_path}/run/docker.sock", **changes)  # type: ignore[arg-type]
+
+
+def test_ports_in_use_are_stepped_over(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert settings.next_free_port(port, set()) > port
+
+
+def test_a_chosen_port_that_is_taken_is_refused_by_name(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(HostError, match="PAAS_HTTP_PORT"):
+            settings.create(tmp_path, {"PAAS_HTTP_PORT": str(taken.getsockname()[1])})
+
+
+def test_a_port_that_is_no_number_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="PAAS_SSH_PORT=abc"):
+        settings.create(tmp_path, {"PAAS_SSH_PORT": "abc"})
+
+
+def test_what_was_decided_once_is_read_back(tmp_path: Path) -> None:
+    made = platform(tmp_path, http_port=9999)
+    made.save()
+    assert settings.load(tmp_path) == made
+
+
+def test_a_folder_without_a_platform_loads_as_none(tmp_path: Path) -> None:
+    assert settings.load(tmp_path) is None
+
+
+def test_a_damaged_platform_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "platform.json").write_text("{")
+    with pytest.raises(HostError, match=r"platform\.json is damaged"):
+        settings.load(tmp_path)
+
+
+def test_two_homes_have_two_instance_names(tmp_path: Path) -> None:
+    assert platform(tmp_path / "a").instance != platform(tmp_path / "b").instance
+
+
+def test_the_engine_is_supervised_only_when_it_is_ours(tmp_path: Path) -> None:
+    own = platform(tmp_path)
+    names = [program.name for program in programs.plan_programs(own, {})]
+    assert names[0] == "docker-engine"
+    shared = Platform(home=tmp_path, docker_host="unix:///var/run/docker.sock")
+    assert "docker-engine" not in [program.name for program in programs.plan_programs(shared, {})]
+
+
+def test_only_the_builder_sees_how_packages_are_reached(tmp_path: Path) -> None:
+    environ = {"PIP_INDEX_URL": "x", "SECRET": "y"}
+    seen = {p.name for p in programs.plan_programs(platform(tmp_path), environ) if "PIP_INDEX_URL" in p.environment}
+    assert seen == {"builder"}
+    assert not any("SECRET" in p.environment for p in programs.plan_programs(platform(tmp_path), environ))
+
+
+def test_the_supervisors_file_keeps_json_and_percent_signs(tmp_path: Path) -> None:
+    planned = programs.plan_programs(platform(tmp_path), {"PIP_TIMEOUT": "50%"})
+    parser = configparser.RawConfigParser(strict=True)
+    parser.read_string(render(platform(tmp_path), planned, {"PATH": "/bin"}))
+    assert set(parser.sections()) >= {f"program:{program.name}" for program in planned}
+    assert "PIP_TIMEOUT='50%%'" in parser["program:builder"]["environment"]
+    router = next(program for program in planned if program.name == "router-sync")
+    assert json.loads(router.environment["ROUTER_STATIC"])["paas.localhost"].startswith("127.0.0.1:")
+    assert f"ROUTER_STATIC='{router.environment['ROUTER_STATIC']}'" in parser["program:router-sync"]["environment"]
+
+
+def test_a_value_the_supervisor_cannot_carry_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="PIP_ODD"):
+        render(platform(tmp_path), programs.plan_programs(platform(tmp_path), {"PIP_ODD": "'\""}), {})
+
+
+def test_secrets_are_made_once_and_for_root_only(tmp_path: Path) -> None:
+    secret_files.ensure(tmp_path / "secrets")
+    before = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    secret_files.ensure(tmp_path / "secrets")
+    assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == before
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "secrets").iterdir())
+
+
+CONTROLLERS = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t3\t5\t1\nmemory\t4\t5\t1\nrdma\t0\t1\t1\n"
+
+
+def test_mounted_control_groups_are_left_alone() -> None:
+    assert cgroups.plan_mounts("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n", CONTROLLERS) == []
+
+
+def test_version_one_hierarchies_are_mounted_where_the_kernel_uses_them() -> None:
+    mounted = [command[-1] for command in cgroups.plan_mounts("proc /proc proc rw 0 0\n", CONTROLLERS)]
+    assert "/sys/fs/cgroup/memory" in mounted and "/sys/fs/cgroup/rdma" not in mounted
+
+
+def test_the_unified_hierarchy_is_mounted_where_nothing_uses_version_one() -> None:
+    unused = "cpu\t0\t5\t1\nmemory\t0\t5\t1\n"
+    assert cgroups.plan_mounts("", unused) == [["mount", "-t", "cgroup2", "none", "/sys/fs/cgroup"]]
