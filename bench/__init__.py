@@ -1,0 +1,1 @@
+"""Medians and ratios, measured against a peer or a physical limit in the same run."""
