@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.objects.custom import CustomType
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class Resource:
     verbs: tuple[str, ...] = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
     storage: str = field(default="", compare=False)
     """Storage key prefix: versions of one kind that share it share their objects (autoscaling/v1 and v2)."""
+    custom: CustomType | None = field(default=None, compare=False, repr=False)
+    """What the definition of a custom resource says about it; None for built-in ones."""
 
     @property
     def api_version(self) -> str:
