@@ -1,0 +1,118 @@
+"""`make test`: lint, an instance of its own, every test against it, and proof that nothing of it is left.
+
+Stages run in order; a failed one is told at the end, the others still run. `ONLY=unit make test` runs one stage.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from host import down, say, settings, up
+from host.errors import HostError
+from host.settings import CHECKOUT
+
+RANGES = {"PAAS_POD_CIDR": "10.210.0.0/16", "PAAS_SERVICE_CIDR": "10.211.0.0/16"}
+PORTS = {  # away from the defaults, so that a platform in use goes on beside the tests
+    "PAAS_HTTP_PORT": 18080, "PAAS_HTTPS_PORT": 18443, "PAAS_SSH_PORT": 12222, "PAAS_CONTROLLER_PORT": 18000,
+    "PAAS_REGISTRY_PORT": 15000, "PAAS_API_PORT": 16443, "PAAS_AGENT_PORT": 20250, "PAAS_BUILDER_HTTP_PORT": 18010,
+    "PAAS_ROUTER_METRICS_PORT": 18011,
+}  # fmt: skip
+UNIT = ["tests", "--ignore=tests/e2e", "--ignore=tests/conformance"]
+
+
+def main() -> int:
+    chosen = [name for name in os.environ.get("ONLY", "").split(",") if name]
+    failed, started = [], time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="paas-test-") as folder:
+        os.environ["PAAS_HOME"] = os.environ["PAAS_TEST_HOME"] = str(Path(folder) / "home")
+        for name, stage in STAGES.items():
+            if chosen and name not in (*chosen, "platform", "nothing left"):
+                continue
+            say.step(f"{name}")
+            began = time.monotonic()
+            try:
+                stage()
+            except (HostError, subprocess.SubprocessError, AssertionError) as exc:
+                say.warn(f"{name}: {exc}")
+                failed.append(name)
+            say.detail(f"{name} took {time.monotonic() - began:.0f} s")
+    minutes = (time.monotonic() - started) / 60
+    say.step(f"{len(failed)} of {len(STAGES)} stages failed after {minutes:.1f} min: {', '.join(failed) or 'none'}")
+    return 1 if failed else 0
+
+
+def lint() -> None:
+    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"]):
+        _run([str(Path(sys.executable).parent / command[0]), *command[1:]], limit=120)
+
+
+def platform() -> None:
+    """An instance with free ports, over its own engine when the machine has none running."""
+    for name, port in PORTS.items():
+        os.environ.setdefault(name, str(settings.next_free_port(port, set())))
+    os.environ.update(RANGES)
+    made = up.run(with_example=False)
+    os.environ["DOCKER_HOST"] = made.docker_host
+
+
+def unit() -> None:
+    _pytest(*UNIT, limit=900)
+
+
+def conformance() -> None:
+    _pytest("tests/conformance", limit=900)
+
+
+def end_to_end() -> None:
+    _pytest("tests/e2e", limit=1200)
+
+
+def nothing_left() -> None:
+    """`make destroy` leaves no process, mount, link or packet filter rule of the instance."""
+    instance = settings.load(settings.home_from_environment())
+    if instance is None:
+        raise HostError("the test instance was never made")
+    down.destroy()
+    traces = {
+        "process": _output(["ps", "-eo", "pid,args"]),
+        "mount": Path("/proc/mounts").read_text(),
+        "packet filter": _output(["iptables-save"]) + _output(["nft", "list", "ruleset"]),
+        "link": _output(["ip", "-brief", "link"]),
+    }
+    for kind, text in traces.items():
+        left = [line for line in text.splitlines() if str(instance.home) in line or instance.instance in line]
+        assert not left, f"a {kind} is left: {left[:3]}"
+
+
+STAGES: dict[str, Callable[[], None]] = {
+    "lint": lint,
+    "platform": platform,
+    "unit": unit,
+    "conformance": conformance,
+    "end to end": end_to_end,
+    "nothing left": nothing_left,
+}
+
+
+def _pytest(*arguments: str, limit: int) -> None:
+    _run([sys.executable, "-m", "pytest", "-q", *arguments], limit=limit)
+
+
+def _run(command: list[str], *, limit: int) -> None:
+    done = subprocess.run(command, cwd=CHECKOUT, timeout=limit, check=False)
+    if done.returncode != 0:
+        raise HostError(f"`{' '.join(command[1:])}` exited with {done.returncode}")
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
