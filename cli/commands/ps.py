@@ -1,0 +1,136 @@
+"""Processes: how many of each type run, and in what state."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from cli import output
+from cli.client import DEPLOY
+from cli.errors import OutOfTime, UsageError
+from cli.session import Session
+from cli.table import APP, JSON, Arg, Option, command
+
+CHANGE = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)([=+-])(\d+)")
+POLL_SECONDS = 1.0
+UP = "up"
+
+
+@command("ps:list", "List the processes of an app", "paas ps", options=(APP, JSON), bare=True)
+def list_processes(session: Session) -> None:
+    pods = session.api.get(session.app_path("pods", ""), limit=1000)["results"]
+    if not session.shown_as_json(pods):
+        show_processes(session.app, pods)
+
+
+def show_processes(app: str, pods: list[dict[str, Any]]) -> None:
+    """`=== A Processes`, then each type with its processes, both sorted."""
+    output.heading(f"{app} Processes")
+    for kind in sorted({pod["type"] for pod in pods}):
+        output.line(f"--- {kind}:")
+        for pod in sorted((pod for pod in pods if pod["type"] == kind), key=lambda pod: pod["name"]):
+            output.line(f"{pod['name']} {pod['state']} ({pod['release']})")
+
+
+@command(
+    "ps:scale",
+    "Set how many processes of each type run",
+    "paas scale web=3 worker+1",
+    args=(
+        Arg(
+            "type=n",
+            "web=3 sets, worker+1 and worker-1 change; none prints the present counts",
+            required=False,
+            many=True,
+            dest="changes",
+        ),
+    ),
+    options=(APP, JSON),
+)
+def scale(session: Session, changes: list[str]) -> None:
+    parsed = [parse_change(text) for text in changes]
+    if not parsed or any(sign != "=" for _, sign, _ in parsed):
+        structure = session.api.get(session.app_path(""))["structure"]
+        if not parsed:
+            if not session.shown_as_json(structure):
+                output.line(" ".join(f"{kind}={count}" for kind, count in sorted(structure.items())))
+            return
+        wanted = plan_scale(structure, parsed)
+    else:
+        wanted = plan_scale({}, parsed)
+    with output.long_step(f"Scaling processes... but first, {output.drink()}!", quiet=session.json):
+        session.api.post(session.app_path("scale", ""), wanted, timeout=DEPLOY)
+    list_processes(session)
+
+
+def parse_change(text: str) -> tuple[str, str, int]:
+    """`web=3` as (web, =, 3)."""
+    found = CHANGE.fullmatch(text)
+    if not found:
+        raise UsageError(f"'{text}' is no process count; write web=3, worker+1 or worker-1.")
+    return found[1], found[2], int(found[3])
+
+
+def plan_scale(present: dict[str, int], changes: list[tuple[str, str, int]]) -> dict[str, int]:
+    """The counts to ask for; a count never goes below 0."""
+    wanted: dict[str, int] = {}
+    for kind, sign, number in changes:
+        now = wanted.get(kind, present.get(kind, 0))
+        wanted[kind] = number if sign == "=" else max(0, now + number if sign == "+" else now - number)
+    return wanted
+
+
+@command(
+    "ps:restart",
+    "Restart processes: all, those of a type, or one",
+    "paas ps:restart web",
+    args=(Arg("process", "a type (web), or one process as `paas ps` names it", required=False),),
+    options=(APP, JSON),
+)
+def restart(session: Session, process: str | None) -> None:
+    kind, name = ("", "") if process is None else locate(session, process)
+    segments = [part for part in (kind, name) if part]
+    with output.long_step(f"Restarting processes... but first, {output.drink()}!", quiet=session.json):
+        pods = session.api.post(session.app_path("pods", *segments, "restart", ""), timeout=DEPLOY)
+    if session.shown_as_json(pods):
+        return
+    if not pods:
+        output.line("Could not find any processes to restart")
+        return
+    show_processes(session.app, pods)
+
+
+def locate(session: Session, process: str) -> tuple[str, str]:
+    """(type, name) of what the user calls `process`: a type, a full name, or a name without the app before it."""
+    pods = session.api.get(session.app_path("pods", ""), limit=1000)["results"]
+    for pod in pods:
+        if process in (pod["name"], pod["name"].removeprefix(f"{session.app}-"), short_name(pod)):
+            return pod["type"], pod["name"]
+    return process, ""
+
+
+def short_name(pod: dict[str, Any]) -> str:
+    return f"{pod['type']}-{pod['name'].rpartition('-')[2]}"
+
+
+@command(
+    "ps:wait",
+    "Wait until every process that should run is up",
+    "paas ps:wait --timeout=60",
+    options=(Option("--timeout", "seconds at most", value="SECONDS", default=120, number=True), APP),
+)
+def wait(session: Session, timeout: int) -> None:
+    deadline = time.monotonic() + timeout
+    structure = session.api.get(session.app_path(""))["structure"]
+    wanted = sum(structure.values())
+    with output.progress(f"Waiting for {session.app}...") as step:
+        while True:
+            pods = session.api.get(session.app_path("pods", ""), limit=1000)["results"]
+            if len(pods) == wanted and all(pod["state"] == UP for pod in pods):
+                step.result = f"{wanted} up"
+                return
+            if time.monotonic() >= deadline:
+                up = sum(pod["state"] == UP for pod in pods)
+                raise OutOfTime(f"After {timeout} s {up} of {wanted} processes are up; `paas logs` may tell why.")
+            time.sleep(POLL_SECONDS)

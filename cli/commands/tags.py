@@ -1,0 +1,44 @@
+"""Tags: which nodes an app may run on, by their labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli import output
+from cli.client import DEPLOY
+from cli.pairs import parse_pairs
+from cli.session import Session
+from cli.table import APP, JSON, Arg, command
+
+
+@command("tags:list", "List an app's node tags", "paas tags", options=(APP, JSON), bare=True)
+def list_tags(session: Session) -> None:
+    tags = session.api.get(session.app_path("config", "")).get("tags") or {}
+    if session.shown_as_json(tags):
+        return
+    output.heading(f"{session.app} Tags")
+    output.pairs(sorted(tags.items()), gap=6)
+
+
+@command(
+    "tags:set",
+    "Run the app only on nodes with these labels",
+    "paas tags:set disk=ssd",
+    args=(Arg("key=value", many=True, dest="pairs"),),
+    options=(APP, JSON),
+)
+def set_tags(session: Session, pairs: list[str]) -> None:
+    apply(session, parse_pairs(pairs))
+
+
+@command("tags:unset", "Remove node tags", "paas tags:unset disk", args=(Arg("key", many=True),), options=(APP, JSON))
+def unset_tags(session: Session, key: list[str]) -> None:
+    apply(session, dict.fromkeys(key))
+
+
+def apply(session: Session, values: dict[str, Any]) -> None:
+    with output.progress("Applying tags...", quiet=session.json):
+        session.api.post(session.app_path("config", ""), {"tags": values}, timeout=DEPLOY)
+    if not session.json:
+        output.line()
+    list_tags(session)

@@ -1,0 +1,68 @@
+"""One run of a command: who the user is, which controller and app, text or JSON."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from cli import output
+from cli import profile as profiles
+from cli.client import Client, path
+from cli.errors import NotFound, UsageError
+
+APP_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
+
+
+class Session:
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.profile_name: str | None = values.get("config")
+        self.json: bool = bool(values.get("json"))
+        self._app: str | None = values.get("app")
+
+    @cached_property
+    def profile(self) -> profiles.Profile:
+        return profiles.load(self.profile_name)
+
+    @cached_property
+    def api(self) -> Client:
+        return Client(self.profile.controller, self.profile.token, self.profile.ssl_verify)
+
+    @cached_property
+    def app(self) -> str:
+        """The app's name, checked: it becomes part of paths and of git URLs."""
+        import re
+
+        from cli import git
+
+        name = self._app or git.app_of_folder(self.api.url)
+        if not re.fullmatch(APP_NAME, name) or len(name) > 63:
+            hint = "name the app with -a APP" if not self._app else "`paas apps` lists yours"
+            raise UsageError(f"'{name}' can't be an app's name; {hint}.")
+        return name
+
+    @property
+    def app_was_named(self) -> bool:
+        return self._app is not None
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """What the platform tells of itself; empty when the controller is a Deis one."""
+        try:
+            data = self.api.get("/v2/info")
+        except NotFound:
+            return {}
+        return data if isinstance(data, dict) else {}
+
+    def app_path(self, *segments: str) -> str:
+        return path("apps", self.app, *segments)
+
+    def page(self, where: str, limit: int | None) -> tuple[list[Any], int]:
+        """The rows of a listing, and how many there are in all."""
+        data = self.api.get(where, limit=limit or self.profile.response_limit or 100)
+        return data["results"], data["count"]
+
+    def shown_as_json(self, data: Any) -> bool:
+        """True when the user wants JSON, which is then printed."""
+        if self.json:
+            output.as_json(data)
+        return self.json

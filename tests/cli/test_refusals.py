@@ -1,0 +1,56 @@
+"""Every refusal is one sentence with a stable exit code."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("logged_in")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "text"),
+    [
+        (400, {"detail": "No build associated with this release"}, 1, "No build associated with this release."),
+        (400, {"web": ["must be a number"], "x": ["is odd"]}, 1, "web: must be a number; x: is odd."),
+        (400, ["not an address"], 1, "not an address."),
+        (401, {"detail": "Invalid token."}, 3, "log in again with `paas login http"),
+        (403, {"detail": "You do not have permission to perform this action."}, 5, "You have no permission"),
+        (404, "No App matches the given query.", 4, "There is no such app; `paas apps` lists yours"),
+        (404, {"detail": "Container type x does not exist in application"}, 4, "Container type x does not exist"),
+        (404, "<html>404</html>", 4, "does not know this command's route"),
+        (409, {"detail": "bob changed nothing - release stopped"}, 6, "bob changed nothing - release stopped."),
+        (422, {"detail": "K does not exist under values"}, 1, "Unable to process your request: K does not exist"),
+        (500, {"detail": "Server Error"}, 1, "The controller failed (500)"),
+        (503, {"detail": "(scale): no node fits"}, 1, "(scale): no node fits."),
+    ],
+)
+def test_refusals_become_sentences(platform, paas, status, body, code, text):
+    platform.on("POST /v2/apps/hello/scale/", body, status)
+    result = paas("scale", "web=1", "-a", "hello")
+    assert result.code == code
+    assert text in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("ps:scal",), "Found no command 'ps:scal'; did you mean `paas ps:scale`?"),
+        (("ps", "scal"), "did you mean `paas ps:scale`?"),
+        (("relases",), "did you mean `paas releases`?"),
+        (("zzzzzz",), "`paas help` lists the commands."),
+        (("ps", "--colour"), "ps:list has no option --colour"),
+        (("domains:add",), "domains:add needs <domain>, for example: paas domains:add www.example.com"),
+        (("domains:add", "a", "b"), "has no use for 'b'"),
+        (("releases", "--limit=ten"), "--limit takes a whole number, not 'ten'."),
+        (("releases", "--limit"), "--limit needs a value"),
+        (("rollback", "latest"), "'latest' is no release"),
+        (("ps", "-a", "../etc"), "'../etc' can't be an app's name"),
+        (("config:set", "1X=2"), "'1X=2' is no variable"),
+    ],
+)
+def test_wrong_usage_is_code_2_with_the_way_out(platform, paas, words, text):
+    result = paas(*words)
+    assert result.code == 2
+    assert text in result.err
+    assert platform.asked == []

@@ -1,0 +1,286 @@
+"""What each everyday command asks of the controller, prints, and exits with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+APP = {
+    "id": "hello",
+    "uuid": "0f1e",
+    "owner": "bob",
+    "structure": {"web": 2, "worker": 0},
+    "created": "2026-01-02T03:04:05Z",
+    "updated": "2026-01-02T03:04:06Z",
+}
+PODS = [
+    {"name": "hello-worker-55-bbbbb", "type": "worker", "state": "up", "release": "v3", "started": ""},
+    {"name": "hello-web-1234567890-ccccc", "type": "web", "state": "starting", "release": "v3", "started": ""},
+    {"name": "hello-web-1234567890-aaaaa", "type": "web", "state": "up", "release": "v3", "started": ""},
+]
+PS_TEXT = """\
+=== hello Processes
+--- web:
+hello-web-1234567890-aaaaa up (v3)
+hello-web-1234567890-ccccc starting (v3)
+--- worker:
+hello-worker-55-bbbbb up (v3)
+"""
+
+pytestmark = pytest.mark.usefixtures("logged_in")
+
+
+def pods_page(rows=PODS):
+    return {"results": rows, "count": len(rows)}
+
+
+def test_ps_lists_types_and_names_sorted(platform, paas):
+    platform.on("GET /v2/apps/hello/pods/", pods_page())
+    assert paas("ps", "-a", "hello").out == PS_TEXT
+    assert platform.asked[0].path == "/v2/apps/hello/pods/?limit=1000"
+    assert platform.asked[0].headers["Authorization"] == "token " + "a" * 40
+
+
+def test_every_spelling_reaches_the_same_command(platform, paas):
+    platform.on("GET /v2/apps/hello/pods/", pods_page())
+    for words in (
+        ("ps:list", "--app=hello"),
+        ("ps", "list", "--app", "hello"),
+        ("-a", "hello", "ps"),
+        ("ps", "-ahello"),
+    ):
+        assert paas(*words).out == PS_TEXT
+
+
+def test_scale_sets_counts_and_shows_processes(platform, paas, monkeypatch):
+    monkeypatch.setenv("DEIS_DRINK_OF_CHOICE", "tea")
+    platform.on("POST /v2/apps/hello/scale/", status=204)
+    platform.on("GET /v2/apps/hello/pods/", pods_page())
+    result = paas("scale", "web=3", "worker=1", "-a", "hello")
+    assert result.out == "Scaling processes... but first, tea!\ndone in 0s\n" + PS_TEXT
+    assert platform.bodies("POST /v2/apps/hello/scale/") == [{"web": 3, "worker": 1}]
+
+
+def test_scale_counts_relative_changes_from_the_present(platform, paas):
+    platform.on("GET /v2/apps/hello/", APP)
+    platform.on("POST /v2/apps/hello/scale/", status=204)
+    platform.on("GET /v2/apps/hello/pods/", pods_page())
+    paas("ps:scale", "web+1", "worker-2", "-a", "hello")
+    assert platform.bodies("POST /v2/apps/hello/scale/") == [{"web": 3, "worker": 0}]
+
+
+def test_bare_scale_prints_a_line_to_paste_back(platform, paas):
+    platform.on("GET /v2/apps/hello/", APP)
+    assert paas("ps:scale", "-a", "hello").out == "web=2 worker=0\n"
+
+
+def test_a_bad_count_is_wrong_usage_and_asks_nothing(platform, paas):
+    result = paas("scale", "web", "-a", "hello")
+    assert (result.code, platform.asked) == (2, [])
+    assert result.err == "Error: 'web' is no process count; write web=3, worker+1 or worker-1.\n"
+
+
+@pytest.mark.parametrize(
+    ("process", "route"),
+    [
+        ((), "/v2/apps/hello/pods/restart/"),
+        (("web",), "/v2/apps/hello/pods/web/restart/"),
+        (("my-worker",), "/v2/apps/hello/pods/my-worker/restart/"),
+        (("hello-web-1234567890-aaaaa",), "/v2/apps/hello/pods/web/hello-web-1234567890-aaaaa/restart/"),
+        (("web-aaaaa",), "/v2/apps/hello/pods/web/hello-web-1234567890-aaaaa/restart/"),
+    ],
+)
+def test_restart_finds_what_is_meant(platform, paas, process, route):
+    platform.on("GET /v2/apps/hello/pods/", pods_page())
+    platform.on(f"POST {route}", [PODS[2]])
+    result = paas("ps:restart", *process, "-a", "hello")
+    assert result.out.endswith("=== hello Processes\n--- web:\nhello-web-1234567890-aaaaa up (v3)\n")
+
+
+def test_restart_of_nothing_says_so(platform, paas):
+    platform.on("POST /v2/apps/hello/pods/restart/", [])
+    assert paas("ps:restart", "-a", "hello").out.endswith("Could not find any processes to restart\n")
+
+
+def test_releases_show_failures_and_what_was_cut(platform, paas):
+    rows = [
+        {"version": 3, "created": "2026-01-02T03:04:05Z", "summary": "bob deployed abc which failed", "failed": True},
+        {"version": 2, "created": "2026-01-02T03:04:04Z", "summary": "bob deployed def", "failed": False},
+    ]
+    platform.page("/v2/apps/hello/releases/", rows, count=5)
+    assert paas("releases", "-a", "hello", "-l", "2").out == (
+        "=== hello Releases (2 of 5)\n"
+        "v3\t2026-01-02T03:04:05Z\tbob deployed abc which failed\tfailed\n"
+        "v2\t2026-01-02T03:04:04Z\tbob deployed def\n"
+    )
+    assert platform.asked[0].path.endswith("?limit=2")
+    assert json.loads(paas("releases", "-a", "hello", "--json").out) == rows
+
+
+@pytest.mark.parametrize(
+    ("words", "body", "title"),
+    [
+        ((), None, "Rolling back one release... "),
+        (("v2",), {"version": 2}, "Rolling back to v2... "),
+        (("2",), {"version": 2}, "Rolling back to v2... "),
+    ],
+)
+def test_rollback_with_and_without_v(platform, paas, words, body, title):
+    platform.on("POST /v2/apps/hello/releases/rollback/", {"version": 7}, 201)
+    assert paas("rollback", *words, "-a", "hello").out == f"{title}done, v7\n"
+    assert platform.bodies("POST /v2/apps/hello/releases/rollback/") == [body]
+
+
+def test_config_set_unset_and_list(platform, paas):
+    platform.on("POST /v2/apps/hello/config/", {"values": {"B": "2", "GREETING": "hi there"}}, 201)
+    platform.on("GET /v2/apps/hello/config/", {"values": {"GREETING": "hi there", "B": "2"}})
+    listing = "=== hello Config\nB             2\nGREETING      hi there\n"
+    result = paas("config:set", "GREETING=hi there", "URL=a=b", "-a", "hello")
+    assert result.out == f"Creating config... done\n\n{listing}"
+    assert paas("config:unset", "OLD", "-a", "hello").out == f"Removing config... done\n\n{listing}"
+    assert platform.bodies("POST /v2/apps/hello/config/") == [
+        {"values": {"GREETING": "hi there", "URL": "a=b"}},
+        {"values": {"OLD": None}},
+    ]
+    assert paas("config", "-a", "hello").out == listing
+    assert paas("config", "--oneline", "-a", "hello").out == "B=2 GREETING=hi there\n"
+    assert paas("config:list", "--diff", "-a", "hello").out == "B=2\nGREETING=hi there\n"
+    assert paas("config:pull", "-a", "hello").out == "B=2\nGREETING=hi there\n"
+
+
+def test_config_push_reads_a_file(platform, paas, home):
+    (home / "hello" / "prod.env").write_text("# production\nA=1\n\nB=x=y\n")
+    platform.on("POST /v2/apps/hello/config/", {"values": {}}, 201)
+    platform.on("GET /v2/apps/hello/config/", {"values": {}})
+    assert paas("config:push", "-p", "prod.env", "-a", "hello").code == 0
+    assert platform.bodies("POST /v2/apps/hello/config/") == [{"values": {"A": "1", "B": "x=y"}}]
+
+
+def test_info_shows_address_processes_domains_labels(platform, paas):
+    platform.on("GET /v2/info", {"app_url_template": "http://{app}.paas.localhost:8080"})
+    platform.on("GET /v2/apps/hello/", APP)
+    platform.on("GET /v2/apps/hello/pods/", pods_page(PODS[2:]))
+    platform.page("/v2/apps/hello/domains/", [{"domain": "a.example.test"}, {"domain": "hello"}])
+    platform.on("GET /v2/apps/hello/settings/", {"label": {"team": "blue"}})
+    assert paas("info", "-a", "hello").out == (
+        "=== hello Application\n"
+        "updated:  2026-01-02T03:04:06Z\n"
+        "uuid:     0f1e\n"
+        "created:  2026-01-02T03:04:05Z\n"
+        "url:      http://hello.paas.localhost:8080\n"
+        "owner:    bob\n"
+        "id:       hello\n"
+        "\n=== hello Processes\n--- web:\nhello-web-1234567890-aaaaa up (v3)\n"
+        "\n=== hello Domains\na.example.test\nhello\n"
+        "\n=== hello Label\nteam:  blue\n"
+    )
+
+
+def test_domains_come_and_go(platform, paas):
+    platform.on("POST /v2/apps/hello/domains/", {"domain": "www.example.test"}, 201)
+    platform.on("DELETE /v2/apps/hello/domains/www.example.test", status=204)
+    added = paas("domains:add", "www.example.test", "-a", "hello")
+    assert added.out == "Adding www.example.test to hello... done\n"
+    removed = paas("domains:remove", "www.example.test", "-a", "hello")
+    assert removed.out == "Removing www.example.test from hello... done\n"
+
+
+def test_logs_print_text_or_say_why_there_is_none(platform, paas):
+    platform.on("GET /v2/apps/hello/logs", b"2026-01-02T03:04:05+00:00 hello[web.v2.abc]: one\nsecond\n")
+    result = paas("logs", "-n", "5", "-a", "hello")
+    assert result.out == "2026-01-02T03:04:05+00:00 hello[web.v2.abc]: one\nsecond\n"
+    assert platform.asked[0].path == "/v2/apps/hello/logs?log_lines=5"
+    platform.on("GET /v2/apps/hello/logs", status=204)
+    silent = paas("logs", "-a", "hello")
+    assert silent.code == 1
+    assert "There are no log messages of hello yet" in silent.err
+
+
+def test_followed_logs_end_with_the_stream(platform, paas):
+    platform.on("GET /v2/apps/hello/logs", b"one\ntwo\n")
+    assert paas("logs", "-f", "-a", "hello").out == "one\ntwo\n"
+    assert platform.asked[0].path == "/v2/apps/hello/logs?follow=true"
+
+
+def test_run_passes_output_and_exit_code_through(platform, paas):
+    platform.on("POST /v2/apps/hello/run", {"exit_code": 0, "output": "Python 3.13\n"})
+    result = paas("run", "-a", "hello", "--", "python", "-V")
+    assert (result.code, result.out) == (0, "Python 3.13\n")
+    platform.on("POST /v2/apps/hello/run", {"exit_code": 42, "output": "no"})
+    result = paas("run", "-a", "hello", "python", "-c", "print('a b')")
+    assert (result.code, result.out) == (42, "")
+    assert result.err.endswith("no\n")
+    paas("run", "-a", "hello", "echo $HOME | wc")
+    assert [body["command"] for body in platform.bodies("POST /v2/apps/hello/run")] == [
+        "python -V",
+        """python -c 'print('"'"'a b'"'"')'""",
+        "echo $HOME | wc",
+    ]
+
+
+def test_create_makes_the_remote_the_platform_names(platform, paas, repository):
+    platform.on("POST /v2/apps/", APP, 201)
+    platform.on("GET /v2/info", {"git_ssh_url": "ssh://git@git.example.test:2222"})
+    result = paas("create", "hello")
+    assert result.out == (
+        "Creating Application... done, created hello\nGit remote deis successfully created for app hello.\n"
+    )
+    assert platform.bodies("POST /v2/apps/") == [{"id": "hello"}]
+    assert remote_of(repository) == "ssh://git@git.example.test:2222/hello.git"
+
+
+def test_create_on_a_deis_controller_derives_the_remote(platform, paas, repository, logged_in):
+    profile = json.loads(logged_in.read_text())
+    logged_in.write_text(json.dumps(profile | {"controller": f"http://127.0.0.1:{platform.port}"}))
+    platform.on("POST /v2/apps/", APP, 201)
+    assert paas("create").code == 0
+    assert platform.bodies("POST /v2/apps/") == [None]
+    assert remote_of(repository) == "ssh://git@127-builder.0.0.1:2222/hello.git"
+
+
+def test_create_leaves_a_foreign_remote_alone_and_names_the_command(platform, paas, repository):
+    subprocess.run(["git", "-C", str(repository), "remote", "add", "deis", "ssh://git@other/x.git"], check=True)
+    platform.on("POST /v2/apps/", APP, 201)
+    platform.on("GET /v2/info", {"git_ssh_url": "ssh://git@git.example.test:2222"})
+    result = paas("create", "hello")
+    assert result.code == 1
+    assert "paas git:remote --force -a hello" in result.err
+    assert remote_of(repository) == "ssh://git@other/x.git"
+    assert paas("git:remote", "--force", "-a", "hello").code == 0
+    assert remote_of(repository) == "ssh://git@git.example.test:2222/hello.git"
+
+
+def test_the_app_is_read_from_the_remote_then_from_the_folder(platform, paas, repository):
+    platform.on("GET /v2/apps/hello/pods/", pods_page())
+    platform.on("GET /v2/apps/shop/pods/", pods_page([]))
+    assert "=== hello Processes" in paas("ps").out
+    subprocess.run(["git", "-C", str(repository), "remote", "add", "deis", "ssh://git@x:2222/shop.git"], check=True)
+    assert "=== shop Processes" in paas("ps").out
+
+
+def test_destroy_needs_the_right_name_and_removes_remotes(platform, paas, repository):
+    platform.on("DELETE /v2/apps/hello/", status=204)
+    subprocess.run(
+        ["git", "-C", str(repository), "remote", "add", "deis", "ssh://git@paas.localhost:2222/hello.git"], check=True
+    )
+    wrong = paas("destroy", "--confirm=other")
+    assert (wrong.code, platform.asked) == (2, [])
+    right = paas("destroy", "--confirm=hello")
+    assert right.out == "Destroying hello...\ndone in 0s\nGit remotes for app hello removed.\n"
+    assert remote_of(repository) is None
+
+
+def test_open_prefers_the_apps_own_name(platform, paas, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    platform.on("GET /v2/info", {"app_url_template": "http://{app}.paas.localhost:8080"})
+    platform.page("/v2/apps/hello/domains/", [{"domain": "a.example.test"}, {"domain": "hello"}])
+    assert paas("open", "-a", "hello").code == 0
+    assert opened == ["http://hello.paas.localhost:8080"]
+
+
+def remote_of(folder):
+    done = subprocess.run(["git", "-C", str(folder), "remote", "get-url", "deis"], capture_output=True, text=True)
+    return done.stdout.strip() or None
