@@ -84,3 +84,4 @@ if [ "$(cat .venv/.lock-$purpose 2>/dev/null || true)" != "$wanted" ]; then
     chmod 755 .venv/bin/paas
     echo "$wanted" >".venv/.lock-$purpose"
 fi
+if [ "$purpose" = test ]; then host/scripts/kubectl.sh .venv/bin; fi

@@ -29,6 +29,7 @@ UNIT = ["tests", "--ignore=tests/e2e", "--ignore=tests/conformance"]
 def main() -> int:
     chosen = [name for name in os.environ.get("ONLY", "").split(",") if name]
     failed, started = [], time.monotonic()
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with tempfile.TemporaryDirectory(prefix="paas-test-") as folder:
         os.environ["PAAS_HOME"] = os.environ["PAAS_TEST_HOME"] = str(Path(folder) / "home")
         for name, stage in STAGES.items():
