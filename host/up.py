@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import hashlib
 import os
 import subprocess
 import sys
@@ -30,6 +31,10 @@ from host.supervisor import Supervisor, render
 
 FOLDERS = ("run", "log", "redis", "registry", "orchestrator", "agent", "controller", "builder", "router", "operator")
 STACK_DEADLINE = 900.0  # seconds to make the stack image, downloads included
+CODE_FOLDERS = {  # the proxy and the engine are not ours to restart for a change of Python code
+    "orchestrator-server": "orchestrator", "orchestrator-agent": "orchestrator", "controller": "controller",
+    "controller-worker": "controller", "builder": "builder", "router-sync": "router",
+}  # fmt: skip
 FIRST = ("docker-engine", "redis", "registry")  # what the stack image needs; the rest starts meanwhile
 
 
@@ -101,7 +106,8 @@ def module(arguments: list[str], environment: dict[str, str], *, main: bool = Tr
 
 def start(platform: Platform, programs: list[Program]) -> None:
     supervisor = Supervisor(platform)
-    supervisor.configuration.write_text(render(platform, programs, base_environment(os.environ)))
+    versioned = [with_code_version(program) for program in programs]
+    supervisor.configuration.write_text(render(platform, versioned, base_environment(os.environ)))
     if supervisor.pid() is None:
         say.step("Starting the platform")
         orphans.end(platform.home)
@@ -109,6 +115,17 @@ def start(platform: Platform, programs: list[Program]) -> None:
     else:
         say.step("The platform runs; applying what changed")
         supervisor.apply()
+
+
+def with_code_version(program: Program) -> Program:
+    """The program with its code's fingerprint in its environment, so that new code is a change that restarts it."""
+    folder = CODE_FOLDERS.get(program.name)
+    if folder is None:
+        return program
+    digest = hashlib.sha256()
+    for path in sorted((CHECKOUT / folder).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return dataclasses.replace(program, environment={**program.environment, "PAAS_CODE": digest.hexdigest()[:16]})
 
 
 def start_stack_build(platform: Platform, programs: list[Program]) -> subprocess.Popen[bytes]:
