@@ -75,6 +75,7 @@ class Node:
 
 ANYTHING = Node(ANY)
 _PLAIN = {type_: Node(type_) for type_ in range(12)}
+_PLAIN[ANY].atomic_map = True  # raw parts of published kinds have one owner; unknown parts of custom ones merge
 
 
 def schema_of(resource: Resource) -> Node:
