@@ -1,0 +1,96 @@
+"""The server process: open the store, serve, run the controllers, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import signal
+import sys
+
+from orchestrator.apiserver import bootstrap
+from orchestrator.apiserver.api import Api
+from orchestrator.apiserver.app import App
+from orchestrator.apiserver.local import LocalClient
+from orchestrator.apiserver.serve import HttpsServer
+from orchestrator.pki import ensure_pki
+from orchestrator.settings import ServerSettings
+from orchestrator.store.sqlite import SqliteLog
+from orchestrator.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_SWITCH_INTERVAL = 0.0005  # seconds; the writer thread must not wait long for the event loop's thread
+
+
+class Server:
+    """Everything in the process, from `start` to `stop`; tests use it directly."""
+
+    def __init__(self, settings: ServerSettings, *, controllers: bool = True) -> None:
+        self.settings = settings
+        self._with_controllers = controllers
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        settings = self.settings
+        pki = ensure_pki(settings)
+        self.store = Store(SqliteLog(settings.data / "store.db"))
+        self.store.open()
+        self.api = Api(self.store, settings)
+        self.client = LocalClient(self.api)
+        await bootstrap.ensure_objects(self.api)
+        self.http = HttpsServer(App(self.api), pki, settings.host, settings.port, settings.drain_timeout)
+        await self.http.start()
+        self._start_task("compaction", self._compact_forever())
+        if self._with_controllers and importlib.util.find_spec("orchestrator.reconcilers.run") is not None:
+            from orchestrator.reconcilers.run import run_controllers
+
+            self._start_task("controllers", run_controllers(self.client, settings))
+        log.info("serving on %s:%s, revision %s", settings.host, self.http.port, self.store.revision)
+
+    def _start_task(self, name: str, coroutine) -> None:  # type: ignore[no-untyped-def]
+        self._tasks.append(asyncio.create_task(coroutine, name=name))
+
+    async def _compact_forever(self) -> None:
+        """Keep between one and two intervals of history."""
+        while True:
+            revision = self.store.revision
+            await asyncio.sleep(self.settings.compaction_interval)
+            await self.store.compact(revision)
+
+    async def wait(self) -> None:
+        """Return never; raise when a part that should run for ever ended."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+            raise RuntimeError(f"{task.get_name()} ended by itself")
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.store.close_watches()
+        await self.http.stop()
+        await self.store.close()
+
+
+async def run(settings: ServerSettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    server = Server(settings)
+    await server.start()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    waiting = asyncio.create_task(stop.wait(), name="signal")
+    running = asyncio.create_task(server.wait(), name="server")
+    try:
+        await asyncio.wait((waiting, running), return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        log.info("stopping")
+        waiting.cancel()
+        running.cancel()
+        await server.stop()

@@ -1,0 +1,123 @@
+"""The REST verbs over HTTP: options read from the query and body, records written as JSON, tables or metadata."""
+
+from __future__ import annotations
+
+import orjson
+
+from orchestrator import errors
+from orchestrator.apiserver import create, delete, patch, read, update, watch
+from orchestrator.apiserver.api import Api
+from orchestrator.apiserver.call import Call
+from orchestrator.apiserver.exchange import JSON, Exchange
+from orchestrator.apiserver.render import Renderer, renderer_for
+from orchestrator.apiserver.routes import Route
+from orchestrator.apiserver.streams import stream_events
+
+_MAX_WATCH = 3600.0  # seconds after which a watch without timeoutSeconds ends by itself; clients resume
+
+
+class Rest:
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    async def serve(self, exchange: Exchange, call: Call, route: Route) -> None:
+        await getattr(self, f"_{call.verb}")(exchange, call)
+
+    def _renderer(self, exchange: Exchange, call: Call) -> Renderer:
+        return renderer_for(self.api, call.resource, exchange.header(b"accept"), exchange.query.get("includeObject"))
+
+    async def _get(self, exchange: Exchange, call: Call) -> None:
+        record = read.get(self.api, call, exchange.query.get("resourceVersion", ""))
+        renderer = self._renderer(exchange, call)
+        await exchange.answer(renderer.one(record), 200, renderer.content_type)
+
+    async def _list(self, exchange: Exchange, call: Call) -> None:
+        page = await read.list_(self.api, call, list_options(exchange))
+        renderer = self._renderer(exchange, call)
+        await exchange.answer(renderer.page(page), 200, renderer.content_type)
+
+    async def _watch(self, exchange: Exchange, call: Call) -> None:
+        query = exchange.query
+        fields = query.get("fieldSelector", "")
+        if call.name:
+            fields = ",".join(filter(None, (fields, f"metadata.name={call.name}")))
+        initial = query.get("sendInitialEvents")
+        options = watch.WatchOptions(
+            query.get("labelSelector", ""),
+            fields,
+            query.get("resourceVersion", ""),
+            exchange.flag("allowWatchBookmarks"),
+            None if initial is None else initial == "true",
+            float(exchange.number("timeoutSeconds") or _MAX_WATCH),
+        )
+        await stream_events(exchange, watch.open_watch(self.api, call, options), self._renderer(exchange, call))
+
+    async def _create(self, exchange: Exchange, call: Call) -> None:
+        obj = await exchange.object(self.api.settings.max_body)
+        record = await create.create(self.api, call, obj)
+        await self._answer_written(exchange, call, record, 201)
+
+    async def _update(self, exchange: Exchange, call: Call) -> None:
+        obj = await exchange.object(self.api.settings.max_body)
+        record = await update.update(self.api, call, obj)
+        await self._answer_written(exchange, call, record, 200)
+
+    async def _patch(self, exchange: Exchange, call: Call) -> None:
+        content_type = exchange.header(b"content-type").partition(";")[0].strip().lower()
+        patch_type = patch.CONTENT_TYPES.get(content_type)
+        if patch_type is None:
+            raise errors.UnsupportedMediaType(
+                "the body of the request was in an unknown format - accepted media types include: "
+                + ", ".join(list(patch.CONTENT_TYPES)[:4])
+            )
+        content = await exchange.object(self.api.settings.max_body)
+        record = await patch.patch(self.api, call, patch_type, content)
+        await self._answer_written(exchange, call, record, 200)
+
+    async def _answer_written(self, exchange: Exchange, call: Call, record, status: int) -> None:  # type: ignore[no-untyped-def]
+        exchange.warnings += call.warnings
+        renderer = self._renderer(exchange, call)
+        await exchange.answer(renderer.one(record), status, renderer.content_type)
+
+    async def _delete(self, exchange: Exchange, call: Call) -> None:
+        body = await exchange.object(self.api.settings.max_body)
+        call.dry_run = call.dry_run or bool(body.get("dryRun"))
+        deletion = await delete.delete(self.api, call, delete.DeleteOptions.parse(body, exchange.query))
+        if not deletion.removed:
+            await self._answer_written(exchange, call, deletion.record, 200)
+            return
+        meta = deletion.record.obj["metadata"]
+        details = {"name": meta["name"], "kind": call.resource.plural, "uid": meta["uid"]}
+        if call.resource.group:
+            details["group"] = call.resource.group
+        success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        await exchange.answer_json(success)
+
+    async def _deletecollection(self, exchange: Exchange, call: Call) -> None:
+        body = await exchange.object(self.api.settings.max_body)
+        call.dry_run = call.dry_run or bool(body.get("dryRun"))
+        options = delete.DeleteOptions.parse(body, exchange.query)
+        deleted = await delete.delete_collection(self.api, call, list_options(exchange), options)
+        await exchange.answer(
+            list_head(call, self.api.store.revision) + b",".join(r.value for r in deleted) + b"]}", 200, JSON
+        )
+
+
+def list_options(exchange: Exchange) -> read.ListOptions:
+    query = exchange.query
+    limit = exchange.number("limit") or 0
+    if limit < 0:
+        raise errors.BadRequest("limit must not be negative")
+    return read.ListOptions(
+        query.get("labelSelector", ""),
+        query.get("fieldSelector", ""),
+        limit,
+        query.get("continue", ""),
+        query.get("resourceVersion", ""),
+        query.get("resourceVersionMatch", ""),
+    )
+
+
+def list_head(call: Call, revision: int) -> bytes:
+    head = {"kind": f"{call.resource.kind}List", "apiVersion": call.resource.api_version}
+    return orjson.dumps({**head, "metadata": {"resourceVersion": str(revision)}})[:-1] + b',"items":['

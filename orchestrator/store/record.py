@@ -1,0 +1,72 @@
+"""What the store holds and tells: records, and the changes that made them.
+
+A record is immutable and shared by every reader and watcher, so its JSON is encoded exactly once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import orjson
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.objects.meta import Key, Obj
+
+ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
+
+
+class StoreError(OrchestratorError):
+    """Root of what a store refuses; the API server turns each into an answer of its own."""
+
+
+class Exists(StoreError):
+    """There is an object under this key already."""
+
+
+class Missing(StoreError):
+    """There is no object under this key."""
+
+
+class Stale(StoreError):
+    """The object changed since the revision the writer read."""
+
+
+class Compacted(StoreError):
+    """The history asked for is gone; list again."""
+
+
+class WatchDropped(StoreError):
+    """The watcher fell too far behind, or the store closes; watch again from the last revision seen."""
+
+
+class WriteFailed(StoreError):
+    """The write could not be made durable (disk full, file unreadable); nothing of it is visible."""
+
+
+class Record:
+    """One object at one revision: the decoded form for reading, the encoded one for sending."""
+
+    __slots__ = ("key", "obj", "resource", "revision", "value")
+
+    def __init__(self, resource: str, key: Key, revision: int, obj: Obj, value: bytes | None = None) -> None:
+        self.resource, self.key, self.revision, self.obj = resource, key, revision, obj
+        self.value = orjson.dumps(obj) if value is None else value
+
+    def __repr__(self) -> str:
+        return f"<Record {self.resource} {self.key} @{self.revision}>"
+
+
+class Change:
+    """One step of the log; a deletion's record is the object's last state, at the deletion's revision."""
+
+    __slots__ = ("previous", "record", "type")
+
+    def __init__(self, type: ChangeType, record: Record, previous: Record | None) -> None:
+        self.type, self.record, self.previous = type, record, previous
+
+    @property
+    def revision(self) -> int:
+        return self.record.revision
+
+    def __repr__(self) -> str:
+        return f"<Change {self.type} {self.record!r}>"
