@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import sys
 
@@ -16,9 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="orchestrator", description=__doc__)
     parser.add_argument("program", choices=("server", "agent"))
     program = parser.parse_args().program
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         uvloop.run(_run(program))
     except OrchestratorError as error:
@@ -35,9 +32,9 @@ async def _run(program: str) -> None:
         await run_server(ServerSettings.from_environment())
     else:
         from orchestrator.kubelet.main import run as run_agent
-        from orchestrator.kubelet.settings import AgentSettings
+        from orchestrator.kubelet.settings import settings_from_environment
 
-        await run_agent(AgentSettings.from_environment())
+        await run_agent(settings_from_environment())
 
 
 if __name__ == "__main__":

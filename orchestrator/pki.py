@@ -122,9 +122,7 @@ def _key_usage(*, sign_certificates: bool) -> x509.KeyUsage:
     )  # fmt: skip
 
 
-def _ensure_leaf(
-    pki: Pki, name: str, user: str, groups: Sequence[str], names: Iterable[str], *, server: bool
-) -> None:
+def _ensure_leaf(pki: Pki, name: str, user: str, groups: Sequence[str], names: Iterable[str], *, server: bool) -> None:
     names = list(names)
     if pki.key(name).exists() and pki.certificate(name).exists() and _is_good(pki, name, user, names):
         return
@@ -206,9 +204,7 @@ def write_kubeconfig(path: Path, pki: Pki, name: str, url: str, user: str) -> No
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     _write(path, pem, 0o600)
 
 

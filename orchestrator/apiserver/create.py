@@ -6,10 +6,12 @@ import secrets
 import uuid
 
 from orchestrator import errors
-from orchestrator.apiserver import refusals, strategy
+from orchestrator.apiserver import refusals
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
+from orchestrator.objects.defaults import apply_defaults
 from orchestrator.objects.meta import Key, Obj
+from orchestrator.objects.strategy import prepare_create
 from orchestrator.store.record import Exists, Record
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -57,7 +59,9 @@ def check_identity(call: Call, obj: Obj) -> None:
             f" ({resource.api_version})"
         )
     if obj.setdefault("kind", resource.kind) != resource.kind:
-        raise errors.BadRequest(f"{obj['kind']} in version {obj['apiVersion']!r} cannot be handled as a {resource.kind}")
+        raise errors.BadRequest(
+            f"{obj['kind']} in version {obj['apiVersion']!r} cannot be handled as a {resource.kind}"
+        )
     meta = obj.get("metadata")
     if meta is None:
         meta = obj["metadata"] = {}
@@ -83,4 +87,5 @@ def _prepare(api: Api, call: Call, obj: Obj) -> None:
         meta.pop(field, None)
     meta["uid"] = str(uuid.uuid4())
     meta["creationTimestamp"] = api.timestamp()
-    strategy.prepare_create(call.resource, obj)
+    apply_defaults(call.resource, obj)
+    prepare_create(call.resource, obj)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import errors
-from orchestrator.apiserver import refusals, strategy
+from orchestrator.apiserver import refusals
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.read import ListOptions, list_
-from orchestrator.apiserver.update import is_finished
+from orchestrator.apiserver.update import GRACEFUL, is_finished
 from orchestrator.objects import kinds
 from orchestrator.objects.meta import Obj
 from orchestrator.store.record import Missing, Record, Stale
@@ -53,9 +53,7 @@ class DeleteOptions:
             seconds = None if grace is None else max(int(grace), 0)
         except (TypeError, ValueError) as exc:
             raise errors.BadRequest(f"gracePeriodSeconds {grace!r} is not a number") from exc
-        return cls(
-            seconds, propagation, preconditions.get("uid") or "", preconditions.get("resourceVersion") or ""
-        )
+        return cls(seconds, propagation, preconditions.get("uid") or "", preconditions.get("resourceVersion") or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ def plan_deletion(api: Api, call: Call, options: DeleteOptions, old: Obj) -> Obj
 
 def grace_period(call: Call, options: DeleteOptions, obj: Obj) -> int:
     """The seconds the object gets; 0 for everything but a pod that an agent runs."""
-    if call.resource.storage_key not in strategy.GRACEFUL:
+    if call.resource.storage_key not in GRACEFUL:
         return 0
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
@@ -156,9 +154,7 @@ async def delete_collection(api: Api, call: Call, selectors: ListOptions, option
     page = await list_(api, call, selectors)
     deleted = []
     for record in page.records:
-        one = Call(
-            "delete", call.resource, record.key.namespace, record.key.name, user=call.user, dry_run=call.dry_run
-        )
+        one = Call("delete", call.resource, record.key.namespace, record.key.name, user=call.user, dry_run=call.dry_run)
         try:
             deleted.append((await delete(api, one, options)).record)
         except errors.NotFound:

@@ -12,6 +12,8 @@ from orchestrator.apiserver.exchange import JSON, Exchange
 from orchestrator.apiserver.render import Renderer, renderer_for
 from orchestrator.apiserver.routes import Route
 from orchestrator.apiserver.streams import stream_events
+from orchestrator.objects.decode import decode
+from orchestrator.objects.meta import Obj
 
 _MAX_WATCH = 3600.0  # seconds after which a watch without timeoutSeconds ends by itself; clients resume
 
@@ -52,13 +54,20 @@ class Rest:
         )
         await stream_events(exchange, watch.open_watch(self.api, call, options), self._renderer(exchange, call))
 
+    async def _object(self, exchange: Exchange, call: Call) -> Obj:
+        """The body as an object of the call's kind, its fields checked as `fieldValidation` asks."""
+        body = await exchange.object(self.api.settings.max_body)
+        obj, warnings = decode(call.resource, body, call.field_validation)
+        call.warnings += warnings
+        return obj
+
     async def _create(self, exchange: Exchange, call: Call) -> None:
-        obj = await exchange.object(self.api.settings.max_body)
+        obj = await self._object(exchange, call)
         record = await create.create(self.api, call, obj)
         await self._answer_written(exchange, call, record, 201)
 
     async def _update(self, exchange: Exchange, call: Call) -> None:
-        obj = await exchange.object(self.api.settings.max_body)
+        obj = await self._object(exchange, call)
         record = await update.update(self.api, call, obj)
         await self._answer_written(exchange, call, record, 200)
 

@@ -15,9 +15,7 @@ from orchestrator.apiserver.watch import Event
 _BATCH = 512 * 1024  # bytes of events sent at once
 
 
-async def stream_events(
-    exchange: Exchange, opening: Awaitable[AsyncIterator[list[Event]]], renderer: Renderer
-) -> None:
+async def stream_events(exchange: Exchange, opening: Awaitable[AsyncIterator[list[Event]]], renderer: Renderer) -> None:
     """Write the watch until it ends or the client goes; an error after the start is an ERROR event."""
     writer = asyncio.current_task()
     assert writer is not None
@@ -45,7 +43,7 @@ async def stream_events(
 async def _open(
     exchange: Exchange, opening: Awaitable[AsyncIterator[list[Event]]], renderer: Renderer
 ) -> AsyncIterator[list[Event]]:
-    """The watch, its headers sent at once so that the client knows it runs; an expired one answers inside the stream."""
+    """The watch, its headers sent at once so the client knows it runs; an expired one answers inside the stream."""
     try:
         events = await opening
     except errors.Expired:

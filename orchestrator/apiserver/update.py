@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from orchestrator import errors
-from orchestrator.apiserver import refusals, strategy
+from orchestrator.apiserver import refusals
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.create import check_identity
+from orchestrator.objects import kinds
+from orchestrator.objects.defaults import apply_defaults
 from orchestrator.objects.meta import Obj
+from orchestrator.objects.strategy import prepare_update
 from orchestrator.store.record import Missing, Record, Stale
 
-_SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+GRACEFUL = {kinds.PODS.storage_key}
+"""Kinds that are deleted in two steps: a deletionTimestamp first, the removal when their agent is done."""
 
 
 async def update(api: Api, call: Call, obj: Obj) -> Record:
@@ -36,16 +40,11 @@ async def write(api: Api, call: Call, old: Record, new: Obj) -> Record:
     Nothing is awaited between the caller's `latest` and the store's write, so it cannot conflict with another writer.
     """
     _check_preconditions(call, old, new)
-    meta, old_meta = new["metadata"], old.obj["metadata"]
-    for field in _SERVER_OWNED:
-        if field in old_meta:
-            meta[field] = old_meta[field]
-        else:
-            meta.pop(field, None)
-    meta.pop("selfLink", None)
-    strategy.prepare_update(call.resource, call.subresource, old.obj, new)
+    new["metadata"].pop("selfLink", None)
+    apply_defaults(call.resource, new)
+    prepare_update(call.resource, new, old.obj, call.subresource)
     meta = new["metadata"]
-    meta["resourceVersion"] = old_meta["resourceVersion"]
+    meta["resourceVersion"] = old.obj["metadata"]["resourceVersion"]
     if new == old.obj:
         return old
     if call.dry_run:
@@ -67,7 +66,7 @@ def is_finished(call: Call, obj: Obj) -> bool:
         return False
     if call.resource.kind == "Namespace" and (obj.get("spec") or {}).get("finalizers"):
         return False
-    return not (call.resource.storage_key in strategy.GRACEFUL and meta.get("deletionGracePeriodSeconds"))
+    return not (call.resource.storage_key in GRACEFUL and meta.get("deletionGracePeriodSeconds"))
 
 
 def _check_preconditions(call: Call, old: Record, new: Obj) -> None:

@@ -74,9 +74,7 @@ class MemoryLog:
     async def compact(self, revision: int) -> None:
         superseded = {c.previous.revision for c in self._changes if c.previous and c.revision <= revision}
         self._changes = [
-            c
-            for c in self._changes
-            if c.revision > revision or not (c.type == "DELETED" or c.revision in superseded)
+            c for c in self._changes if c.revision > revision or not (c.type == "DELETED" or c.revision in superseded)
         ]
         self._compacted = revision
 

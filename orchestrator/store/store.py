@@ -207,7 +207,9 @@ class Store:
         self._next = self.revision + 1
         for _, done in waiting:
             if not done.done():
-                error = WriteFailed(f"the store could not write to disk ({exc}); free space or check the file, then retry")
+                error = WriteFailed(
+                    f"the store could not write to disk ({exc}); free space or check the file, then retry"
+                )
                 done.set_exception(error)
                 done.exception()  # the caller may have gone: do not report it as never retrieved
 

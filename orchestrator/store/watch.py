@@ -63,15 +63,15 @@ class Watcher:
         self._queue.clear()
         return changes
 
-    async def next(self, timeout: float | None = None) -> list[Change]:
-        """The changes that wait, at least one; [] when `timeout` seconds pass first. Raises: WatchDropped."""
+    async def next(self, patience: float | None = None) -> list[Change]:
+        """The changes that wait, at least one; [] when `patience` seconds pass first. Raises: WatchDropped."""
         if not self._queue and not self._closed:
             self._waiting = asyncio.get_running_loop().create_future()
             try:
-                if timeout is None:
+                if patience is None:
                     await self._waiting
                 else:
-                    async with asyncio.timeout(timeout):
+                    async with asyncio.timeout(patience):
                         await self._waiting
             except TimeoutError:
                 return []
