@@ -1,0 +1,1 @@
+"""Keeps nginx in step with the routes that a Kubernetes API describes."""

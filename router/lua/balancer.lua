@@ -1,0 +1,128 @@
+-- Which endpoint gets the request: the one with the fewest of this worker's requests, taking turns among equals,
+-- passing over those that lately could not be reached. An endpoint that was tried is not tried again.
+
+local balancer = require "ngx.balancer"
+
+local M = {}
+
+local CONNECT_TIMEOUT = 2       -- seconds; endpoints are in the next rack at most
+local READ_TIMEOUT = 120        -- between two reads from an app
+local LONG_TIMEOUT = 3600       -- WebSockets, and the platform's own API, which streams logs
+local MOST_TRIES = 4
+local FIRST_PENALTY, LAST_PENALTY = 1, 8    -- seconds an unreachable endpoint is passed over, doubling
+
+local states = {}   -- "address:port" → {active, failures, until_}
+local turn = 0
+
+local function state_of(peer)
+    local name = peer.name
+    if not name then
+        name = peer[1] .. ":" .. peer[2]
+        peer.name = name
+    end
+    local state = states[name]
+    if not state then
+        state = {active = 0, failures = 0, until_ = 0}
+        states[name] = state
+    end
+    return state
+end
+
+local function best(peers, tried, now)
+    local count = #peers
+    local found, fewest, fallback, fallback_fewest
+    turn = turn + 1
+    for offset = 1, count do
+        local peer = peers[(turn + offset) % count + 1]
+        local state = state_of(peer)
+        if not (tried and tried[peer.name]) then
+            if state.until_ <= now then
+                if not fewest or state.active < fewest then
+                    found, fewest = peer, state.active
+                end
+            elseif not fallback_fewest or state.active < fallback_fewest then
+                fallback, fallback_fewest = peer, state.active
+            end
+        end
+    end
+    return found or fallback
+end
+
+local function leave(ctx, failed, now)
+    local state = states[ctx.peer]
+    ctx.peer = nil
+    if not state then
+        return
+    end
+    state.active = math.max(state.active - 1, 0)
+    if failed then
+        state.failures = state.failures + 1
+        state.until_ = now + math.min(FIRST_PENALTY * 2 ^ (state.failures - 1), LAST_PENALTY)
+    elseif state.failures > 0 then
+        state.failures, state.until_ = 0, 0
+    end
+end
+
+function M.pick()
+    local ctx, now = ngx.ctx, ngx.now()
+    local peers = ctx.peers
+    if not peers then
+        return ngx.exit(500)
+    end
+    if ctx.peer then
+        -- nginx comes back because the last try failed. One that was accepted and then stayed silent is the app's
+        -- own slowness: asking a second process to do the same work helps nobody.
+        if now - ctx.since > CONNECT_TIMEOUT + 0.5 then
+            return ngx.exit(504)
+        end
+        ctx.tried = ctx.tried or {}
+        ctx.tried[ctx.peer] = true
+        leave(ctx, true, now)
+    end
+    local peer = best(peers, ctx.tried, now)
+    if not peer then
+        return ngx.exit(502)
+    end
+    if not ctx.since then
+        if #peers > 1 then
+            balancer.set_more_tries(math.min(#peers, MOST_TRIES) - 1)
+        end
+    end
+    ctx.since = now
+    local read_timeout = (ctx.upgraded or ctx.platform) and LONG_TIMEOUT or READ_TIMEOUT
+    balancer.set_timeouts(CONNECT_TIMEOUT, read_timeout, read_timeout)
+    local ok, err = balancer.set_current_peer(peer[1], peer[2])
+    if not ok then
+        ngx.log(ngx.ERR, "cannot use endpoint ", peer.name, ": ", err)
+        return ngx.exit(502)
+    end
+    local state = state_of(peer)
+    state.active = state.active + 1
+    ctx.peer = peer.name
+end
+
+-- At the end of every request. An error page loses ngx.ctx, so the endpoint is then read from nginx's own record.
+function M.finish()
+    local ctx = ngx.ctx
+    if ctx.peer then
+        leave(ctx, false, 0)
+        return
+    end
+    local addresses = ngx.var.upstream_addr
+    if addresses and (ngx.status == 502 or ngx.status == 504) then
+        ctx.peer = string.match(addresses, "([^%s,]+)$")
+        leave(ctx, ngx.status == 502, ngx.now())
+    end
+end
+
+-- Forgets endpoints that have no request and no penalty.
+function M.prune()
+    local now = ngx.now()
+    for name, state in pairs(states) do
+        if state.active == 0 and state.until_ <= now then
+            states[name] = nil
+        end
+    end
+end
+
+return M

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Stays in the foreground as long as this folder's nginx runs; `python -m router proxy` becomes this.
+#   proxy_run.sh DATA PYTHON        start nginx
+#   proxy_run.sh DATA PYTHON PID    watch the master that already runs
+# TERM, INT and QUIT let requests finish for 10 seconds, then end them. Killed, it leaves nginx running.
+set -u
+data=$1 python=$2 pid=${3:-}
+patience=10
+
+finish() {
+    trap '' TERM INT QUIT
+    kill -QUIT "$pid" 2>/dev/null
+    waited=0
+    while kill -0 "$pid" 2>/dev/null && [ "$waited" -lt "$patience" ]; do
+        sleep 1 &
+        wait "$!"
+        waited=$((waited + 1))
+        # An ended child stays visible to kill -0 until it is waited for.
+        case "$(cat "/proc/$pid/stat" 2>/dev/null)" in *") Z "*) break ;; esac
+    done
+    kill -TERM "$pid" 2>/dev/null
+    exit 0
+}
+trap finish TERM INT QUIT
+
+if [ -n "$pid" ]; then
+    echo "nginx $pid already runs in $data; watching it"
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 1 &
+        wait "$!"
+    done
+    echo "nginx $pid ended" >&2
+    exit 1
+fi
+
+# Its own session: a signal to the launcher's process group does not reach it.
+setsid nginx -e "$data/error.log" -c "$data/nginx.conf" &
+pid=$!
+echo "nginx $pid starts in $data; requests are logged in access.log there, errors in error.log"
+"$python" -m router settle &
+wait "$pid"
+status=$?
+echo "nginx $pid ended with status $status" >&2
+[ "$status" -ne 0 ] && tail -n 3 "$data/error.log" >&2
+exit "$status"
