@@ -52,8 +52,8 @@ def version() -> Json:
         "gitCommit": "0000000000000000000000000000000000000000",
         "gitTreeState": "clean",
         "buildDate": "2026-01-01T00:00:00Z",
-        "goVersion": "go1.24.0",
-        "compiler": "gc",
+        "goVersion": f"python{platform.python_version()}",
+        "compiler": platform.python_implementation().lower(),
         "platform": f"linux/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(system, system) }",
     }
 
