@@ -1,15 +1,18 @@
 #!/bin/sh
 # Stays in the foreground as long as this folder's nginx runs; `python -m router proxy` becomes this.
+#   proxy_run.sh                    the same as `python -m router proxy`
 #   proxy_run.sh DATA PYTHON        start nginx
 #   proxy_run.sh DATA PYTHON PID    watch the master that already runs
 # TERM, INT and QUIT let requests finish for 10 seconds, then end them. Killed, it leaves nginx running.
 set -u
-data=$1 python=$2 pid=${3:-}
+[ "$#" -gt 0 ] || exec "${PYTHON:-python3}" -m router proxy
+data=$1 python=$2 pid=${3:-} settle=
 patience=10
 
 finish() {
     trap '' TERM INT QUIT
     kill -QUIT "$pid" 2>/dev/null
+    [ -z "$settle" ] || kill "$settle" 2>/dev/null
     waited=0
     while kill -0 "$pid" 2>/dev/null && [ "$waited" -lt "$patience" ]; do
         sleep 1 &
@@ -38,8 +41,10 @@ setsid nginx -e "$data/error.log" -c "$data/nginx.conf" &
 pid=$!
 echo "nginx $pid starts in $data; requests are logged in access.log there, errors in error.log"
 "$python" -m router settle &
+settle=$!
 wait "$pid"
 status=$?
+kill "$settle" 2>/dev/null
 echo "nginx $pid ended with status $status" >&2
 [ "$status" -ne 0 ] && tail -n 3 "$data/error.log" >&2
 exit "$status"

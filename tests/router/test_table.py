@@ -37,10 +37,11 @@ def endpoint_slice(*endpoints, service="hello", namespace="hello", ports=({"port
 
 
 def secret(name="www-cert", namespace="hello", crt="CRT", key="KEY"):
-    data = {"tls.crt": base64.b64encode(crt.encode()).decode(), "tls.key": base64.b64encode(key.encode()).decode()}
     return {
         "metadata": {"namespace": namespace, "name": name},
-        "data": {"tls.crt": encode(crt), "tls.key": encode(key)},
+        "data": {
+            f"tls.{part}": base64.b64encode(text.encode()).decode() for part, text in (("crt", crt), ("key", key))
+        },
     }
 
 

@@ -1,0 +1,124 @@
+"""Whatever dies, clients go on being answered."""
+
+import contextlib
+import os
+import signal
+import threading
+
+from router.launch import find_orphans, live_master
+
+from tests.router.conftest import wait_for
+
+
+class Client(threading.Thread):
+    """Asks again and again over one kept connection, connecting anew only when the server closed it properly."""
+
+    def __init__(self, router):
+        super().__init__(daemon=True)
+        self.router, self.answers, self.failures, self.stopping = router, 0, [], threading.Event()
+
+    def run(self):
+        connection = self.router.connect()
+        while not self.stopping.is_set():
+            try:
+                connection.request("GET", "/", headers={"Host": "hello.paas.localhost"})
+                response = connection.getresponse()
+                response.read()
+                if response.status != 200:
+                    self.failures.append(response.status)
+                self.answers += 1
+            except Exception as exc:
+                self.failures.append(repr(exc))
+                connection.close()
+        connection.close()
+
+    def stop(self):
+        self.stopping.set()
+        self.join(10)
+
+
+@contextlib.contextmanager
+def clients(router, count=8):
+    running = [Client(router) for _ in range(count)]
+    for client in running:
+        client.start()
+    yield running
+    for client in running:
+        client.stop()
+
+
+def test_a_killed_master_fails_no_request_and_its_workers_end_once_replaced(make_router, backends, objects):
+    router = make_router()
+    router.start()
+    router.serve([objects.service()], objects.pods(backends()))
+    router.proxy.save_when_due()
+    with clients(router) as running:
+        wait_for(lambda: all(client.answers for client in running))
+        workers = router.workers()
+        os.kill(router.master, signal.SIGKILL)
+        router.launcher.wait(10)
+        before = [client.answers for client in running]
+        wait_for(lambda: all(client.answers > count for client, count in zip(running, before, strict=True)))
+        router.start()
+        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), 20)
+        before = [client.answers for client in running]
+        wait_for(lambda: all(client.answers > count for client, count in zip(running, before, strict=True)))
+    assert [client.failures for client in running] == [[]] * len(running)
+    assert find_orphans(router.settings) == set()
+
+
+def test_nginx_killed_whole_serves_its_last_routes_without_anybody(make_router, backends, objects):
+    router = make_router()
+    router.start()
+    router.serve([objects.service()], objects.pods(backends()))
+    router.proxy.save_when_due()
+    doomed = [router.master, *router.workers()]
+    for pid in doomed:
+        os.kill(pid, signal.SIGKILL)
+    router.launcher.wait(10)
+    router.start()
+    assert router.ask()["by"] == "one"
+
+
+def test_a_restarted_nginx_with_other_routes_gets_the_wanted_ones(make_router, backends, objects):
+    router = make_router()
+    router.start()
+    served = objects.pods(backends())
+    router.serve([objects.service()], served)
+    router.proxy.save_when_due()
+    router.serve([objects.service(domains="renamed")], served)
+    for pid in (router.master, *router.workers()):
+        os.kill(pid, signal.SIGKILL)
+    router.launcher.wait(10)
+    router.start()
+    assert router.request("renamed")[0] == 404
+    router.serve([objects.service(domains="renamed")], served)
+    assert router.ask("renamed")["by"] == "one"
+
+
+def test_a_new_launcher_watches_the_nginx_that_a_killed_one_left(make_router, backends, objects):
+    router = make_router()
+    router.start()
+    router.serve([objects.service()], objects.pods(backends()))
+    master = router.master
+    router.launcher.kill()
+    router.launcher.wait(10)
+    assert live_master(router.settings) == master
+    router.start()
+    assert b"watching it" in router.launcher.stdout.readline()
+    assert router.master == master
+    assert router.ask()["by"] == "one"
+    router.launcher.terminate()
+    router.launcher.wait(15)
+    assert live_master(router.settings) is None
+
+
+def test_a_killed_worker_is_replaced(make_router, backends, objects):
+    router = make_router()
+    router.start()
+    router.serve([objects.service()], objects.pods(backends()))
+    victims = router.workers()
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: len(router.workers() - victims) == 2)
+    assert router.ask()["by"] == "one"
