@@ -29,7 +29,7 @@ def prune(custom: CustomType | None, value: dict[str, Any]) -> tuple[dict[str, A
     """`value` without the fields the schema does not name, and the paths of those dropped."""
     dropped: list[str] = []
     if custom is None or custom.preserve_unknown:
-        return value, dropped
+        return copy.deepcopy(value), dropped
     return _prune(custom.schema, value, "", dropped), dropped
 
 
