@@ -1,0 +1,1 @@
+"""From `git push` to an image in the registry: see README.md."""

@@ -1,0 +1,179 @@
+"""A buildpack build: the tree goes into a waiting container, a runnable /app and its process types come out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from builder import procfile, snapshot, workspace
+from builder.engine import Engine, frames
+from builder.errors import BuildFailed, EngineError
+from builder.pool import BuildContainer, Pool, environment_line
+from builder.progress import Progress, human
+from builder.settings import Settings
+
+log = logging.getLogger("builder.buildpack")
+START_TIMEOUT = 20.0  # seconds for a container to read its job
+OUT_MAX = 1 << 16  # bytes read of anything the build wrote for us
+DISK_CHECK = 3.0  # seconds between looks at the space a build takes
+LINE_MAX = 1 << 16  # a line longer than this is passed on in pieces
+
+
+@dataclass
+class Built:
+    """A finished buildpack build, its folders still there."""
+
+    name: str
+    space: workspace.Workspace
+    processes: dict[str, str]
+    from_procfile: bool
+    config: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    app: str
+    commit: str
+    request_id: str
+    config: dict[str, str]
+
+
+class BuildpackBuilds:
+    def __init__(self, engine: Engine, pool: Pool, settings: Settings) -> None:
+        self._engine, self._pool, self._settings = engine, pool, settings
+
+    @property
+    def caches(self) -> Path:
+        return self._settings.data / "cache"
+
+    @asynccontextmanager
+    async def prepared(self) -> AsyncIterator[BuildContainer]:
+        """A container with an empty workspace; gone afterwards, whatever happens."""
+        container = await self._pool.take()
+        try:
+            yield container
+        finally:
+            self._pool.retire(container)
+
+    async def build(self, container: BuildContainer, job: Job, progress: Progress) -> Built:
+        """Run the buildpack on the tree in `container.space.app`.
+
+        Raises: BuildFailed with the cause in one line.
+        """
+        space = container.space
+        fresh = bool(job.config.get("DEIS_DISABLE_CACHE"))
+        workspace.take_cache(space, self.caches, job.app, fresh)
+        snapshot.write_environment(space.env, job.config, workspace.APP_UID)
+        ended = False
+        try:
+            code = await self._run(container, job, progress)
+            ended = True
+        finally:
+            if ended:
+                workspace.give_back_cache(space, self.caches, job.app)
+        if code:
+            await self._explain(container, code)
+        return self._collect(space, progress)
+
+    async def _run(self, container: BuildContainer, job: Job, progress: Progress) -> int:
+        """Start the build, pass its output on, and wait for its end; its exit code."""
+        line = environment_line({"source_version": job.commit, "request_id": job.request_id})
+        timeout = self._settings.limits.timeout
+        try:
+            async with asyncio.timeout(timeout):
+                await workspace.start_build(container.space, line, START_TIMEOUT)
+                watch = asyncio.create_task(self._watch_disk(container))
+                try:
+                    await stream_lines(container, progress)
+                    code = await self._engine.wait(container.id)
+                finally:
+                    watch.cancel()
+                if watch.done() and not watch.cancelled() and watch.exception():
+                    raise watch.exception() or BuildFailed("The build took too much disk.")
+                return code
+        except TimeoutError as exc:
+            raise BuildFailed(f"The build was stopped: not done after {timeout:.0f} s (BUILD_TIMEOUT).") from exc
+        except EngineError as exc:
+            raise BuildFailed(f"The build was lost: {exc} Push again.") from exc
+
+    async def _watch_disk(self, container: BuildContainer) -> None:
+        """Kill the container when its folders outgrow the cap."""
+        limit = self._settings.limits.disk_bytes
+        while True:
+            await asyncio.sleep(DISK_CHECK)
+            used = await asyncio.to_thread(disk_usage, container.space.root, limit)
+            if used > limit:
+                await self._engine.remove(container.id)
+                raise BuildFailed(f"The build was stopped: its files take more than {human(limit)} of disk.")
+
+    async def _explain(self, container: BuildContainer, code: int) -> None:
+        """Raises: BuildFailed with what the build, or its end, tells."""
+        state = (await self._engine.inspect(container.id))["State"]
+        if state.get("OOMKilled"):
+            raise BuildFailed(
+                f"The build was killed: out of memory at {human(self._settings.limits.memory)} (BUILD_MEMORY)."
+            )
+        try:
+            cause = snapshot.read_inside(container.space.out, "cause", OUT_MAX).decode(errors="replace").strip()
+        except FileNotFoundError:
+            cause = ""
+        raise BuildFailed(cause.splitlines()[0] if cause else f"The build failed with exit code {code}.")
+
+    def _collect(self, space: workspace.Workspace, progress: Progress) -> Built:
+        """Process types and name of what was built."""
+        name = self._read(space.out, "name").strip() or "app"
+        release = self._read(space.out, "release")
+        progress.step("Discovering process types")
+        try:
+            text = snapshot.read_inside(space.app, "Procfile", procfile.MAX_BYTES + 1).decode(errors="replace")
+        except FileNotFoundError:
+            processes, from_procfile = procfile.parse_release(release), False
+            progress.detail(f"Default process types for {name} -> {', '.join(processes) or 'none'}")
+        else:
+            processes, from_procfile = procfile.parse_procfile(text), True
+            progress.detail(f"Procfile declares types -> {', '.join(processes) or 'none'}")
+        if not processes:
+            raise BuildFailed("Nothing says how to start this app. Add a Procfile with a line like: web: COMMAND")
+        return Built(name, space, processes, from_procfile, procfile.parse_release_config(release))
+
+    @staticmethod
+    def _read(folder: Path, name: str) -> str:
+        try:
+            return snapshot.read_inside(folder, name, OUT_MAX).decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+
+async def stream_lines(container: BuildContainer, progress: Progress) -> None:
+    """Pass the container's output on, whole lines at a time, until it ends."""
+    pending = b""
+    async for _, chunk in frames(container.output):
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            progress.raw(line + b"\n")
+        if len(pending) > LINE_MAX:
+            progress.raw(pending + b"\n")
+            pending = b""
+    if pending:
+        progress.raw(pending + b"\n")
+
+
+def disk_usage(root: Path, enough: int) -> int:
+    """Bytes on disk below `root`; counting stops once it is more than `enough`."""
+    total, folders = 0, [str(root)]
+    while folders and total <= enough:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    info = entry.stat(follow_symlinks=False)
+                    total += info.st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+        except OSError:
+            continue
+    return total

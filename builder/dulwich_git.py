@@ -1,0 +1,88 @@
+"""receive-pack, upload-pack and archive without a git binary: `python -m builder.dulwich_git SERVICE REPOSITORY`.
+
+A process of its own for each push, because dulwich unpacks in Python and would hold up the event loop. It has
+no quarantine: objects of a refused push stay until the repository is collected.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+from dulwich.archive import tar_stream
+from dulwich.errors import GitProtocolError, HangupException
+from dulwich.objects import Commit, Tag, Tree
+from dulwich.protocol import SIDE_BAND_CHANNEL_PROGRESS, ReceivableProtocol
+from dulwich.repo import Repo
+from dulwich.server import DictBackend, ReceivePackHandler, UploadPackHandler
+
+from builder.hooks.pre_receive import relay
+from builder.refs import DEPLOYED
+
+
+class Receiver(ReceivePackHandler):
+    """Asks the builder once, when the pack is stored and before the first ref moves."""
+
+    _pushed: list[tuple[bytes, bytes, bytes]] = []
+    _verdict: int | None = None
+
+    def _on_pre_receive(self, client_refs) -> None:
+        self._pushed = list(client_refs)
+
+    def _on_update(self, ref_name: bytes, old_sha: bytes, new_sha: bytes) -> bytes | None:
+        if self._verdict is None:
+            lines = [b" ".join(update).decode(errors="replace") for update in self._pushed]
+            self._verdict = relay(os.environ["PAAS_SOCKET"], os.environ["PAAS_PUSH"], lines, self._tell)
+        if self._verdict:
+            return b"pre-receive hook declined"
+        if ref_name.startswith(b"refs/heads/") and ref_name.decode(errors="replace") not in DEPLOYED:
+            name = ref_name.removeprefix(b"refs/heads/")
+            return b"only master and main are deployed: git push deis " + name + b":master"
+        return None
+
+    def _tell(self, data: bytes) -> None:
+        if self.has_capability(b"side-band-64k"):
+            self.proto.write_sideband(SIDE_BAND_CHANNEL_PROGRESS, data)
+
+
+def serve(service: str, repository: str) -> int:
+    out = sys.stdout.buffer
+
+    def write(data: bytes) -> None:
+        out.write(data)
+        out.flush()
+
+    protocol = ReceivableProtocol(lambda size: os.read(0, size), write)
+    handler = {"receive-pack": Receiver, "upload-pack": UploadPackHandler}[service]
+    backend = DictBackend({b"/": Repo(repository)})
+    try:
+        handler(backend, [b"/"], protocol).handle()
+    except HangupException:
+        return 1
+    except (GitProtocolError, AssertionError, ValueError) as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def archive(repository: str, commit: str) -> int:
+    """Write the commit's tree as a tar stream to standard output."""
+    repo = Repo(repository)
+    item = repo[commit.encode()]
+    while isinstance(item, Tag):
+        item = repo[item.object[1]]
+    tree = repo[item.tree] if isinstance(item, Commit) else item
+    assert isinstance(tree, Tree)
+    mtime = item.commit_time if isinstance(item, Commit) else 0
+    for chunk in tar_stream(repo.object_store, tree, mtime):
+        sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    logging.disable()
+    if sys.argv[1] == "archive":
+        sys.exit(archive(sys.argv[2], sys.argv[3]))
+    sys.exit(serve(sys.argv[1], sys.argv[2]))

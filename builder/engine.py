@@ -1,0 +1,225 @@
+"""The Docker Engine API, the calls a builder needs, asynchronously over its socket.
+
+A thin client of our own instead of the `docker` package: that one blocks a thread for each stream, and a
+build is little else than streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+
+from builder.errors import EngineError
+
+CALL_TIMEOUT = 60.0  # seconds for a call that isn't a stream
+STDERR = 2
+
+
+def connector(docker_host: str, cert_path: str = "") -> tuple[aiohttp.BaseConnector, str]:
+    """A connector for `unix:///path`, `tcp://host:port` or `https://host:port`, and the base URL to use with it."""
+    url = urlsplit(docker_host)
+    if url.scheme == "unix":
+        return aiohttp.UnixConnector(url.path, limit=0), "http://engine"
+    if url.scheme in ("tcp", "http") and not cert_path:
+        return aiohttp.TCPConnector(limit=0), f"http://{url.netloc}"
+    if url.scheme in ("tcp", "https"):
+        certs = Path(cert_path)
+        context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
+        context.load_cert_chain(certs / "cert.pem", certs / "key.pem")
+        return aiohttp.TCPConnector(limit=0, ssl=context), f"https://{url.netloc}"
+    raise EngineError(f"DOCKER_HOST={docker_host!r} is neither unix:// nor tcp://.")
+
+
+class Engine:
+    def __init__(self, docker_host: str, cert_path: str = "") -> None:
+        self._docker_host, self._cert_path = docker_host, cert_path
+        self._session: aiohttp.ClientSession | None = None
+        self._base = ""
+
+    async def __aenter__(self) -> Engine:
+        conn, self._base = connector(self._docker_host, self._cert_path)
+        self._session = aiohttp.ClientSession(connector=conn, trust_env=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = CALL_TIMEOUT,  # noqa: ASYNC109 - handed to aiohttp
+    ) -> aiohttp.ClientResponse:
+        """The engine's response, its body unread. Raises: EngineError with the engine's own words."""
+        assert self._session is not None
+        query = {
+            key: json.dumps(value) if isinstance(value, dict) else str(value) for key, value in (params or {}).items()
+        }
+        limit = aiohttp.ClientTimeout(total=timeout, sock_connect=10)
+        try:
+            response = await self._session.request(
+                method, self._base + path, params=query, json=body, data=data, headers=headers, timeout=limit
+            )
+            if response.status >= 400:
+                text = await response.text()
+                response.release()
+                raise EngineError(_message(text) or f"status {response.status}", response.status)
+            return response
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise EngineError(f"The Docker Engine doesn't answer ({exc or 'timed out'}).") from exc
+
+    async def call(self, method: str, path: str, **kwargs: Any) -> Any:
+        """The decoded JSON answer, or None when there is none."""
+        response = await self.open(method, path, **kwargs)
+        try:
+            text = await response.text()
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            raise EngineError("The Docker Engine went away in the middle of an answer.") from exc
+        return json.loads(text) if text.strip() and "json" in response.content_type else None
+
+    async def progress(self, method: str, path: str, **kwargs: Any) -> AsyncIterator[dict[str, Any]]:
+        """The objects of a progress stream (build, pull, push, import). Raises: EngineError on an error object."""
+        kwargs.setdefault("timeout", None)
+        response = await self.open(method, path, **kwargs)
+        try:
+            async for line in response.content:
+                if not line.strip():
+                    continue
+                item = json.loads(line)
+                if "error" in item:
+                    raise EngineError(str(item["error"]), int((item.get("errorDetail") or {}).get("code") or 0))
+                yield item
+        except (aiohttp.ClientError, ValueError) as exc:
+            raise EngineError("The Docker Engine went away in the middle of an answer.") from exc
+        finally:
+            response.close()
+
+    # containers
+
+    async def create(self, name: str, spec: Mapping[str, Any]) -> str:
+        created = await self.call("POST", "/containers/create", params={"name": name}, body=spec)
+        return str(created["Id"])
+
+    async def start(self, container: str) -> None:
+        await self.call("POST", f"/containers/{container}/start")
+
+    async def attach(self, container: str) -> aiohttp.ClientResponse:
+        """The multiplexed output of a container, from now on; read it with `frames`."""
+        params = {"stream": 1, "stdout": 1, "stderr": 1}
+        return await self.open("POST", f"/containers/{container}/attach", params=params, timeout=None)
+
+    async def wait(self, container: str) -> int:
+        answer = await self.call("POST", f"/containers/{container}/wait", timeout=None)
+        return int(answer["StatusCode"])
+
+    async def inspect(self, container: str) -> dict[str, Any]:
+        return await self.call("GET", f"/containers/{container}/json")
+
+    async def remove(self, container: str) -> None:
+        """Kill and remove; a container that is gone already is fine."""
+        try:
+            await self.call("DELETE", f"/containers/{container}", params={"force": 1, "v": 1})
+        except EngineError as exc:
+            if exc.status not in (404, 409):
+                raise
+
+    async def containers(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        filters = {"label": [f"{key}={value}" for key, value in labels.items()]}
+        return await self.call("GET", "/containers/json", params={"all": 1, "filters": filters})
+
+    # images
+
+    async def image(self, name: str) -> dict[str, Any] | None:
+        """What the engine knows of a local image, or None."""
+        try:
+            return await self.call("GET", f"/images/{quote(name, safe='/:@')}/json")
+        except EngineError as exc:
+            if exc.status == 404:
+                return None
+            raise
+
+    async def push(self, repository: str, tag: str, auth: Mapping[str, str]) -> str:
+        """Push a local image; its manifest digest."""
+        headers = {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(dict(auth)).encode()).decode()}
+        digest = ""
+        path = f"/images/{quote(repository, safe='/:')}/push"
+        async for item in self.progress("POST", path, params={"tag": tag}, headers=headers):
+            digest = (item.get("aux") or {}).get("Digest") or digest
+        if not digest:
+            raise EngineError(f"The engine pushed {repository}:{tag} without telling its digest.")
+        return digest
+
+    async def pull(self, name: str, auth: Mapping[str, str] | None = None) -> None:
+        headers = (
+            {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(dict(auth)).encode()).decode()} if auth else {}
+        )
+        async for _ in self.progress("POST", "/images/create", params={"fromImage": name}, headers=headers):
+            continue
+
+    async def tag(self, image: str, repository: str, tag: str) -> None:
+        await self.call("POST", f"/images/{quote(image, safe='/:@')}/tag", params={"repo": repository, "tag": tag})
+
+    async def untag(self, name: str) -> None:
+        """Drop a local name; an image without other names goes with it. Missing is fine."""
+        try:
+            await self.call("DELETE", f"/images/{quote(name, safe='/:@')}")
+        except EngineError as exc:
+            if exc.status not in (404, 409):
+                raise
+
+    # networks
+
+    async def ensure_network(self, name: str, labels: Mapping[str, str], mtu: int) -> None:
+        """A bridge for builds: no traffic between its containers, the host's MTU."""
+        try:
+            await self.call("GET", f"/networks/{name}")
+            return
+        except EngineError as exc:
+            if exc.status != 404:
+                raise
+        options = {"com.docker.network.bridge.enable_icc": "false", "com.docker.network.driver.mtu": str(mtu)}
+        spec = {"Name": name, "Driver": "bridge", "Labels": dict(labels), "Options": options, "CheckDuplicate": True}
+        try:
+            await self.call("POST", "/networks/create", body=spec)
+        except EngineError as exc:
+            if exc.status != 409:
+                raise
+
+
+async def frames(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[int, bytes]]:
+    """(stream number, bytes) of a multiplexed attach stream until it ends."""
+    try:
+        while True:
+            header = await response.content.readexactly(8)
+            yield header[0], await response.content.readexactly(int.from_bytes(header[4:], "big"))
+    except (asyncio.IncompleteReadError, aiohttp.ClientError, ConnectionError):
+        return
+    finally:
+        response.close()
+
+
+def host_mtu(sysfs: Path = Path("/sys/class/net")) -> int:
+    """The smallest MTU of the host's real interfaces, 1500 when there are none."""
+    sizes = [int((card / "mtu").read_text()) for card in sysfs.iterdir() if (card / "device").exists()]
+    return min(sizes, default=1500)
+
+
+def _message(text: str) -> str:
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text.strip()

@@ -1,0 +1,223 @@
+"""Image layers straight from folders: sorted, owned by `app`, gzip level 1, hashed while they are written.
+
+Runs in threads: reading, hashing and compressing are blocking. The folders were written by untrusted code in a
+container that has ended: links are never followed, and only plain files, folders and links go in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import stat
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from builder.errors import BuildFailed
+from builder.workspace import APP_UID
+
+STABLE_TIME = 315532801  # 1980-01-01T00:00:01Z, the oldest time that zip files can hold
+SPOOL = 16 << 20  # bytes of a layer kept in memory
+LINKED = "/workspace/cache/layers/"
+LAYER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    digest: str  # of the compressed blob
+    diff_id: str  # of the tar inside
+    size: int
+
+
+@dataclass
+class Layer:
+    """A layer and, unless it is only remembered, its content."""
+
+    info: LayerInfo
+    content: IO[bytes] | None = None
+
+
+class LayerWriter(io.RawIOBase):
+    """A file that hashes, compresses and hashes again what is written to it."""
+
+    def __init__(self) -> None:
+        self._plain, self._packed = hashlib.sha256(), hashlib.sha256()
+        self._zip = zlib.compressobj(1, zlib.DEFLATED, 31)
+        self._size = 0
+        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOL)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        self._plain.update(data)
+        self._put(self._zip.compress(data))
+        return len(data)
+
+    def finish(self) -> Layer:
+        self._put(self._zip.flush())
+        self._spool.seek(0)
+        info = LayerInfo(f"sha256:{self._packed.hexdigest()}", f"sha256:{self._plain.hexdigest()}", self._size)
+        return Layer(info, self._spool)
+
+    def _put(self, packed: bytes) -> None:
+        self._packed.update(packed)
+        self._size += len(packed)
+        self._spool.write(packed)
+
+
+def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """(relative path, lstat) of everything below `root`, sorted, folders before what is in them."""
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(root / folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        inner = []
+        for entry in found:
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            info = entry.stat(follow_symlinks=False)
+            yield name, info
+            if stat.S_ISDIR(info.st_mode):
+                inner.append(name)
+        pending.extend(reversed(inner))
+
+
+def find_linked(app: Path, cache: Path) -> dict[str, Path]:
+    """Links in the app's first levels that stand for a cached layer: {path in the app: the layer's folder}."""
+    found = {}
+    for name, info in walk_shallow(app, depth=3):
+        if not stat.S_ISLNK(info.st_mode):
+            continue
+        target = os.readlink(app / name)
+        layer = target.removeprefix(LINKED)
+        if layer == target or not LAYER_NAME.fullmatch(layer):
+            continue
+        folder = cache / "layers" / layer
+        if folder.is_symlink() or not folder.is_dir():
+            raise BuildFailed(f"The build left {name} pointing to a cached layer that doesn't exist.")
+        found[name] = folder
+    return found
+
+
+def walk_shallow(root: Path, depth: int) -> Iterator[tuple[str, os.stat_result]]:
+    """Like `walk`, `depth` levels deep."""
+    for entry in sorted(os.scandir(root), key=lambda item: item.name):
+        info = entry.stat(follow_symlinks=False)
+        yield entry.name, info
+        if depth > 1 and stat.S_ISDIR(info.st_mode):
+            for name, inner in walk_shallow(root / entry.name, depth - 1):
+                yield f"{entry.name}/{name}", inner
+
+
+def write_layer(
+    root: Path,
+    prefix: str,
+    skip: Callable[[str], bool] = lambda name: False,
+    extra: Mapping[str, bytes] | None = None,
+    stable_times: bool = True,
+) -> Layer:
+    """The tree below `root` as a layer at `prefix` (like "app"), with `extra` files added.
+
+    `stable_times` gives every file the same time, so equal trees make equal layers; compiled Python needs its
+    source's real time.
+    """
+    writer = LayerWriter()
+    skipped: set[str] = set()
+    with tarfile.open(fileobj=writer, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 17) as archive:
+        for parent in parents(prefix):
+            archive.addfile(folder_info(parent))
+        for name, info in walk(root):
+            if skip(name) or os.path.dirname(name) in skipped:
+                if stat.S_ISDIR(info.st_mode):
+                    skipped.add(name)
+                continue
+            add_entry(archive, root, name, f"{prefix}/{name}", info, stable_times)
+        for name, content in sorted((extra or {}).items()):
+            add_bytes(archive, f"{prefix}/{name}", content)
+    return writer.finish()
+
+
+def parents(path: str) -> list[str]:
+    """`app/.heroku/python` → `app`, `app/.heroku`, `app/.heroku/python`."""
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+
+
+def folder_info(name: str) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, STABLE_TIME
+    entry.uid = entry.gid = APP_UID
+    return entry
+
+
+def add_entry(
+    archive: tarfile.TarFile,
+    root: Path,
+    name: str,
+    target: str,
+    info: os.stat_result,
+    stable_times: bool,
+    owner: int = APP_UID,
+) -> None:
+    entry = tarfile.TarInfo(target)
+    entry.mode, entry.uid, entry.gid = stat.S_IMODE(info.st_mode) & 0o777, owner, owner
+    entry.mtime = STABLE_TIME if stable_times else int(info.st_mtime)
+    if stat.S_ISDIR(info.st_mode):
+        entry.type = tarfile.DIRTYPE
+        archive.addfile(entry)
+    elif stat.S_ISLNK(info.st_mode):
+        entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(root / name)
+        archive.addfile(entry)
+    elif stat.S_ISREG(info.st_mode):
+        with open(os.open(root / name, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            entry.size = os.fstat(file.fileno()).st_size
+            archive.addfile(entry, file)
+
+
+def add_bytes(archive: tarfile.TarFile, target: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(target)
+    entry.mode, entry.mtime, entry.size = 0o644, STABLE_TIME, len(content)
+    entry.uid = entry.gid = APP_UID
+    archive.addfile(entry, io.BytesIO(content))
+
+
+def fingerprint(root: Path) -> str:
+    """Changes whenever anything below `root` does: no one without root's rights can set a file's ctime."""
+    digest = hashlib.sha256()
+    for name, info in walk(root):
+        digest.update(f"{name}\0{info.st_mode}\0".encode(errors="surrogateescape"))
+        if not stat.S_ISDIR(info.st_mode):
+            digest.update(f"{info.st_size}\0{info.st_mtime_ns}\0{info.st_ctime_ns}\0".encode())
+    return digest.hexdigest()
+
+
+class LayerMemory:
+    """What a cached layer was when it was last packed, so that an unchanged one isn't packed again."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def recall(self, app: str, folder: Path, prefix: str, mark: str) -> LayerInfo | None:
+        try:
+            known = json.loads((self._root / app / f"{folder.name}.json").read_text())
+            return LayerInfo(**known["layer"]) if (known["mark"], known["prefix"]) == (mark, prefix) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def remember(self, app: str, folder: Path, prefix: str, mark: str, info: LayerInfo) -> None:
+        path = self._root / app / f"{folder.name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps({"mark": mark, "prefix": prefix, "layer": asdict(info)}))
+        fresh.rename(path)
+        for old in path.parent.glob("*.json"):
+            if not (folder.parent / old.stem).exists():
+                old.unlink(missing_ok=True)

@@ -1,0 +1,160 @@
+"""Build containers that wait for work: a push takes a running one and another is made behind its back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from builder import workspace
+from builder.engine import Engine, host_mtu
+from builder.errors import BuildFailed, EngineError
+from builder.host_config import HostConfig
+from builder.settings import Settings
+from builder.workspace import Workspace
+
+log = logging.getLogger("builder.pool")
+BUILDPACKS = Path(__file__).resolve().parent / "buildpacks"
+RETRY = 5.0  # seconds after a container could not be made
+
+
+@dataclass
+class BuildContainer:
+    id: str
+    space: Workspace
+    output: aiohttp.ClientResponse
+
+
+def labels(instance: str) -> dict[str, str]:
+    return {"paas.io/instance": instance, "paas.io/component": "builder"}
+
+
+def network_name(instance: str) -> str:
+    return f"{instance}-builds"
+
+
+def container_spec(settings: Settings, host: HostConfig, space: Workspace) -> dict[str, object]:
+    """A build container: unprivileged user, no capabilities, capped, and nothing of the host but read-only mounts."""
+    binds = [f"{space.root}:/workspace", f"{space.app}:/app", f"{BUILDPACKS}:/buildpacks:ro"]
+    binds += [f"{source}:{target}:ro" for source, target in host.binds]
+    local = settings.data / "buildpacks"
+    if local.is_dir():
+        binds.append(f"{local}:{local}:ro")
+    limits = settings.limits
+    return {
+        "Image": settings.build_image,
+        "Cmd": ["/bin/bash", "/buildpacks/run"],
+        "User": str(workspace.APP_UID),
+        "Env": [f"{key}={value}" for key, value in host.env.items()],
+        "Labels": labels(settings.instance),
+        "NetworkDisabled": False,
+        "HostConfig": {
+            "Binds": binds,
+            "Memory": limits.memory,
+            "MemorySwap": limits.memory,
+            "NanoCpus": int(limits.cpus * 1e9),
+            "PidsLimit": limits.pids,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "NetworkMode": network_name(settings.instance),
+            "LogConfig": {"Type": "none"},
+            "Init": False,
+        },
+    }
+
+
+class Pool:
+    def __init__(self, engine: Engine, settings: Settings, host: HostConfig) -> None:
+        self._engine, self._settings, self._host = engine, settings, host
+        self._ready: asyncio.Queue[BuildContainer] = asyncio.Queue()
+        self._wanted = asyncio.Event()
+        self._network = False
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def clean(self) -> None:
+        """Remove containers and workspaces of a builder that was here before."""
+        for container in await self._engine.containers(labels(self._settings.instance)):
+            await self._engine.remove(container["Id"])
+
+    async def run(self) -> None:
+        """Keep `settings.pool` containers ready, for ever."""
+        while True:
+            self._wanted.clear()
+            try:
+                while self._ready.qsize() < self._settings.pool:
+                    self._ready.put_nowait(await self._make())
+            except (EngineError, OSError) as exc:
+                log.warning("no build container ready: %s", exc)
+                await asyncio.sleep(RETRY)
+                continue
+            await self._wanted.wait()
+
+    async def take(self) -> BuildContainer:
+        """A running container, ready or made now. Raises: BuildFailed when the engine makes none."""
+        while not self._ready.empty():
+            container = self._ready.get_nowait()
+            if await self._alive(container):
+                return container
+            await self.discard(container)
+        try:
+            return await self._make()
+        except EngineError as exc:
+            raise BuildFailed(f"No build container could be started: {exc}") from exc
+
+    def retire(self, container: BuildContainer) -> None:
+        """Discard a used container behind the push's back, then make the next one."""
+        task = asyncio.create_task(self.discard(container))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def discard(self, container: BuildContainer) -> None:
+        """Kill the container with everything in it and remove its workspace."""
+        container.output.close()
+        try:
+            await self._engine.remove(container.id)
+        except EngineError as exc:
+            log.warning("build container %s stays until the next start: %s", container.id[:12], exc)
+        await workspace.remove(container.space)
+        self._wanted.set()
+
+    async def close(self) -> None:
+        while not self._ready.empty():
+            self.retire(self._ready.get_nowait())
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+
+    async def _alive(self, container: BuildContainer) -> bool:
+        try:
+            return bool((await self._engine.inspect(container.id))["State"]["Running"])
+        except EngineError:
+            return False
+
+    async def _make(self) -> BuildContainer:
+        if not self._network:
+            mtu = self._settings.mtu or host_mtu()
+            await self._engine.ensure_network(
+                network_name(self._settings.instance), labels(self._settings.instance), mtu
+            )
+            self._network = True
+        space = workspace.create(self._settings.data / "work")
+        name = f"{self._settings.instance}-build-{space.root.name}"
+        container = ""
+        try:
+            container = await self._engine.create(name, container_spec(self._settings, self._host, space))
+            output = await self._engine.attach(container)
+            await self._engine.start(container)
+            return BuildContainer(container, space, output)
+        except BaseException:
+            if container:
+                await self._engine.remove(container)
+            await workspace.remove(space)
+            self._network = False
+            raise
+
+
+def environment_line(values: Mapping[str, str]) -> str:
+    """The one line a waiting container reads: values in a fixed order, none with blanks."""
+    return " ".join(values[key] or "-" for key in ("source_version", "request_id"))

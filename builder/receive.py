@@ -1,0 +1,98 @@
+"""The door between git's hook and the builder: a unix socket, one connection a push.
+
+A push is announced under a random token before git starts; git's pre-receive hook connects with that token, and
+gets back output frames and at last an exit code (hooks/pre_receive.py is the other end).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from builder.hooks.pre_receive import HEADER
+from builder.progress import Progress
+
+log = logging.getLogger("builder.receive")
+REQUEST_MAX = 4 << 20  # bytes of the hook's first line: refs of a push
+HELLO_TIMEOUT = 10.0  # seconds
+GIT_VARIABLES = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
+
+Handler = Callable[[list[str], Mapping[str, str], Progress], Awaitable[bool]]
+
+
+class HookServer:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._announced: dict[str, Handler] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, str(self.path), limit=REQUEST_MAX)
+        self.path.chmod(0o600)
+
+    async def stop(self) -> None:
+        if self._server:
+            self._server.close()
+        for task in list(self._running.values()):
+            task.cancel()
+        self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def announce(self, handler: Handler) -> Iterator[str]:
+        """A token under which git's hook may call `handler` once; whatever it does stops with this context."""
+        token = secrets.token_urlsafe(24)
+        self._announced[token] = handler
+        try:
+            yield token
+        finally:
+            self._announced.pop(token, None)
+            if task := self._running.pop(token, None):
+                task.cancel()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT):
+                request = json.loads(await reader.readline())
+            handler = self._announced.pop(request["push"], None)
+            if handler is None:
+                return
+            task = asyncio.current_task()
+            assert task is not None
+            self._running[request["push"]] = task
+            await self._handle(handler, request, reader, writer)
+        except (ValueError, KeyError, TypeError, TimeoutError, ConnectionError) as exc:
+            log.warning("a hook's call broke off: %r", exc)
+        except asyncio.CancelledError:
+            log.info("a push was stopped")
+        finally:
+            writer.close()
+
+    async def _handle(
+        self, handler: Handler, request: dict, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        git = {key: value for key, value in request["git"].items() if key in GIT_VARIABLES}
+
+        def write(data: bytes) -> None:
+            if not writer.is_closing():
+                writer.write(HEADER.pack(b"o", len(data)) + data)
+
+        work = asyncio.ensure_future(handler(list(request["updates"]), git, Progress(write)))
+        gone = asyncio.ensure_future(reader.read(1))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                writer.write(HEADER.pack(b"x", 1) + bytes([0 if work.result() else 1]))
+                await writer.drain()
+        finally:
+            gone.cancel()
+            work.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await work

@@ -1,0 +1,105 @@
+"""Bare repositories, one an app, and the child processes that read and write them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CODE = Path(__file__).resolve().parent
+CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+# Old repositories carry these harmless flaws; everything else fsck finds refuses the push.
+LENIENT = ("zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate")
+STALE_OBJECTS = ("tmp_objdir-*", "incoming-*", "tmp_*", "pack/tmp_*")
+
+
+@dataclass(frozen=True)
+class Repositories:
+    root: Path  # …/repos
+    hooks: Path  # folder with git's hooks, written by `write_hooks`
+    git: str | None
+    max_bytes: int
+
+    def path(self, app: str) -> Path:
+        return self.root / f"{app}.git"
+
+    def ensure(self, app: str) -> Path:
+        """The app's repository, made when it isn't there yet."""
+        path = self.path(app)
+        if not (path / "HEAD").exists():
+            for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
+                (path / folder).mkdir(parents=True, exist_ok=True)
+            (path / "config").write_text(CONFIG)
+            (path / "HEAD").write_text("ref: refs/heads/master\n")
+        return path
+
+    def drop(self, app: str) -> None:
+        shutil.rmtree(self.path(app), ignore_errors=True)
+
+    def point_head(self, app: str, ref: str) -> None:
+        """Let a clone check out the branch that was deployed, while its HEAD names nothing."""
+        path = self.path(app)
+        current = (path / "HEAD").read_text().removeprefix("ref:").strip()
+        if current != ref and not (path / current).exists() and (path / ref).exists():
+            (path / "HEAD").write_text(f"ref: {ref}\n")
+
+    def sweep(self) -> int:
+        """Remove what an interrupted push left behind: quarantines, locks, unfinished packs. Their number."""
+        removed = 0
+        for repo in self.root.glob("*.git"):
+            leftovers = [item for pattern in STALE_OBJECTS for item in (repo / "objects").glob(pattern)]
+            leftovers += [*repo.glob("*.lock"), *(repo / "refs").rglob("*.lock")]
+            for item in leftovers:
+                shutil.rmtree(item, ignore_errors=True) if item.is_dir() else item.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def service_command(self, service: str, app: str) -> list[str]:
+        """argv of `receive-pack` or `upload-pack` on the app's repository."""
+        path = str(self.path(app))
+        if not self.git:
+            return [sys.executable, "-m", "builder.dulwich_git", service, path]
+        options = {
+            "core.hooksPath": str(self.hooks),
+            "receive.fsckObjects": "true",
+            "receive.maxInputSize": str(self.max_bytes),
+            "receive.autogc": "false",
+            "receive.unpackLimit": "100",
+            "transfer.hideRefs": "refs/notes",
+        }
+        options |= {f"receive.fsck.{name}": "warn" for name in LENIENT}
+        flags = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
+        return [self.git, *flags, service, path]
+
+    def archive_command(self, app: str, commit: str) -> list[str]:
+        """argv that writes the commit's tree as a tar stream."""
+        if not self.git:
+            return [sys.executable, "-m", "builder.dulwich_git", "archive", str(self.path(app)), commit]
+        return [self.git, f"--git-dir={self.path(app)}", "archive", "--format=tar", commit]
+
+
+def git_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """What git's processes see: nothing of the host's or the account's git settings."""
+    base = {
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "HOME": "/nonexistent",
+        "LC_ALL": "C.UTF-8",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "PYTHONPATH": str(CODE.parent),
+    }
+    return {**base, **extra}
+
+
+def write_hooks(folder: Path) -> None:
+    """git's hooks, executable wherever this package was installed from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    script = CODE / "hooks" / "pre_receive.py"
+    start = f'#!/bin/sh\nexec "{sys.executable}" -I -S "{script}"\n'
+    for name, text in {"pre-receive": start, "update": (CODE / "hooks" / "update").read_text()}.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)

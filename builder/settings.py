@@ -1,0 +1,131 @@
+"""The builder's settings, read from the environment once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+GIB = 1024**3
+CODE = Path(__file__).resolve().parent
+
+
+class SettingsError(ValueError):
+    """A variable is missing or doesn't read as what it should be."""
+
+
+@dataclass(frozen=True)
+class BuildLimits:
+    memory: int = 1 * GIB  # bytes; more than this kills the build, in words
+    cpus: float = 2.0  # cores
+    pids: int = 1024  # processes and threads
+    timeout: float = 900.0  # seconds from the start of the build to its end
+    source_bytes: int = 2 * GIB  # an unpacked tree larger than this is refused
+    source_files: int = 200_000
+    disk_bytes: int = 8 * GIB  # what a build may leave in its folders
+
+
+@dataclass(frozen=True)
+class Registry:
+    host: str  # host:port, as it stands in image names
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    data: Path
+    controller_url: str
+    builder_key: str = field(repr=False)
+    registry: Registry
+    docker_host: str = "unix:///var/run/docker.sock"
+    ssh_listen: tuple[tuple[str, int], ...] = (("0.0.0.0", 2222), ("::", 2222))
+    http_listen: tuple[str, int] = ("127.0.0.1", 2280)
+    instance: str = "paas"  # label value on every container and network the builder makes
+    stack_image: str = "paas/stack:trixie"
+    limits: BuildLimits = BuildLimits()
+    concurrency: int = 2  # builds at once; others wait and are told their place
+    pool: int = 1  # build containers kept ready
+    git: str | None = None  # path of the git binary; None: dulwich receives
+    app_url_template: str = ""  # http://{app}.example.com
+    deploy_timeout: float = 900.0  # seconds the controller may take to make a release live
+    mtu: int = 0  # of build networks; 0: the smallest of the host's
+
+    @property
+    def build_image(self) -> str:
+        """The stack with compilers on top: paas/stack:trixie → paas/stack-build:trixie."""
+        name, _, tag = self.stack_image.rpartition(":")
+        return f"{name}-build:{tag}"
+
+    @property
+    def stack_repository(self) -> str:
+        return self.stack_image.rpartition(":")[0]
+
+
+def parse_listen(text: str) -> tuple[tuple[str, int], ...]:
+    """`0.0.0.0:2222,[::]:2222` as (host, port) pairs."""
+    pairs = []
+    for part in filter(None, (item.strip() for item in text.split(","))):
+        host, _, port = part.rpartition(":")
+        if not port.isdigit() or not 0 <= int(port) <= 65535:
+            raise SettingsError(f"{part!r} is not host:port")
+        pairs.append((host.strip("[]") or "0.0.0.0", int(port)))
+    if not pairs:
+        raise SettingsError("no listening address given")
+    return tuple(pairs)
+
+
+def read_key(path: str) -> str:
+    return Path(path).read_text().strip() if path else ""
+
+
+def read_registry(env: Mapping[str, str]) -> Registry:
+    host = env.get("REGISTRY_HOST", "127.0.0.1:5000")
+    path = env.get("REGISTRY_CREDENTIALS_FILE", "")
+    if not path:
+        return Registry(host)
+    credentials = json.loads(Path(path).read_text())
+    return Registry(host, credentials["username"], credentials["password"])
+
+
+def load(env: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `env`. Raises: SettingsError naming the variable."""
+
+    def number(name: str, default: float) -> float:
+        raw = env.get(name, "")
+        try:
+            return float(raw) if raw else default
+        except ValueError as exc:
+            raise SettingsError(f"{name}={raw!r} is not a number") from exc
+
+    if not env.get("BUILDER_DATA"):
+        raise SettingsError("BUILDER_DATA is not set: the folder for repositories, caches and the host key")
+    limits = BuildLimits(
+        memory=int(number("BUILD_MEMORY", BuildLimits.memory)),
+        cpus=number("BUILD_CPUS", BuildLimits.cpus),
+        pids=int(number("BUILD_PIDS", BuildLimits.pids)),
+        timeout=number("BUILD_TIMEOUT", BuildLimits.timeout),
+        source_bytes=int(number("BUILD_SOURCE_BYTES", BuildLimits.source_bytes)),
+        disk_bytes=int(number("BUILD_DISK", BuildLimits.disk_bytes)),
+    )
+    return Settings(
+        data=Path(env["BUILDER_DATA"]).absolute(),
+        controller_url=env.get("CONTROLLER_URL", "http://127.0.0.1:8000").rstrip("/"),
+        builder_key=read_key(env.get("BUILDER_KEY_FILE", "")),
+        registry=read_registry(env),
+        docker_host=env.get("DOCKER_HOST") or Settings.docker_host,
+        ssh_listen=parse_listen(env.get("BUILDER_SSH_LISTEN") or "0.0.0.0:2222,[::]:2222"),
+        http_listen=parse_listen(env.get("BUILDER_HTTP_LISTEN") or "127.0.0.1:2280")[0],
+        instance=env.get("BUILDER_INSTANCE") or Settings.instance,
+        stack_image=env.get("STACK_IMAGE") or Settings.stack_image,
+        limits=limits,
+        concurrency=max(1, int(number("BUILD_CONCURRENCY", Settings.concurrency))),
+        pool=max(0, int(number("BUILD_POOL", Settings.pool))),
+        git=None if env.get("BUILDER_GIT") == "dulwich" else shutil.which(env.get("BUILDER_GIT") or "git"),
+        app_url_template=env.get("APP_URL_TEMPLATE", ""),
+        deploy_timeout=number("DEPLOY_TIMEOUT", Settings.deploy_timeout),
+        mtu=int(number("BUILDER_MTU", 0)),
+    )

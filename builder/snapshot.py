@@ -1,0 +1,186 @@
+"""A commit's tree, unpacked from a tar stream into a folder, with every trick of a hostile tree refused.
+
+Runs in a thread: reading, writing and hashing are blocking.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from builder.errors import PushRefused
+from builder.progress import human
+
+LFS_MARK = b"version https://git-lfs.github.com/spec/"
+LFS_MAX = 1024  # bytes; pointers are about 130
+MAX_PATH = 1024  # characters
+BUILDER_OWNED = (".paas",)  # names in the root that the image gets from us
+
+
+@dataclass(frozen=True)
+class Limits:
+    total_bytes: int
+    files: int
+
+
+@dataclass
+class Snapshot:
+    """What was unpacked."""
+
+    files: int = 0
+    total_bytes: int = 0
+
+
+def unpack(stream: IO[bytes], target: Path, limits: Limits, owner: int) -> Snapshot:
+    """Write the tree of `stream` into the empty folder `target`, owned by `owner`.
+
+    Raises: PushRefused naming the path that can't be taken.
+    """
+    done = Snapshot()
+    folders: set[str] = {""}
+    with tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 17) as archive:
+        for member in archive:
+            if member.type in (tarfile.XGLTYPE,):
+                continue
+            name = check_name(member.name)
+            if not name:
+                continue
+            done.files += 1
+            done.total_bytes += member.size
+            check_limits(done, limits)
+            make_parents(target, name, folders, owner)
+            write_member(archive, member, target, name, folders, owner)
+    refuse_submodules(target)
+    return done
+
+
+def check_name(raw: str) -> str:
+    """The path inside the tree, "" for its root. Raises: PushRefused for one that leads elsewhere."""
+    name = raw.rstrip("/")
+    if name in ("", "."):
+        return ""
+    parts = name.split("/")
+    hostile = name.startswith("/") or ".." in parts or "" in parts or "\0" in name or ".git" in parts
+    if hostile or len(name) > MAX_PATH or any(len(part.encode(errors="surrogateescape")) > 255 for part in parts):
+        raise PushRefused(f"The repository holds a path that can't be unpacked: {name[:100]!r}")
+    if parts[0] in BUILDER_OWNED:
+        raise PushRefused(f"The name {parts[0]} in the repository's root is reserved: rename it.")
+    return name
+
+
+def check_limits(done: Snapshot, limits: Limits) -> None:
+    if done.total_bytes > limits.total_bytes:
+        raise PushRefused(
+            f"The repository unpacks to more than {human(limits.total_bytes)}; large files belong elsewhere."
+        )
+    if done.files > limits.files:
+        raise PushRefused(f"The repository has more than {limits.files} files.")
+
+
+def make_parents(target: Path, name: str, folders: set[str], owner: int) -> None:
+    """Every parent is a real folder of ours: nothing is written through a symlink."""
+    parts = name.split("/")[:-1]
+    for depth in range(1, len(parts) + 1):
+        parent = "/".join(parts[:depth])
+        if parent in folders:
+            continue
+        try:
+            os.mkdir(target / parent, 0o755)
+        except FileExistsError as exc:
+            raise PushRefused(f"The repository uses {parent[:100]!r} both as a folder and as something else.") from exc
+        os.chown(target / parent, owner, owner)
+        folders.add(parent)
+
+
+def write_member(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, name: str, folders: set[str], owner: int
+) -> None:
+    path = target / name
+    try:
+        if member.isdir():
+            if name not in folders:
+                os.mkdir(path, 0o755)
+                os.chown(path, owner, owner)
+                folders.add(name)
+        elif member.issym():
+            os.symlink(member.linkname, path)
+            os.chown(path, owner, owner, follow_symlinks=False)
+        elif member.isreg():
+            write_file(archive, member, path, name, owner)
+        else:
+            raise PushRefused(f"The repository holds {name[:100]!r}, which is neither file, folder nor link.")
+    except FileExistsError as exc:
+        raise PushRefused(f"The repository names {name[:100]!r} twice.") from exc
+
+
+def write_file(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, name: str, owner: int) -> None:
+    source = archive.extractfile(member)
+    assert source is not None
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755 if member.mode & 0o100 else 0o644
+    )
+    with open(descriptor, "wb") as file:
+        os.fchown(file.fileno(), owner, owner)
+        head = source.read(1 << 16)
+        if member.size <= LFS_MAX and head.startswith(LFS_MARK):
+            raise PushRefused(
+                f"{name[:100]} is a Git LFS pointer, not the file: LFS content isn't part of a push. "
+                f"Commit the file itself: git lfs migrate export --include={name[:100]!r}"
+            )
+        while head:
+            file.write(head)
+            head = source.read(1 << 20)
+
+
+def refuse_submodules(target: Path) -> None:
+    """A submodule arrives as an empty folder; an app built without it would only fail later."""
+    try:
+        text = read_inside(target, ".gitmodules", 1 << 16).decode(errors="replace")
+    except FileNotFoundError:
+        return
+    paths = [line.partition("=")[2].strip() for line in text.splitlines() if line.strip().startswith("path")]
+    missing = [path for path in paths if is_empty_folder(target, path)]
+    if missing:
+        raise PushRefused(
+            f"The submodule {missing[0][:100]} isn't part of a push. Commit its files instead: "
+            f"git rm --cached {missing[0][:100]}, remove its .git, git add it."
+        )
+
+
+def is_empty_folder(target: Path, name: str) -> bool:
+    if name.startswith("/") or ".." in name.split("/"):
+        return False
+    path = target / name
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+
+
+def read_inside(folder: Path, name: str, most: int) -> bytes:
+    """At most `most` bytes of a regular file that untrusted code may have put there; links are not followed.
+
+    Raises: FileNotFoundError when there is no such regular file.
+    """
+    try:
+        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as exc:
+        raise FileNotFoundError(name) from exc
+    with open(descriptor, "rb") as file:
+        if not os.path.isfile(f"/proc/self/fd/{file.fileno()}"):
+            raise FileNotFoundError(name)
+        return file.read(most)
+
+
+def write_environment(folder: Path, values: Mapping[str, str], owner: int) -> None:
+    """The app's config as files, the way buildpacks read it."""
+    folder.mkdir(mode=0o700)
+    os.chown(folder, owner, owner)
+    for key, value in values.items():
+        if "/" in key or key in ("", ".", ".."):
+            continue
+        path = folder / key
+        path.write_text(value)
+        path.chmod(0o400)
+        os.chown(path, owner, owner)

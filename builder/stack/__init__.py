@@ -1,0 +1,1 @@
+"""The image apps are built and run on, made from Debian packages without any image registry."""
