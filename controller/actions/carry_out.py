@@ -1,0 +1,199 @@
+"""What a worker does with an operation: bring the release about, or put the app back and say why."""
+
+import logging
+import time
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from controller.actions.events import record
+from controller.actions.failure import mark_failed
+from controller.actions.operations import claim, finish, this_runner, topic, unfinished
+from controller.cluster.client import Cluster, Unreachable, WatchExpired, cluster
+from controller.cluster.deploy import (
+    OURS,
+    RolloutFailed,
+    Superseded,
+    apply_all,
+    keep_autoscaled,
+    prune,
+    roll_out,
+)
+from controller.cluster.render import render, render_base, surge_of, timeout_of
+from controller.cluster.wish import Wish, wish_of
+from controller.errors import ClusterTrouble, PaasError
+from controller.models import App, Operation, Release
+from controller.wakeups import wake
+
+log = logging.getLogger(__name__)
+
+PROGRESS_KEPT = 200  # lines
+
+
+class LostClaim(PaasError):
+    """Another worker holds the operation now."""
+
+
+class Pulse:
+    """The operation's signs of life, and the ear for whoever wants it to stop."""
+
+    def __init__(self, operation: Operation, runner: str):
+        self._operation, self._runner = operation, runner
+        self._next = 0.0
+
+    def tick(self) -> None:
+        """Raises: Superseded, LostClaim."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + 1.0
+        held = Operation.objects.filter(pk=self._operation.pk, runner=self._runner, state=Operation.RUNNING)
+        if not held.update(heartbeat=timezone.now()):
+            raise LostClaim("another worker holds the operation")
+        if held.filter(superseded=True).exists():
+            raise Superseded("superseded by a rollback")
+
+    def report(self, line: str) -> None:
+        self._operation.progress = [*self._operation.progress, line][-PROGRESS_KEPT:]
+        Operation.objects.filter(pk=self._operation.pk).update(progress=self._operation.progress)
+        wake(topic(self._operation.pk))
+
+
+def carry_out(operation_id: int) -> None:
+    """Carries the operation out, unless another worker holds it."""
+    runner = this_runner()
+    operation = claim(operation_id, runner)
+    if operation is None:
+        return
+    pulse, began = Pulse(operation, runner), time.monotonic()
+    extra = {"operation": operation.pk, "app": operation.app.name, "release": operation.release.version}
+    try:
+        if operation.attempts > settings.MAX_ATTEMPTS:
+            raise RolloutFailed(f"given up: {operation.attempts - 1} workers in a row ended during it")
+        bring_about(cluster(), operation, pulse)
+    except LostClaim:
+        return
+    except Superseded as exc:
+        end_badly(operation, runner, str(exc), put_back=False)
+    except PaasError as exc:
+        end_badly(operation, runner, failure_text(operation, exc), put_back=True)
+    except Exception as exc:
+        log.exception("operation broke", extra=extra)
+        end_badly(operation, runner, f"the controller failed ({type(exc).__name__}); its log says more", put_back=True)
+    else:
+        finish(operation, Operation.SUCCEEDED, runner=runner)
+    seconds = round(time.monotonic() - began, 2)
+    log.info("operation ended", extra={**extra, "kind": operation.kind, "seconds": seconds})
+
+
+def failure_text(operation: Operation, exc: PaasError) -> str:
+    """Deis' words for an error of the scheduler, the diagnosis as it is."""
+    if isinstance(exc, ClusterTrouble):
+        verb = "scale" if operation.kind == Operation.SCALE else f"{operation.app.name}::deploy"
+        return f"({verb}): {exc}"
+    return str(exc)
+
+
+def bring_about(api: Cluster, operation: Operation, pulse: Pulse) -> None:
+    """The release of `operation` live, and nothing of older ones left. Raises: PaasError."""
+    app, release = operation.app, operation.release
+    pulse.tick()
+    wish = wish_of(app, release, nodes=count_nodes(api))
+    manifests = render(wish)
+    roll_out(
+        api,
+        app.name,
+        release.version,
+        manifests,
+        timeout=total_timeout(wish),
+        tick=pulse.tick,
+        report=pulse.report,
+    )
+    pulse.tick()
+    prune(api, app.name, manifests)
+    with transaction.atomic():
+        Release.objects.filter(pk=release.pk).update(structure=app.structure)
+        App.objects.filter(pk=app.pk).update(unsynced=False)
+
+
+def count_nodes(api: Cluster) -> int:
+    try:
+        return max(len(api.list("Node", None)[0]), 1)
+    except ClusterTrouble:
+        return 1
+
+
+def total_timeout(wish: Wish) -> float:
+    """A batch's time for every batch of the largest process type."""
+    largest = max([*wish.structure.values(), 1])
+    return timeout_of(wish, settings.DEPLOY_TIMEOUT) * -(-largest // surge_of(wish))
+
+
+def end_badly(operation: Operation, runner: str, text: str, *, put_back: bool) -> None:
+    """Marks the operation and its release failed, after the previous release's objects are back."""
+    app = operation.app
+    if put_back:
+        try:
+            go_back(cluster(), operation)
+        except (ClusterTrouble, WatchExpired) as exc:
+            log.warning("putting back failed, will be retried", extra={"app": app.name, "error": str(exc)})
+            App.objects.filter(pk=app.pk).update(unsynced=True)
+    with transaction.atomic():
+        if not finish(operation, Operation.FAILED, text, runner=runner):
+            return
+        if operation.kind == Operation.DEPLOY:
+            mark_failed(operation.release, text)
+        record(app, text, "ERROR")
+
+
+def go_back(api: Cluster, operation: Operation) -> None:
+    """Formation and objects as they were before `operation`; a first release that failed runs nothing."""
+    app = operation.app
+    App.objects.filter(pk=app.pk).update(structure=operation.structure_before)
+    app.structure = operation.structure_before
+    previous = previous_release(operation)
+    manifests = render(wish_of(app, previous, nodes=count_nodes(api)))
+    apply_all(api, manifests, tick=lambda: None)
+    if previous is None:
+        for deployment in api.list("Deployment", app.name, OURS)[0]:
+            api.delete("Deployment", app.name, deployment["metadata"]["name"])
+        return
+    prune(api, app.name, manifests)
+
+
+def previous_release(operation: Operation) -> Release | None:
+    """What ran before `operation`: for a scale the same release, for a deploy the newest good one with a build."""
+    if operation.kind == Operation.SCALE:
+        return operation.release
+    return (
+        operation.app.releases.filter(failed=False, build__isnull=False, version__lt=operation.release.version)
+        .select_related("build", "config")
+        .order_by("-version")
+        .first()
+    )
+
+
+def sync(app: App) -> None:
+    """Tells the cluster of an app's routing, formation and certificates as they stand; no waiting.
+
+    While an operation is under way the processes are left to it.
+    Raises: ClusterTrouble, after noting that the app is to be synced later.
+    """
+    App.objects.filter(pk=app.pk).update(unsynced=True)
+    app = App.objects.select_related("settings", "tls").get(pk=app.pk)
+    api, release, busy = cluster(), app.current_release(), unfinished(app)
+    wish = wish_of(app, release, nodes=count_nodes(api))
+    manifests = render_base(wish) if busy else render(wish)
+    apply_all(api, keep_autoscaled(api, manifests), tick=lambda: None)
+    if not busy:
+        prune(api, app.name, manifests)
+    App.objects.filter(pk=app.pk).update(unsynced=False)
+
+
+def resync_apps() -> None:
+    """Syncs the apps whose last change the cluster has yet to hear of."""
+    for app in App.objects.filter(unsynced=True).exclude(operations__state__in=Operation.UNFINISHED):
+        try:
+            sync(app)
+        except (ClusterTrouble, Unreachable) as exc:
+            log.warning("app still unsynced", extra={"app": app.name, "error": str(exc)})

@@ -1,0 +1,153 @@
+"""An app's log: what its processes wrote and what the controller did, in one order."""
+
+import heapq
+import queue
+import re
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from controller.cluster.client import Cluster, ClusterError, Unreachable, cluster
+from controller.cluster.deploy import OURS
+from controller.cluster.diagnose import parse_time
+from controller.models import App, Event
+
+STAMPED = re.compile(r"^(\S+) ?(.*)$", re.DOTALL)
+EVENT_PERIOD = 1.0  # seconds between looks for new events and pods while following
+
+Line = tuple[datetime, str]
+
+
+def read_logs(app: App, lines: int) -> str:
+    """The last `lines` lines, oldest first; empty when there are none. Raises: ClusterTrouble."""
+    api = cluster()
+    merged = event_lines(app, lines)
+    pods, _ = api.list("Pod", app.name, OURS)
+    for pod in pods:
+        merged += pod_lines(api, app.name, pod, lines)
+    newest = heapq.nlargest(lines, merged, key=lambda line: line[0])
+    ordered = sorted(newest, key=lambda line: line[0])
+    return "".join(f"{text}\n" for _, text in ordered)
+
+
+def event_lines(app: App, count: int, after: int = 0) -> list[Line]:
+    rows = app.events.filter(id__gt=after).order_by("-id")[:count]
+    return [event_line(row) for row in reversed(rows)]
+
+
+def event_line(event: Event) -> Line:
+    return event.time, f"{stamp(event.time)} deis[controller]: {event.level} {event.message}"
+
+
+def stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def source_of(app: str, pod: dict) -> str:
+    """`blue[web.v3.x7k2p]`."""
+    labels = pod["metadata"].get("labels") or {}
+    suffix = pod["metadata"]["name"].rpartition("-")[2]
+    return f"{app}[{labels.get('type', '')}.{labels.get('version', '')}.{suffix}]"
+
+
+def pod_lines(api: Cluster, app: str, pod: dict, count: int) -> list[Line]:
+    """The pod's last lines; none from one that hasn't started."""
+    try:
+        text = api.logs(app, pod["metadata"]["name"], tailLines=str(count), timestamps="true")
+    except (ClusterError, Unreachable):
+        return []
+    return [line for raw in text.splitlines() if (line := pod_line(source_of(app, pod), raw))]
+
+
+def pod_line(source: str, raw: str) -> Line | None:
+    """A line as the kubelet stamped it, in the log's own form."""
+    match = STAMPED.match(raw)
+    try:
+        moment = parse_time(truncated(match.group(1)))
+    except (ValueError, AttributeError):
+        return None
+    return moment, f"{stamp(moment)} {source}: {match.group(2)}"
+
+
+def truncated(text: str) -> str:
+    """A time with nanoseconds, cut to the microseconds Python reads."""
+    return re.sub(r"(\.\d{6})\d+", r"\1", text)
+
+
+def follow_logs(app: App, lines: int, seconds: float = 3600) -> Iterator[str]:
+    """The last lines, then new ones as they come; an empty line now and then keeps proxies from hanging up."""
+    tail = Tail(app)
+    try:
+        yield read_logs(app, lines)
+        yield from tail.run(time.monotonic() + seconds)
+    finally:
+        tail.close()
+
+
+class Tail:
+    """Follows every pod of an app by a thread each, and the app's events."""
+
+    def __init__(self, app: App):
+        self._app, self._api = app, cluster()
+        self._lines: queue.Queue[str] = queue.Queue(maxsize=10_000)
+        self._streams: dict[str, object] = {}
+        self._closed = threading.Event()
+        self._since = datetime.now(UTC)
+        self._last_event = app.events.order_by("-id").values_list("id", flat=True).first() or 0
+
+    def run(self, deadline: float) -> Iterator[str]:
+        next_look, last_sent = 0.0, time.monotonic()
+        while time.monotonic() < deadline:
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + EVENT_PERIOD
+                self._attach_to_new_pods()
+                yield from self._new_events()
+            try:
+                yield self._lines.get(timeout=max(next_look - time.monotonic(), 0.01))
+                last_sent = time.monotonic()
+            except queue.Empty:
+                if time.monotonic() - last_sent > 15:
+                    last_sent = time.monotonic()
+                    yield "\n"
+
+    def close(self) -> None:
+        self._closed.set()
+        for stream in list(self._streams.values()):
+            if stream is not None:
+                stream.close()
+
+    def _new_events(self) -> Iterator[str]:
+        for row in self._app.events.filter(id__gt=self._last_event).order_by("id")[:100]:
+            self._last_event = row.pk
+            yield f"{event_line(row)[1]}\n"
+
+    def _attach_to_new_pods(self) -> None:
+        try:
+            pods, _ = self._api.list("Pod", self._app.name, OURS)
+        except (ClusterError, Unreachable):
+            return
+        for pod in pods:
+            name = pod["metadata"]["name"]
+            if name not in self._streams and (pod.get("status") or {}).get("phase") in (
+                "Running",
+                "Succeeded",
+                "Failed",
+            ):
+                self._streams[name] = None
+                thread = threading.Thread(target=self._read, args=(name, source_of(self._app.name, pod)), daemon=True)
+                thread.start()
+
+    def _read(self, name: str, source: str) -> None:
+        since = self._since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            stream = self._api.follow_logs(self._app.name, name, timestamps="true", sinceTime=since)
+            self._streams[name] = stream
+            for raw in stream:
+                line = pod_line(source, raw.decode("utf-8", "replace"))
+                if self._closed.is_set():
+                    return
+                if line and line[0] >= self._since:
+                    self._lines.put(f"{line[1]}\n", timeout=5)
+        except (ClusterError, Unreachable, queue.Full):
+            self._streams.pop(name, None)

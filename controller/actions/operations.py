@@ -1,0 +1,204 @@
+"""Operations: begun by a request, carried out by a worker, waited for by the request.
+
+`begin` writes the row and, once it is committed, sends its id to a worker; `wait` follows the row. Requests,
+workers and Redis may die in between: `recover` sends again what nobody holds.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from controller.actions.failure import mark_failed
+from controller.errors import BadRequest, ClusterTrouble, Conflict
+from controller.models import App, Operation, Release, User
+from controller.outbox import enqueue
+from controller.wakeups import Waiter, wake
+
+log = logging.getLogger(__name__)
+
+UNCLAIMED_AFTER = 45  # seconds without any worker alive before whoever waits calls an operation off
+PATIENCE = 1800  # seconds at most that a request waits; far above any deploy's own deadline
+
+
+class OperationFailed(BadRequest):
+    """The operation ended badly; the text is its reason."""
+
+
+class InProgress(Conflict):
+    """Another operation of the app isn't finished."""
+
+
+def lock(app: App) -> App:
+    """`app` as it stands, held against other writers until the transaction ends."""
+    return App.objects.select_for_update().select_related("owner").get(pk=app.pk)
+
+
+def unfinished(app: App) -> Operation | None:
+    return app.operations.filter(state__in=Operation.UNFINISHED).select_related("by", "release").first()
+
+
+def refuse_if_busy(app: App) -> None:
+    """Raises: InProgress, with the holder's name and since when."""
+    if holder := unfinished(app):
+        kind = next(iter(sorted(app.structure, key=lambda t: t != "web")), "web")
+        raise InProgress(
+            f"Deployment for {app.name}-{kind} is already in progress",
+            holder=holder.by.username if holder.by else None,
+            since=holder.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            release=f"v{holder.release.version}",
+        )
+
+
+def begin(*, app: App, release: Release, by: User, kind: str, structure_before: dict[str, int]) -> Operation:
+    """The new operation, on its way to a worker as soon as the transaction commits. Needs `lock(app)`.
+
+    Raises: InProgress.
+    """
+    refuse_if_busy(app)
+    operation = Operation.objects.create(app=app, release=release, by=by, kind=kind, structure_before=structure_before)
+    transaction.on_commit(lambda: send(operation.pk))
+    return operation
+
+
+def send(operation_id: int) -> None:
+    """Hands an operation to the workers; when the queue is away, recovery will."""
+    enqueue("controller.carry_out_operation", operation_id)
+
+
+def supersede(app: App, patience: float | None = None) -> None:
+    """Stops the app's unfinished operation and returns when it is over.
+
+    Raises: Conflict when it won't stop.
+    """
+    deadline = time.monotonic() + (patience or settings.ABANDONED_AFTER + 10)
+    while holder := unfinished(app):
+        Operation.objects.filter(pk=holder.pk).update(superseded=True)
+        if holder.state == Operation.QUEUED and finish(holder, Operation.FAILED, "superseded before it began"):
+            mark_failed(holder.release, "superseded before it began")
+            return
+        if time.monotonic() > deadline:
+            raise Conflict(f"v{holder.release.version} is still being deployed and doesn't stop; try again in a minute")
+        with Waiter(topic(holder.pk)) as waiter:
+            waiter.wait(0.5)
+        recover()
+
+
+def topic(operation_id: int) -> str:
+    return f"operation:{operation_id}"
+
+
+def wait(operation: Operation) -> None:
+    """Returns once `operation` has succeeded. Raises: OperationFailed."""
+    for _ in follow(operation):
+        """Progress is for those who asked for it."""
+
+
+def follow(operation: Operation) -> Iterator[str]:
+    """The operation's lines of progress as they come; ends when it has succeeded.
+
+    Raises: OperationFailed, ClusterTrouble.
+    """
+    deadline, told = time.monotonic() + PATIENCE, 0
+    with contextlib.ExitStack() as stack:
+        waiter = None
+        while True:
+            operation.refresh_from_db()
+            yield from operation.progress[told:]
+            told = len(operation.progress)
+            if operation.finished:
+                break
+            if call_off_if_dead(operation):
+                continue
+            if time.monotonic() > deadline:
+                raise ClusterTrouble(f"v{operation.release.version} is still under way; `paas releases` will tell")
+            if waiter is None:
+                waiter = stack.enter_context(Waiter(topic(operation.pk)))
+                continue
+            connection.close_if_unusable_or_obsolete()
+            waiter.wait(1.0)
+    if operation.state == Operation.FAILED:
+        raise OperationFailed(operation.message)
+
+
+def call_off_if_dead(operation: Operation) -> bool:
+    """Fails an operation that no worker has touched for a while, when no worker shows any life."""
+    limit = timezone.now() - timedelta(seconds=UNCLAIMED_AFTER)
+    if operation.heartbeat > limit or Operation.objects.filter(state=Operation.RUNNING, heartbeat__gt=limit).exists():
+        return False
+    text = "no worker carried out the deploy; is controller-worker running? try again once it is"
+    if finish(operation, Operation.FAILED, text):
+        if operation.kind == Operation.DEPLOY:
+            mark_failed(operation.release, text)
+            App.objects.filter(pk=operation.app_id).update(structure=operation.structure_before, unsynced=True)
+        return True
+    return False
+
+
+def finish(operation: Operation, state: str, message: str = "", runner: str | None = None) -> bool:
+    """Ends an unfinished operation; False when another did, or holds it."""
+    rows = Operation.objects.filter(pk=operation.pk, state__in=Operation.UNFINISHED)
+    if runner is not None:
+        rows = rows.filter(runner=runner)
+    ended = rows.update(state=state, message=message, heartbeat=timezone.now())
+    if ended:
+        wake(topic(operation.pk))
+    return bool(ended)
+
+
+def claim(operation_id: int, runner: str) -> Operation | None:
+    """The operation, now `runner`'s; None when it is finished or in good hands."""
+    stale = timezone.now() - timedelta(seconds=settings.ABANDONED_AFTER)
+    free = Q(state=Operation.QUEUED) | Q(state=Operation.RUNNING, heartbeat__lt=stale)
+    claimed = Operation.objects.filter(free, pk=operation_id).update(
+        state=Operation.RUNNING, runner=runner, heartbeat=timezone.now(), attempts=F("attempts") + 1
+    )
+    if not claimed:
+        return None
+    return Operation.objects.select_related(
+        "app", "app__settings", "app__tls", "release", "release__build", "release__config", "by"
+    ).get(pk=operation_id)
+
+
+def recover() -> None:
+    """Sends what waits unclaimed or whose runner is gone."""
+    now = timezone.now()
+    stale = now - timedelta(seconds=settings.ABANDONED_AFTER)
+    for operation in Operation.objects.filter(state=Operation.RUNNING):
+        if operation.heartbeat < stale or is_gone(operation.runner):
+            released = Operation.objects.filter(
+                pk=operation.pk, state=Operation.RUNNING, runner=operation.runner, heartbeat=operation.heartbeat
+            ).update(state=Operation.QUEUED)
+            if released:
+                log.warning("operation taken up again", extra={"operation": operation.pk, "runner": operation.runner})
+                send(operation.pk)
+    waiting = now - timedelta(seconds=settings.RECOVERY_PERIOD)
+    for pk in Operation.objects.filter(state=Operation.QUEUED, created__lt=waiting).values_list("pk", flat=True):
+        send(pk)
+
+
+def this_runner() -> str:
+    """Who runs here: host, process, and when it started, so that a reused process id isn't mistaken for it."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_gone(runner: str) -> bool:
+    """Whether `runner` was a process of this host that is no more."""
+    host, pid, started = runner.rsplit(":", 2) if runner.count(":") >= 2 else ("", "0", "")
+    return host == socket.gethostname() and _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return "gone"

@@ -1,0 +1,84 @@
+"""Running processes: restarted, asked, joined by one-off commands."""
+
+import re
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from controller.actions import operations
+from controller.actions.carry_out import count_nodes
+from controller.actions.events import record
+from controller.cluster.client import cluster
+from controller.cluster.deploy import RolloutFailed, roll_out
+from controller.cluster.pods import Process, list_processes, replace_pod, run_once
+from controller.cluster.render import render_deployment
+from controller.cluster.wish import wish_of
+from controller.errors import BadRequest, ClusterTrouble
+from controller.models import App, User
+
+
+def processes_of(app: App, kind: str | None = None, name: str | None = None) -> list[Process]:
+    """The processes of the app's current release."""
+    release = app.current_release()
+    if release is None or release.build is None:
+        return []
+    return list_processes(cluster(), app.name, kind, name, version=release.version)
+
+
+def restart(*, app: App, kind: str | None, name: str | None, by: User) -> list[Process]:
+    """The fresh processes, once they are up. Whole types roll without losing a request; a single one is replaced.
+
+    Raises: ClusterTrouble.
+    """
+    chosen = processes_of(app, kind, name)
+    if not chosen:
+        return []
+    record(app, f"{by.username} restarted {name or kind or 'all processes'}")
+    old = {process.name for process in chosen}
+    try:
+        if name is not None:
+            replace_pod(cluster(), app.name, name, timeout=settings.RESTART_TIMEOUT)
+            kind = chosen[0].type
+            return [process for process in processes_of(app, kind) if process.name not in old][:1]
+        restart_types(app, {process.type for process in chosen})
+    except RolloutFailed as exc:
+        raise ClusterTrouble(f"(restart): {exc}") from exc
+    return [process for process in processes_of(app, kind) if process.name not in old]
+
+
+def restart_types(app: App, kinds: set[str]) -> None:
+    """Rolls the Deployments of `kinds`. Raises: InProgress, RolloutFailed, ClusterTrouble."""
+    with transaction.atomic():
+        app = operations.lock(app)
+        operations.refuse_if_busy(app)
+        stamp = timezone.now().isoformat(timespec="milliseconds")
+        app.restarts = {**app.restarts, **dict.fromkeys(kinds, stamp)}
+        app.save(update_fields=["restarts"])
+    api, release = cluster(), app.current_release()
+    wish = wish_of(app, release, nodes=count_nodes(api))
+    roll_out(
+        api,
+        app.name,
+        release.version,
+        [render_deployment(wish, kind, app.structure.get(kind, 1)) for kind in sorted(kinds)],
+        timeout=settings.RESTART_TIMEOUT,
+        tick=lambda: None,
+        report=lambda line: None,
+    )
+
+
+def run(*, app: App, command: str, by: User) -> tuple[int, str]:
+    """Exit code and output of a one-off command. Raises: BadRequest, ClusterTrouble."""
+    release = app.current_release()
+    if release is None or release.build is None:
+        raise BadRequest("No build associated with this release to run this command")
+    record(app, f"{by.username} on {app.name}-run runs '{command}'")
+    return run_once(cluster(), wish_of(app, release), command, timeout=settings.RUN_TIMEOUT)
+
+
+def full_pod_name(app: str, name: str) -> str:
+    """A pod's name as users shorten it: with exactly two dashes the app's name is left out."""
+    if name.count("-") == 2 and not re.match(rf"{re.escape(app)}-", name):
+        return f"{app}-{name}"
+    return name

@@ -1,0 +1,106 @@
+"""Releases: made, numbered, described, failed, rolled back to."""
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+
+from controller.actions import operations
+from controller.actions.events import record
+from controller.actions.failure import mark_failed
+from controller.actions.structure import plan_structure
+from controller.actions.summary import describe_change
+from controller.errors import BadRequest, Conflict
+from controller.models import App, Build, Config, Operation, Release, User
+from controller.outbox import enqueue
+
+
+def create_release(*, app: App, by: User, build: Build | None, config: Config, summary: str | None = None) -> Release:
+    """The next release of `app`. Needs `operations.lock(app)`.
+
+    Raises: Conflict when it would equal the current one.
+    """
+    previous = app.current_release()
+    text = summary or describe_change(by.username, previous, build, config)
+    if not text:
+        raise Conflict(f"{by.username} changed nothing - release stopped")
+    highest = app.releases.aggregate(highest=Max("version"))["highest"] or 0
+    release = Release.objects.create(
+        app=app, owner=by, version=highest + 1, build=build, config=config, summary=text, structure=app.structure
+    )
+    record(app, text)
+    transaction.on_commit(lambda: announce(release))
+    return release
+
+
+def announce(release: Release) -> None:
+    """Queues the operator's deploy hooks."""
+    for url in settings.DEPLOY_HOOK_URLS:
+        enqueue("controller.send_deploy_hook", str(release.pk), url)
+
+
+def begin_deploy(*, app: App, release: Release, by: User, structure_before: dict[str, int]) -> Operation:
+    """The operation that brings `release` live. Needs `operations.lock(app)`.
+
+    Raises: InProgress, with the release marked failed; commit before raising on.
+    """
+    try:
+        return operations.begin(
+            app=app, release=release, by=by, kind=Operation.DEPLOY, structure_before=structure_before
+        )
+    except operations.InProgress as exc:
+        mark_failed(release, str(exc))
+        raise
+
+
+def take_structure(app: App, build: Build, previous: Build | None) -> dict[str, int]:
+    """Gives `app` the formation for `build`; returns the one before. Needs `operations.lock(app)`."""
+    before = app.structure
+    app.structure = plan_structure(before, build, previous)
+    app.save(update_fields=["structure", "procfile_structure", "updated"])
+    return before
+
+
+def roll_back(*, app: App, version: int | None, by: User) -> tuple[Release, Operation | None]:
+    """A new release with the build and config of `version` (default: the one before the current), and its deploy.
+
+    A deploy under way is stopped for it. Raises: BadRequest, Conflict.
+    """
+    target = rollback_target(app, version)
+    operations.supersede(app)
+    with transaction.atomic():
+        app = operations.lock(app)
+        current = app.current_release()
+        release = create_release(
+            app=app,
+            by=by,
+            build=target.build,
+            config=target.config,
+            summary=f"{by.username} rolled back to v{target.version}",
+        )
+        if current is None or current.build is None or target.build is None:
+            return release, None
+        before = take_structure(app, target.build, current.build)
+        try:
+            operation = begin_deploy(app=app, release=release, by=by, structure_before=before)
+        except operations.InProgress as exc:
+            busy = exc
+        else:
+            return release, operation
+    raise BadRequest(str(busy))
+
+
+def rollback_target(app: App, version: int | None) -> Release:
+    """The release to go back to. Raises: BadRequest."""
+    current = app.current_release()
+    if version is None:
+        version = current.version - 1 if current else 0
+    if version < 1:
+        raise BadRequest("version cannot be below 0")
+    if version == 1:
+        raise BadRequest("Cannot roll back to initial release.")
+    target = app.releases.filter(version=version).select_related("build", "config").first()
+    if target is None:
+        raise BadRequest("Release matching query does not exist.")
+    if target.failed:
+        raise BadRequest("Cannot roll back to failed release.")
+    return target

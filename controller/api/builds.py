@@ -1,0 +1,91 @@
+"""`/v2/apps/APP/builds/`."""
+
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from controller.actions import operations
+from controller.actions.build import create_build
+from controller.api.config_fields import TYPE, TYPE_TEXT
+from controller.api.scoping import IDENTITY, AppView, Strict
+from controller.errors import Missing
+
+LONGEST_TYPE = 40  # characters: `<app>-<type>` and what Kubernetes adds must fit a name
+
+
+class BuildSerializer(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    app = serializers.CharField(source="app.name")
+    owner = serializers.CharField(source="owner.username")
+    image = serializers.CharField()
+    stack = serializers.CharField()
+    sha = serializers.CharField()
+    procfile = serializers.JSONField()
+    dockerfile = serializers.CharField()
+    created = serializers.DateTimeField()
+    updated = serializers.DateTimeField()
+
+
+class ProcfileField(serializers.Field):
+    """Process types and their commands."""
+
+    def to_internal_value(self, data):
+        if not isinstance(data, dict):
+            raise serializers.ValidationError(f'Expected a dictionary of items but got type "{type(data).__name__}".')
+        for kind, command in data.items():
+            if not TYPE.fullmatch(kind) or len(kind) > LONGEST_TYPE:
+                raise serializers.ValidationError(TYPE_TEXT)
+            if command is None or (isinstance(command, str) and not command.strip()):
+                raise serializers.ValidationError("Command can't be empty for process type")
+            if not isinstance(command, str):
+                raise serializers.ValidationError(f"The command of {kind} must be text")
+        return data
+
+    def to_representation(self, value):
+        return value
+
+
+class BuildFields(Strict):
+    """What describes an image, whoever brings it."""
+
+    image = serializers.CharField(max_length=2048)
+    procfile = ProcfileField(required=False, allow_null=True)
+    sha = serializers.RegexField(r"^[0-9a-zA-Z._-]*$", max_length=64, required=False, allow_blank=True, allow_null=True)
+    dockerfile = serializers.CharField(
+        max_length=512 * 1024, required=False, allow_blank=True, allow_null=True, trim_whitespace=False
+    )
+    stack = serializers.CharField(max_length=100, required=False, allow_blank=True, allow_null=True)
+    git_ref = serializers.CharField(max_length=255, required=False, allow_blank=True, allow_null=True)
+    ports = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=65535), required=False, allow_null=True, max_length=100
+    )
+
+    def validate_image(self, value):
+        if any(character.isspace() or not character.isprintable() for character in value):
+            raise serializers.ValidationError("An image reference holds no blanks or control characters.")
+        return value
+
+    def to_internal_value(self, data):
+        parsed = super().to_internal_value(data)
+        return {name: value for name, value in parsed.items() if value is not None}
+
+
+class NewBuildSerializer(BuildFields):
+    ignored = IDENTITY
+
+
+class BuildsView(AppView):
+    def get(self, request, **kwargs):
+        return self.page(self.app.builds.select_related("app", "owner"), BuildSerializer)
+
+    def post(self, request, **kwargs):
+        build, operation = create_build(app=self.app, by=request.user, **self.parsed(NewBuildSerializer))
+        operations.wait(operation)
+        return Response(BuildSerializer(build).data, status=201)
+
+
+class OneBuildView(AppView):
+    def get(self, request, **kwargs):
+        build = self.app.builds.select_related("app", "owner").filter(pk=kwargs["uuid"]).first()
+        if build is None:
+            raise Missing("Build")
+        return Response(BuildSerializer(build).data)

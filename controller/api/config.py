@@ -1,0 +1,56 @@
+"""`/v2/apps/APP/config/`."""
+
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from controller.actions import operations
+from controller.actions.config import change_config
+from controller.api import config_fields as fields
+from controller.api.scoping import IDENTITY, AppView, Strict
+from controller.models.config import SECTIONS
+
+
+class ConfigSerializer(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    app = serializers.CharField(source="app.name")
+    owner = serializers.CharField(source="owner.username")
+    values = serializers.JSONField()
+    memory = serializers.JSONField()
+    cpu = serializers.JSONField()
+    tags = serializers.JSONField()
+    registry = serializers.JSONField()
+    healthcheck = serializers.JSONField()
+    termination_grace_period = serializers.JSONField()
+    lifecycle_post_start = serializers.JSONField()
+    lifecycle_pre_stop = serializers.JSONField()
+    created = serializers.DateTimeField()
+    updated = serializers.DateTimeField()
+
+
+class ChangeSerializer(Strict):
+    ignored = IDENTITY
+
+    values = fields.Section(fields.check_value)
+    memory = fields.Section(fields.check_memory)
+    cpu = fields.Section(fields.check_cpu)
+    tags = fields.Section(fields.check_tag)
+    registry = fields.Section(fields.check_registry)
+    healthcheck = fields.Section(fields.check_health)
+    termination_grace_period = fields.Section(fields.check_grace)
+    lifecycle_post_start = fields.Section(fields.check_hook)
+    lifecycle_pre_stop = fields.Section(fields.check_hook)
+
+
+class ConfigView(AppView):
+    def get(self, request, **kwargs):
+        return Response(ConfigSerializer(self.app.current_release().config).data)
+
+    def post(self, request, **kwargs):
+        parsed = self.parsed(ChangeSerializer)
+        changes = {name: parsed[name] for name in SECTIONS if parsed.get(name)}
+        if "registry" in changes:
+            changes["registry"] = {key.lower(): value for key, value in changes["registry"].items()}
+        config, operation = change_config(app=self.app, changes=changes, by=request.user)
+        if operation is not None:
+            operations.wait(operation)
+        return Response(ConfigSerializer(config).data, status=201)

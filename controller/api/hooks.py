@@ -1,0 +1,112 @@
+"""`/v2/hooks/…`: what the builder asks and reports."""
+
+import json
+from collections.abc import Iterator
+
+from django.http import StreamingHttpResponse
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from controller.access import CHANGE, app_for
+from controller.actions import operations
+from controller.actions.auth import user_named
+from controller.actions.build import create_build
+from controller.api.authentication import FromBuilder
+from controller.api.builds import BuildFields
+from controller.api.config import ConfigSerializer
+from controller.api.scoping import Strict, View
+from controller.errors import Missing, NotFound, PaasError
+from controller.models import App, Key, Operation, Release, User
+
+STREAM = "application/x-ndjson"
+
+
+class HookView(View):
+    permission_classes = (FromBuilder,)
+
+
+class Received(Strict):
+    receive_user = serializers.CharField()
+    receive_repo = serializers.CharField()
+
+
+class ReceivedBuild(BuildFields):
+    ignored = ("receive_fingerprint", "receive_key")
+
+    receive_user = serializers.CharField()
+    receive_repo = serializers.CharField()
+
+
+class KeyHook(HookView):
+    def get(self, request, fingerprint):
+        key = Key.objects.select_related("owner").filter(fingerprint=fingerprint).first()
+        if key is None:
+            raise Missing("Key")
+        apps = App.objects.order_by("name").values_list("name", flat=True)
+        return Response({"username": key.owner.username, "apps": list(apps)})
+
+
+def described(keys) -> list[dict[str, str]]:
+    return [{"key": key.public, "fingerprint": key.fingerprint} for key in keys]
+
+
+class AppKeysHook(HookView):
+    """The keys of everyone who may push to an app, owner included."""
+
+    def get(self, request, app):
+        row = App.objects.filter(name=app).first()
+        if row is None:
+            raise Missing("App")
+        users = User.objects.filter(collaborations__app=row) | User.objects.filter(pk=row.owner_id)
+        users = users.distinct().prefetch_related("keys").order_by("username")
+        return Response({user.username: described(user.keys.all()) for user in users})
+
+
+class UserKeysHook(HookView):
+    def get(self, request, app, username):
+        user = user_named(username)
+        app_for(user, app, CHANGE)
+        keys = list(user.keys.all())
+        if not keys:
+            raise NotFound(f"No Keys match for user {username}.")
+        return Response({username: described(keys)})
+
+
+class ConfigHook(HookView):
+    def post(self, request):
+        parsed = self.parsed(Received)
+        app = app_for(user_named(parsed["receive_user"]), parsed["receive_repo"], CHANGE)
+        return Response(ConfigSerializer(app.current_release().config).data)
+
+
+class BuildHook(HookView):
+    """A finished build; answers when it is live, or why it isn't.
+
+    With `Accept: application/x-ndjson` it tells how far it is on the way.
+    """
+
+    def post(self, request):
+        parsed = self.parsed(ReceivedBuild)
+        user = user_named(parsed.pop("receive_user"))
+        app = app_for(user, parsed.pop("receive_repo"), CHANGE)
+        _, operation = create_build(app=app, by=user, **parsed)
+        if STREAM in request.headers.get("Accept", ""):
+            return StreamingHttpResponse(told(operation), content_type=STREAM)
+        operations.wait(operation)
+        return Response(outcome(operation.release))
+
+
+def outcome(release: Release) -> dict:
+    return {"release": {"version": release.version}}
+
+
+def told(operation: Operation) -> Iterator[str]:
+    """Lines of JSON: `{"message": …}` on the way, then the outcome or `{"detail": …, "status": 400}`."""
+    try:
+        for line in operations.follow(operation):
+            yield json.dumps({"message": line}) + "\n"
+    except PaasError as exc:
+        body = exc.body()
+        yield json.dumps({**(body if isinstance(body, dict) else {"detail": body}), "status": exc.status}) + "\n"
+    else:
+        yield json.dumps(outcome(operation.release)) + "\n"

@@ -1,0 +1,26 @@
+"""`/v2/info`: what a client needs to know before anyone signs in. Nothing here is secret."""
+
+from django.conf import settings
+from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
+
+from controller.api.scoping import View
+from controller.middleware import API_VERSION, PLATFORM_VERSION
+
+
+class InfoView(View):
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def get(self, request):
+        return Response(
+            {
+                "api_version": API_VERSION,
+                "platform_version": PLATFORM_VERSION,
+                "platform_domain": settings.PLATFORM_DOMAIN,
+                "platform_url": settings.PLATFORM_URL,
+                "git_ssh_url": settings.GIT_SSH_URL,
+                "app_url_template": settings.APP_URL_TEMPLATE,
+                "registration": settings.REGISTRATION_MODE,
+            }
+        )

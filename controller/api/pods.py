@@ -1,0 +1,24 @@
+"""`/v2/apps/APP/pods/`: processes listed and restarted."""
+
+from dataclasses import asdict
+
+from rest_framework.response import Response
+
+from controller.actions.processes import full_pod_name, processes_of, restart
+from controller.api.scoping import AppView
+
+
+class PodsView(AppView):
+    def get(self, request, **kwargs):
+        processes = processes_of(self.app, kwargs.get("type"), kwargs.get("name"))
+        results = [asdict(process) for process in processes]
+        return Response({"results": results, "count": len(results)})
+
+
+class RestartView(AppView):
+    def post(self, request, **kwargs):
+        name = kwargs.get("name")
+        if name is not None:
+            name = full_pod_name(self.app.name, name)
+        fresh = restart(app=self.app, kind=kwargs.get("type"), name=name, by=request.user)
+        return Response([asdict(process) for process in fresh])

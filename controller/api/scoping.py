@@ -1,0 +1,62 @@
+"""What the views share: the app in the address with the right the method needs, and parsed bodies."""
+
+from functools import cached_property
+
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from controller.access import CHANGE, OWN, READ, app_for
+from controller.errors import Invalid
+from controller.models import App
+
+
+class View(APIView):
+    def parsed(self, serializer: type[Serializer], data=None) -> dict:
+        """The body's fields. Raises: ValidationError naming the field."""
+        form = serializer(data=self.request.data if data is None else data)
+        form.is_valid(raise_exception=True)
+        return form.validated_data
+
+    def page(self, rows, serializer: type[Serializer]) -> Response:
+        """One page of `rows`, as Deis lists them."""
+        paginator = self.settings.DEFAULT_PAGINATION_CLASS()
+        chosen = paginator.paginate_queryset(rows, self.request, view=self)
+        return paginator.get_paginated_response(serializer(chosen, many=True).data)
+
+
+class AppView(View):
+    """A view below `/v2/apps/APP/`: reading and posting for whoever may use the app, deleting for its owner."""
+
+    rights = {"GET": READ, "HEAD": READ, "POST": CHANGE, "DELETE": OWN}
+
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        if request.method in self.rights:
+            self.app  # noqa: B018 - the right comes before the body
+
+    @cached_property
+    def app(self) -> App:
+        return app_for(self.request.user, self.kwargs["app"], self.rights[self.request.method])
+
+
+class Strict(Serializer):
+    """Refuses fields it doesn't know, by name; `ignored` may come along (clients echo what they read)."""
+
+    ignored: tuple[str, ...] = ()
+
+    def to_internal_value(self, data):
+        if isinstance(data, dict):
+            unknown = sorted(str(key) for key in data.keys() - self.fields.keys() - set(self.ignored))
+            if unknown:
+                known = ", ".join(sorted(self.fields)) or "none"
+                raise_unknown(unknown, known)
+        return super().to_internal_value(data)
+
+
+def raise_unknown(unknown: list[str], known: str) -> None:
+    """Raises: Invalid."""
+    raise Invalid(**{name: f"Unknown field; the known ones are {known}." for name in unknown})
+
+
+IDENTITY = ("uuid", "app", "owner", "created", "updated")

@@ -1,0 +1,181 @@
+"""How an app is reached: settings, whitelist, TLS, paths, perms."""
+
+from django.http import HttpResponse
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from controller.access import OWN
+from controller.actions import perms
+from controller.actions import settings as actions
+from controller.api.config_fields import Section, check_type, refuse, text_of
+from controller.api.scoping import IDENTITY, AppView, Strict
+from controller.errors import Forbidden
+
+
+def check_autoscale(key: str, value) -> dict | None:
+    check_type(key)
+    if value is None:
+        return None
+    names = ("min", "max", "cpu_percent")
+    if not isinstance(value, dict) or set(value) != set(names):
+        refuse("Autoscale settings of a process type are min, max and cpu_percent")
+    for name in names:
+        if not isinstance(value[name], int) or isinstance(value[name], bool) or not 1 <= value[name] <= 10_000:
+            refuse(f"{name} must be an integer of at least 1")
+    if value["min"] > value["max"]:
+        refuse("min may not be larger than max")
+    return value
+
+
+def check_label(key: str, value) -> str | None:
+    if not key or len(key) > 253:
+        refuse("Label keys have 1 to 253 characters")
+    return text_of(value)
+
+
+class SettingsSerializer(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    app = serializers.SerializerMethodField()
+    owner = serializers.CharField(source="owner.username")
+    maintenance = serializers.BooleanField()
+    routable = serializers.BooleanField()
+    whitelist = serializers.JSONField()
+    autoscale = serializers.JSONField()
+    label = serializers.JSONField()
+    created = serializers.DateTimeField()
+    updated = serializers.DateTimeField()
+
+    def get_app(self, row) -> str:
+        return row.app.name
+
+
+class SettingsChange(Strict):
+    ignored = IDENTITY
+
+    maintenance = serializers.BooleanField(required=False, allow_null=True)
+    routable = serializers.BooleanField(required=False, allow_null=True)
+    whitelist = serializers.ListField(
+        child=serializers.CharField(max_length=64), required=False, allow_null=True, allow_empty=False, max_length=1000
+    )
+    autoscale = Section(check_autoscale)
+    label = Section(check_label)
+
+    def validate_whitelist(self, value):
+        return [actions.checked_address(address) for address in value] if value is not None else None
+
+
+class AddressesSerializer(Strict):
+    addresses = serializers.ListField(child=serializers.CharField(max_length=64), allow_empty=False, max_length=1000)
+
+
+class TLSSerializer(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    app = serializers.CharField(source="app.name")
+    owner = serializers.CharField(source="owner.username")
+    https_enforced = serializers.BooleanField(allow_null=True)
+    created = serializers.DateTimeField()
+    updated = serializers.DateTimeField()
+
+
+class TLSChange(Strict):
+    ignored = IDENTITY
+
+    https_enforced = serializers.BooleanField()
+
+
+class ServiceChange(Strict):
+    procfile_type = serializers.RegexField(r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)
+    path_pattern = serializers.CharField(max_length=4096)
+
+
+class ServiceName(Strict):
+    ignored = ("path_pattern",)
+
+    procfile_type = serializers.CharField()
+
+
+class NamedSerializer(Strict):
+    username = serializers.CharField()
+
+
+class SettingsView(AppView):
+    def get(self, request, **kwargs):
+        return Response(SettingsSerializer(self.app.settings).data)
+
+    def post(self, request, **kwargs):
+        changes = self.parsed(SettingsChange)
+        settings = actions.change_settings(app=self.app, changes=changes, by=request.user)
+        return Response(SettingsSerializer(settings).data, status=201)
+
+
+class WhitelistView(AppView):
+    def get(self, request, **kwargs):
+        return Response({"addresses": self.app.settings.whitelist})
+
+    def post(self, request, **kwargs):
+        addresses = self.parsed(AddressesSerializer)["addresses"]
+        known = actions.allow_addresses(app=self.app, addresses=addresses, by=request.user)
+        return Response({"addresses": known}, status=201)
+
+    def delete(self, request, **kwargs):
+        addresses = self.parsed(AddressesSerializer)["addresses"]
+        actions.disallow_addresses(app=self.app, addresses=addresses, by=request.user)
+        return Response(status=204)
+
+
+class TLSView(AppView):
+    def get(self, request, **kwargs):
+        return Response(TLSSerializer(self.app.tls).data)
+
+    def post(self, request, **kwargs):
+        enforced = self.parsed(TLSChange)["https_enforced"]
+        tls = actions.enforce_https(app=self.app, enforced=enforced, by=request.user)
+        return Response(TLSSerializer(tls).data, status=201)
+
+
+class ServicesView(AppView):
+    def get(self, request, **kwargs):
+        rows = self.app.services.values("procfile_type", "path_pattern")
+        return Response({"services": list(rows)})
+
+    def post(self, request, **kwargs):
+        parsed = self.parsed(ServiceChange)
+        service, changed = actions.route_paths(
+            app=self.app, kind=parsed["procfile_type"], patterns=parsed["path_pattern"]
+        )
+        if not changed:
+            return Response(status=204)
+        body = {"procfile_type": service.procfile_type, "path_pattern": service.path_pattern}
+        return Response(body, status=201)
+
+    def delete(self, request, **kwargs):
+        actions.unroute_paths(app=self.app, kind=self.parsed(ServiceName)["procfile_type"])
+        return Response(status=204)
+
+
+class PermsView(AppView):
+    def get(self, request, **kwargs):
+        names = self.app.collaborators.order_by("user__username").values_list("user__username", flat=True)
+        return Response({"users": list(names)})
+
+    def post(self, request, **kwargs):
+        username = self.parsed(NamedSerializer)["username"]
+        if not (request.user.is_superuser or self.app.owner_id == request.user.pk):
+            raise Forbidden()
+        perms.grant(app=self.app, username=username)
+        return HttpResponse(status=201)
+
+
+class OnePermView(AppView):
+    """A collaborator may leave by itself; taking others out is for owner and admin."""
+
+    rights = {**AppView.rights, "DELETE": OWN}
+
+    def initial(self, request, *args, **kwargs):
+        if request.user is not None and kwargs["username"] == getattr(request.user, "username", None):
+            self.rights = {**self.rights, "DELETE": "change"}
+        super().initial(request, *args, **kwargs)
+
+    def delete(self, request, **kwargs):
+        perms.revoke(app=self.app, username=kwargs["username"])
+        return Response(status=204)

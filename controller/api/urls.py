@@ -1,0 +1,72 @@
+"""Every route of `/v2/`. Most take a trailing slash or none, as Deis' clients send them."""
+
+from django.urls import re_path
+
+from controller.api import (
+    apps,
+    auth,
+    builds,
+    certificates,
+    config,
+    domains,
+    hooks,
+    info,
+    keys,
+    pods,
+    releases,
+    settings,
+)
+
+APP = r"^apps/(?P<app>[a-z][a-z0-9-]*)"
+TYPE = r"(?P<type>[a-z0-9]+(?:-[a-z0-9]+)*)"
+POD = r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)"
+
+urlpatterns = [
+    re_path(r"^$", auth.RootView.as_view()),
+    re_path(r"^info/?$", info.InfoView.as_view()),
+    re_path(r"^auth/register/?$", auth.RegisterView.as_view()),
+    re_path(r"^auth/login/$", auth.LoginView.as_view()),
+    re_path(r"^auth/tokens/$", auth.TokensView.as_view()),
+    re_path(r"^auth/passwd/?$", auth.PasswordView.as_view()),
+    re_path(r"^auth/whoami/?$", auth.WhoamiView.as_view()),
+    re_path(r"^auth/cancel/?$", auth.CancelView.as_view()),
+    re_path(r"^users/?$", auth.UsersView.as_view()),
+    re_path(r"^admin/perms/?$", auth.AdminsView.as_view()),
+    re_path(r"^admin/perms/(?P<username>[\w.@+-]+)/?$", auth.OneAdminView.as_view()),
+    re_path(r"^keys/?$", keys.KeysView.as_view()),
+    re_path(r"^keys/(?P<name>.+)$", keys.OneKeyView.as_view()),
+    re_path(r"^apps/?$", apps.AppsView.as_view()),
+    re_path(APP + r"/?$", apps.OneAppView.as_view()),
+    re_path(APP + r"/scale/?$", apps.ScaleView.as_view()),
+    re_path(APP + r"/run/?$", apps.RunView.as_view()),
+    re_path(APP + r"/logs/?$", apps.LogsView.as_view()),
+    re_path(APP + r"/config/?$", config.ConfigView.as_view()),
+    re_path(APP + r"/builds/?$", builds.BuildsView.as_view()),
+    re_path(APP + r"/builds/(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?$", builds.OneBuildView.as_view()),
+    re_path(APP + r"/releases/?$", releases.ReleasesView.as_view()),
+    re_path(APP + r"/releases/v(?P<version>[0-9]+)/?$", releases.OneReleaseView.as_view()),
+    re_path(APP + r"/releases/rollback/?$", releases.RollbackView.as_view()),
+    re_path(APP + r"/pods/restart/?$", pods.RestartView.as_view()),
+    re_path(APP + r"/pods/" + TYPE + r"/restart/?$", pods.RestartView.as_view()),
+    re_path(APP + r"/pods/" + TYPE + "/" + POD + r"/restart/?$", pods.RestartView.as_view()),
+    re_path(APP + r"/pods/?$", pods.PodsView.as_view()),
+    re_path(APP + r"/pods/" + TYPE + r"/?$", pods.PodsView.as_view()),
+    re_path(APP + r"/pods/" + TYPE + "/" + POD + r"/?$", pods.PodsView.as_view()),
+    re_path(APP + r"/domains/?$", domains.DomainsView.as_view()),
+    re_path(APP + r"/domains/(?P<domain>[^/]+)/?$", domains.OneDomainView.as_view()),
+    re_path(APP + r"/settings/?$", settings.SettingsView.as_view()),
+    re_path(APP + r"/whitelist/?$", settings.WhitelistView.as_view()),
+    re_path(APP + r"/tls/?$", settings.TLSView.as_view()),
+    re_path(APP + r"/services/?$", settings.ServicesView.as_view()),
+    re_path(APP + r"/perms/?$", settings.PermsView.as_view()),
+    re_path(APP + r"/perms/(?P<username>[\w.@+-]+)/?$", settings.OnePermView.as_view()),
+    re_path(r"^certs/?$", certificates.CertificatesView.as_view()),
+    re_path(r"^certs/(?P<name>[a-z0-9-]+)/?$", certificates.OneCertificateView.as_view()),
+    re_path(r"^certs/(?P<name>[a-z0-9-]+)/domain/?$", certificates.CertificateDomainView.as_view()),
+    re_path(r"^certs/(?P<name>[a-z0-9-]+)/domain/(?P<domain>[^/]+)$", certificates.OneCertificateDomainView.as_view()),
+    re_path(r"^hooks/key/(?P<fingerprint>.+)$", hooks.KeyHook.as_view()),
+    re_path(r"^hooks/keys/(?P<app>[a-z][a-z0-9-]*)/?$", hooks.AppKeysHook.as_view()),
+    re_path(r"^hooks/keys/(?P<app>[a-z][a-z0-9-]*)/(?P<username>[\w.@+-]+)$", hooks.UserKeysHook.as_view()),
+    re_path(r"^hooks/build/?$", hooks.BuildHook.as_view()),
+    re_path(r"^hooks/config/?$", hooks.ConfigHook.as_view()),
+]

@@ -1,0 +1,200 @@
+"""Why processes don't come up, in words.
+
+`observe_failure` says when waiting longer is pointless, `observe_delay` what stands in the way when time is up;
+both read pods only and are pure. `explain` turns a finding into the sentence a pusher reads, with the last lines
+the process wrote.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+CRASHES = 2  # exits at start that count as "doesn't start"; one may be a dependency not up yet
+NO_ROOM_PATIENCE = 15  # seconds a pod may wait for room: pods that are going away free some
+LINES = 12  # last lines of a crashed process worth showing
+HOPELESS_PULL = re.compile(
+    r"(?i)not found|manifest unknown|name unknown|unauthorized|denied|no such (host|image)|invalid reference|"
+    r"pull access|does not exist"
+)
+NOT_STARTABLE = ("RunContainerError", "CreateContainerError", "StartError", "ContainerCannotRun")
+MISSING_PROGRAM = re.compile(r"(?i)executable file not found|no such file or directory|command not found")
+
+Pod = dict
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with one pod: `kind` is the case, `text` what the cluster said."""
+
+    kind: str
+    pod: str
+    type: str
+    text: str = ""
+    code: int | None = None
+    memory: str = ""
+    port: int | None = None
+    logs_of_previous: bool = False
+
+
+def observe_failure(pods: Sequence[Pod], at: datetime) -> Finding | None:
+    """The first finding no waiting will mend, or None."""
+    for pod in pods:
+        if pod["metadata"].get("deletionTimestamp"):
+            continue
+        if finding := _failure_of(pod, at):
+            return finding
+    return None
+
+
+def observe_delay(pods: Sequence[Pod]) -> Finding | None:
+    """What keeps a pod from being ready at this moment, for when the time is up."""
+    for pod in pods:
+        if pod["metadata"].get("deletionTimestamp") or is_ready(pod):
+            continue
+        status = _container_status(pod)
+        if finding := _scheduling_of(pod) or _crash_of(pod, status, crashes=1) or _waiting_of(pod, status):
+            return finding
+        return _unready(pod)
+    return None
+
+
+def is_ready(pod: Pod) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions") or ())
+
+
+def _failure_of(pod: Pod, at: datetime) -> Finding | None:
+    status = _container_status(pod)
+    waiting = (status.get("state") or {}).get("waiting") or {}
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    if reason in ("InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
+        return _found(pod, "pull", message or reason)
+    if reason == "ImagePullBackOff" or (reason == "ErrImagePull" and HOPELESS_PULL.search(message)):
+        return _found(pod, "pull", message or reason)
+    if reason in NOT_STARTABLE and (MISSING_PROGRAM.search(message) or status.get("restartCount", 0) >= CRASHES):
+        return _found(pod, "start", message or reason)
+    if reason == "CreateContainerConfigError":
+        return _found(pod, "config", message or reason) if _age(pod, at) > NO_ROOM_PATIENCE else None
+    if crash := _crash_of(pod, status, CRASHES):
+        return crash
+    room = _scheduling_of(pod)
+    return room if room and _age(pod, at) > NO_ROOM_PATIENCE else None
+
+
+def _crash_of(pod: Pod, status: dict, crashes: int) -> Finding | None:
+    """The crash of a container that has ended `crashes` times, or once for lack of memory or of its program."""
+    current = (status.get("state") or {}).get("terminated")
+    ended = current or (status.get("lastState") or {}).get("terminated")
+    if not ended:
+        return None
+    count = status.get("restartCount", 0) + (1 if current else 0)
+    code, previous = ended.get("exitCode"), not current
+    if ended.get("reason") == "OOMKilled":
+        return _found(pod, "memory", code=code, previous=previous)
+    if ended.get("reason") in NOT_STARTABLE or (
+        code in (126, 127, 128) and MISSING_PROGRAM.search(ended.get("message") or "")
+    ):
+        return _found(pod, "start", ended.get("message", ""), code=code, previous=previous)
+    looping = ((status.get("state") or {}).get("waiting") or {}).get("reason") == "CrashLoopBackOff"
+    if count >= crashes or looping:
+        return _found(pod, "crash", ended.get("message") or "", code=code, previous=previous)
+    return None
+
+
+def _waiting_of(pod: Pod, status: dict) -> Finding | None:
+    waiting = (status.get("state") or {}).get("waiting") or {}
+    reason = waiting.get("reason", "")
+    if reason in ("ErrImagePull", "ImagePullBackOff"):
+        return _found(pod, "pull", waiting.get("message") or reason)
+    if reason in NOT_STARTABLE or reason.endswith("ConfigError"):
+        return _found(pod, "start", waiting.get("message") or reason)
+    if not status or reason in ("ContainerCreating", "PodInitializing"):
+        return _found(pod, "slow", "the container is still being made")
+    return None
+
+
+def _scheduling_of(pod: Pod) -> Finding | None:
+    for condition in pod.get("status", {}).get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _found(pod, "room", condition.get("message", ""))
+    return None
+
+
+def _unready(pod: Pod) -> Finding:
+    """A running pod that isn't ready: nothing listens, or the app's own check fails."""
+    probe = pod["spec"]["containers"][0].get("readinessProbe") or {}
+    if socket := probe.get("tcpSocket"):
+        return _found(pod, "silent", port=socket["port"])
+    return _found(pod, "probe")
+
+
+def _found(pod: Pod, kind: str, text: str = "", *, code=None, previous=False, port=None) -> Finding:
+    container = pod["spec"]["containers"][0]
+    return Finding(
+        kind=kind,
+        pod=pod["metadata"]["name"],
+        type=pod["metadata"].get("labels", {}).get("type", "process"),
+        text=" ".join(text.split()),
+        code=code,
+        memory=(container.get("resources", {}).get("limits") or {}).get("memory", ""),
+        port=port,
+        logs_of_previous=previous,
+    )
+
+
+def _container_status(pod: Pod) -> dict:
+    return ((pod.get("status") or {}).get("containerStatuses") or [{}])[0]
+
+
+def _age(pod: Pod, at: datetime) -> float:
+    return (at - parse_time(pod["metadata"]["creationTimestamp"])).total_seconds()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def parse_time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def explain(finding: Finding, image: str, logs: str = "", events: Sequence[str] = ()) -> str:
+    """The sentence for people: cause, then what the process said last."""
+    tail = last_lines(logs)
+    said = f": {tail}" if tail else ""
+    match finding.kind:
+        case "pull":
+            return f"the image {image} can't be pulled: {finding.text}"
+        case "start":
+            why = "its command isn't in the image or isn't executable"
+            return f"{finding.type} can't be started, {why}: {finding.text}{said}"
+        case "config":
+            return f"{finding.type} can't be started: {finding.text}"
+        case "memory":
+            limit = f" at {deis_quantity(finding.memory)}" if finding.memory else ""
+            return f"{finding.type} was killed: out of memory{limit}; raise it with `limits:set {finding.type}=…`{said}"
+        case "crash" if finding.code == 127:
+            return f"{finding.type} crashed with exit code 127, its command was not found{said}"
+        case "crash" if finding.code == 0:
+            return f"{finding.type} exited with code 0; a process must keep running{said}"
+        case "crash":
+            return f"{finding.type} crashed with exit code {finding.code}{said}"
+        case "silent":
+            return f"{finding.type} runs but nothing listens on port {finding.port}; listen on 0.0.0.0:$PORT{said}"
+        case "room":
+            return f"no node fits {finding.type}: {finding.text}"
+        case "probe":
+            why = f": {events[-1]}" if events else ""
+            return f"{finding.type} runs but its readiness check fails{why}{said}"
+    return f"{finding.type} isn't up yet: {finding.text}{said}"
+
+
+def last_lines(logs: str) -> str:
+    """The last lines of a log, in one."""
+    lines = [line.rstrip() for line in logs.splitlines() if line.strip()]
+    return " | ".join(line[-300:] for line in lines[-LINES:])
+
+
+def deis_quantity(text: str) -> str:
+    """`64Mi` as people wrote it: `64M`."""
+    return text.removesuffix("i")

@@ -1,0 +1,63 @@
+"""What Deployments and pods say about a rollout or a process. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from controller.cluster.diagnose import Pod, is_ready
+
+Manifest = dict
+
+
+def is_rolled_out(deployment: Manifest) -> bool:
+    """Whether every wished replica is of the newest template and ready, and none of an older one is left."""
+    spec, status = deployment["spec"], deployment.get("status") or {}
+    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 1):
+        return False
+    wished = spec.get("replicas", 1)
+    return (
+        status.get("updatedReplicas", 0) >= wished
+        and status.get("replicas", 0) <= status.get("updatedReplicas", 0)
+        and status.get("availableReplicas", 0) >= wished
+    )
+
+
+def behind_its_deadline(deployment: Manifest) -> bool:
+    conditions = (deployment.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Progressing" and c.get("reason") == "ProgressDeadlineExceeded" for c in conditions)
+
+
+def describe_progress(deployments: Iterable[Manifest]) -> str:
+    """`web 1/3, worker 1/1`: ready of wished, of the newest template."""
+    parts = []
+    for deployment in sorted(deployments, key=lambda d: d["metadata"]["name"]):
+        wished, status = deployment["spec"].get("replicas", 1), deployment.get("status") or {}
+        ready = min(status.get("updatedReplicas", 0), status.get("readyReplicas", 0))
+        fresh = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 1)
+        parts.append(f"{deployment['metadata']['labels']['type']} {min(ready, wished) if fresh else 0}/{wished}")
+    return ", ".join(parts)
+
+
+def of_release(pods: Sequence[Pod], version: int) -> list[Pod]:
+    return [pod for pod in pods if pod["metadata"].get("labels", {}).get("version") == f"v{version}"]
+
+
+def state_of(pod: Pod) -> str:
+    """A pod's state in Deis' words."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return "terminating"
+    status = pod.get("status") or {}
+    phase = status.get("phase", "Pending")
+    state = ((status.get("containerStatuses") or [{}])[0]).get("state") or {}
+    if phase == "Succeeded":
+        return "down"
+    if phase == "Failed":
+        return "crashed"
+    if (waiting := state.get("waiting")) is not None:
+        reason = waiting.get("reason", "")
+        if reason == "CrashLoopBackOff":
+            return "crashed"
+        return "error" if reason.startswith(("Err", "Image", "Invalid", "Create", "Run")) else "creating"
+    if "terminated" in state:
+        return "crashed" if state["terminated"].get("exitCode") else "down"
+    if phase == "Running":
+        return "up" if is_ready(pod) else "starting"
+    return "initializing" if phase == "Pending" else phase.lower()

@@ -1,0 +1,108 @@
+"""Everything the cluster should know of an app at one release, read from the database at once."""
+
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from controller.models import App, Release
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What is the same for every app."""
+
+    domain: str
+    registry_host: str
+    registry_username: str = ""
+    registry_password: str = ""
+    nodes: int = 1
+
+
+@dataclass(frozen=True)
+class ReleaseWish:
+    """What runs."""
+
+    version: int
+    summary: str
+    created: str
+    kind: str  # buildpack, dockerfile or image
+    image: str
+    sha: str
+    procfile: dict[str, str]
+    ports: list[int] | None
+    values: dict[str, str]
+    memory: dict[str, str]
+    cpu: dict[str, str]
+    tags: dict[str, str]
+    registry: dict[str, str]
+    healthcheck: dict[str, dict]
+    termination_grace_period: dict[str, str]
+    lifecycle_post_start: dict[str, str]
+    lifecycle_pre_stop: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """An app as it should be."""
+
+    app: str
+    platform: Platform
+    structure: dict[str, int] = field(default_factory=dict)
+    restarts: dict[str, str] = field(default_factory=dict)
+    domains: tuple[tuple[str, str | None], ...] = ()  # (domain, name of its certificate)
+    certificates: tuple[tuple[str, str, str], ...] = ()  # (name, certificate, key)
+    services: tuple[tuple[str, str], ...] = ()  # (process type, path patterns)
+    maintenance: bool = False
+    routable: bool = True
+    whitelist: tuple[str, ...] = ()
+    autoscale: dict[str, dict] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    https_enforced: bool = False
+    release: ReleaseWish | None = None  # None until there is a build
+
+
+def platform(nodes: int = 1) -> Platform:
+    return Platform(
+        domain=settings.PLATFORM_DOMAIN,
+        registry_host=settings.REGISTRY_HOST,
+        registry_username=settings.REGISTRY_CREDENTIALS.get("username", ""),
+        registry_password=settings.REGISTRY_CREDENTIALS.get("password", ""),
+        nodes=nodes,
+    )
+
+
+def wish_of(app: App, release: Release | None, *, nodes: int = 1) -> Wish:
+    """The wish for `app` at `release`, with its formation, routing and certificates as they stand."""
+    domains = list(app.domains.select_related("certificate"))
+    certificates = {d.certificate.name: d.certificate for d in domains if d.certificate}
+    return Wish(
+        app=app.name,
+        platform=platform(nodes),
+        structure=dict(app.structure),
+        restarts=dict(app.restarts),
+        domains=tuple((d.domain, d.certificate.name if d.certificate else None) for d in domains),
+        certificates=tuple((c.name, c.certificate, c.key) for c in certificates.values()),
+        services=tuple(app.services.values_list("procfile_type", "path_pattern")),
+        maintenance=app.settings.maintenance,
+        routable=app.settings.routable,
+        whitelist=tuple(app.settings.whitelist),
+        autoscale=dict(app.settings.autoscale),
+        labels=dict(app.settings.label),
+        https_enforced=bool(app.tls.https_enforced),
+        release=release_wish(release) if release is not None and release.build is not None else None,
+    )
+
+
+def release_wish(release: Release) -> ReleaseWish:
+    build, config = release.build, release.config
+    return ReleaseWish(
+        version=release.version,
+        summary=release.summary,
+        created=release.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        kind=build.kind,
+        image=build.image,
+        sha=build.sha,
+        procfile=build.procfile,
+        ports=build.ports,
+        **config.sections(),
+    )

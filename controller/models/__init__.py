@@ -1,0 +1,30 @@
+"""The controller's records, one resource a file."""
+
+from controller.models.app import TLS, App, AppSettings, Collaborator
+from controller.models.build import Build
+from controller.models.certificate import Certificate
+from controller.models.config import Config
+from controller.models.domain import Domain
+from controller.models.event import Event
+from controller.models.key import Key
+from controller.models.operation import Operation
+from controller.models.release import Release
+from controller.models.service import Service
+from controller.models.user import User
+
+__all__ = (
+    "TLS",
+    "App",
+    "AppSettings",
+    "Build",
+    "Certificate",
+    "Collaborator",
+    "Config",
+    "Domain",
+    "Event",
+    "Key",
+    "Operation",
+    "Release",
+    "Service",
+    "User",
+)

@@ -1,0 +1,114 @@
+"""What is the same wherever the controller runs."""
+
+from datetime import timedelta
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "controller",
+]
+MIDDLEWARE = [
+    "controller.middleware.Observed",
+    "controller.middleware.Versioned",
+    "controller.middleware.BodyCap",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "controller.urls"
+WSGI_APPLICATION = "controller.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_USER_MODEL = "controller.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS: list[dict] = []
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+
+ALLOWED_HOSTS = ["*"]  # the router decides which host reaches the controller
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
+CSRF_COOKIE_SAMESITE = "Lax"
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024  # bytes of a request's body; the largest real one is a certificate chain
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "controller.api.authentication.TokenAuthentication",
+        "controller.api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "controller.api.parsing.JSON",
+        "rest_framework.parsers.FormParser",
+    ],
+    "DEFAULT_PAGINATION_CLASS": "controller.api.pagination.Page",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "controller.api.parsing.AlwaysJSON",
+    "EXCEPTION_HANDLER": "controller.api.edge.answer",
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%SZ",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "controller.logs.JSONLines"}},
+    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+    "root": {"handlers": ["stdout"], "level": "INFO"},
+    "loggers": {
+        "django.server": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        "urllib3": {"level": "ERROR"},
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
+}
+
+RESERVED_APP_NAMES = ("deis", "deis-builder", "deis-workflow-manager")
+DEPLOY_TIMEOUT = 120  # seconds for a batch of pods to come up, unless the app's DEIS_DEPLOY_TIMEOUT says otherwise
+RUN_TIMEOUT = 20 * 60  # seconds a one-off command may take
+RESTART_TIMEOUT = 5 * 60  # seconds a restart may take
+ABANDONED_AFTER = (
+    20.0  # seconds without one until another worker takes it over; several heartbeats and one slow API call
+)
+RECOVERY_PERIOD = 5.0  # seconds between looks for abandoned operations; with the above, far under a minute
+MAX_ATTEMPTS = 4  # workers an operation may outlive before it counts as the cause
+LOGIN_FAILURES = 10  # wrong passwords for one name from one address …
+LOGIN_WINDOW = 300  # … in this many seconds, before further tries are refused
+EVENTS_KEPT = 1000  # log lines of the controller kept per app

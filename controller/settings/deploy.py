@@ -1,0 +1,42 @@
+"""Settings of a running platform, from the environment (docs/architecture.md lists the variables)."""
+
+import json
+import os
+from pathlib import Path
+
+from controller.settings.base import *  # noqa: F403
+from controller.settings.parsing import BadSetting, database, redis_broker_url, redis_client_url, secret_line
+
+
+def _needed(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise BadSetting(f"{name} is not set; docs/architecture.md lists what the controller needs")
+    return value
+
+
+DEBUG = False
+SECRET_KEY = secret_line(_needed("SECRET_KEY_FILE"), "SECRET_KEY_FILE")
+BUILDER_KEY = secret_line(_needed("BUILDER_KEY_FILE"), "BUILDER_KEY_FILE")
+DATABASES = {"default": database(_needed("DATABASE_URL"))}
+REDIS_URL = redis_client_url(_needed("REDIS_URL"))
+BROKER_URL = redis_broker_url(REDIS_URL)
+KUBECONFIG = _needed("KUBECONFIG")
+TASKS_INLINE = False
+
+PLATFORM_DOMAIN = os.environ.get("PLATFORM_DOMAIN", "paas.localhost")
+PLATFORM_URL = os.environ.get("PLATFORM_URL", "http://paas.localhost:8080")
+GIT_SSH_URL = os.environ.get("GIT_SSH_URL", "ssh://git@paas.localhost:2222")
+APP_URL_TEMPLATE = os.environ.get("APP_URL_TEMPLATE", "http://{app}.paas.localhost:8080")
+REGISTRY_HOST = os.environ.get("REGISTRY_HOST", "127.0.0.1:5000")
+REGISTRY_CREDENTIALS = (
+    json.loads(Path(os.environ["REGISTRY_CREDENTIALS_FILE"]).read_text())
+    if os.environ.get("REGISTRY_CREDENTIALS_FILE")
+    else {}
+)
+REGISTRATION_MODE = os.environ.get("REGISTRATION_MODE", "admin_only")
+DEPLOY_HOOK_URLS = [url for url in os.environ.get("DEPLOY_HOOK_URLS", "").split(",") if url]
+DEPLOY_HOOK_SECRET = os.environ.get("DEPLOY_HOOK_SECRET", "")
+REMOVE_MISSING_TYPES = os.environ.get("DEIS_DEPLOY_PROCFILE_MISSING_REMOVE", "true").lower() != "false"
+REJECT_MISSING_PROCFILE = os.environ.get("DEIS_DEPLOY_REJECT_IF_PROCFILE_MISSING", "false").lower() == "true"
+CSRF_TRUSTED_ORIGINS = [PLATFORM_URL]

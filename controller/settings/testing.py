@@ -1,0 +1,33 @@
+"""Settings of the test suite: SQLite in memory, or the PostgreSQL that DATABASE_URL names; tasks run inline."""
+
+import os
+
+from controller.settings.base import *  # noqa: F403
+from controller.settings.parsing import database, redis_broker_url, redis_client_url
+
+DEBUG = False
+SECRET_KEY = "for-tests-only-" * 3
+BUILDER_KEY = "builder-key-for-tests"
+DATABASES = {
+    "default": database(os.environ["DATABASE_URL"])
+    if os.environ.get("DATABASE_URL")
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": {"transaction_mode": "IMMEDIATE"}}
+}
+REDIS_URL = redis_client_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:1"))
+BROKER_URL = redis_broker_url(REDIS_URL)
+KUBECONFIG = os.environ.get("KUBECONFIG", "")
+TASKS_INLINE = True
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+PLATFORM_DOMAIN = "paas.localhost"
+PLATFORM_URL = "http://paas.localhost:8080"
+GIT_SSH_URL = "ssh://git@paas.localhost:2222"
+APP_URL_TEMPLATE = "http://{app}.paas.localhost:8080"
+REGISTRY_HOST = "127.0.0.1:5000"
+REGISTRY_CREDENTIALS = {"username": "paas", "password": "registry-password"}
+REGISTRATION_MODE = "enabled"
+DEPLOY_HOOK_URLS: list[str] = []
+DEPLOY_HOOK_SECRET = ""
+REMOVE_MISSING_TYPES = True
+REJECT_MISSING_PROCFILE = False
+CSRF_TRUSTED_ORIGINS = [PLATFORM_URL]

@@ -1,0 +1,41 @@
+"""Deploy hooks: the operator's addresses that hear of every release."""
+
+import hashlib
+import hmac
+import http.client
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from celery import shared_task
+from django.conf import settings
+
+from controller.actions.events import record
+from controller.models import Release
+
+TIMEOUT = 5  # seconds one address may take
+
+
+@shared_task(name="controller.send_deploy_hook")
+def send_deploy_hook(release_id: str, url: str) -> None:
+    release = Release.objects.select_related("app", "owner", "build").get(pk=release_id)
+    target = hook_url(url, release)
+    headers = {}
+    if settings.DEPLOY_HOOK_SECRET:
+        digest = hmac.new(settings.DEPLOY_HOOK_SECRET.encode(), target.encode(), hashlib.sha1).hexdigest()
+        headers["Authorization"] = digest
+    try:
+        with urlopen(Request(target, data=b"", headers=headers, method="POST"), timeout=TIMEOUT):  # noqa: S310
+            record(release.app, f"Deploy hook sent to {url}")
+    except (OSError, http.client.HTTPException, ValueError) as exc:
+        record(release.app, f"An error occurred while sending the deploy hook to {url}: {exc}", "ERROR")
+
+
+def hook_url(url: str, release: Release) -> str:
+    query = {
+        "app": release.app.name,
+        "release": f"v{release.version}",
+        "release_summary": release.summary,
+        "sha": release.build.sha if release.build else "",
+        "user": release.owner.username,
+    }
+    return f"{url}?{urlencode(sorted(query.items()))}"

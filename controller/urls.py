@@ -1,0 +1,18 @@
+"""Addresses: the API below `/v2/`, health and metrics, everything else is the dashboard."""
+
+from importlib.util import find_spec
+
+from django.urls import include, path, re_path
+
+from controller import health
+
+urlpatterns = [
+    re_path(r"^/?v2/", include("controller.api.urls")),
+    path("healthz", health.healthz),
+    path("readiness", health.readiness),
+    path("metrics", health.show_metrics),
+]
+if find_spec("controller.dashboard"):
+    urlpatterns.append(path("", include("controller.dashboard.urls")))
+
+handler500 = "controller.api.edge.server_error"
