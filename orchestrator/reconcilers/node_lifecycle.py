@@ -1,0 +1,224 @@
+"""Nodes: whose lease runs out is not ready, is tainted so, and its pods leave when their tolerance ends.
+
+Source: kubernetes pkg/controller/nodelifecycle and tainteviction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestrator.errors import Conflict, NotFound
+from orchestrator.machinery.clock import parse_time, rfc3339
+from orchestrator.machinery.reconciler import Reconciler, gather_or_first_error
+from orchestrator.objects.kinds import LEASES, NODES, PODS
+from orchestrator.objects.meta import Key, Obj, is_deleting, key_of
+from orchestrator.reconcilers import pods as podlib
+from orchestrator.reconcilers.tolerations import eviction_delay
+
+LEASE_NAMESPACE = "kube-node-lease"
+GRACE = 40.0  # seconds without a renewed lease before a node counts as lost; the agent renews every 10
+START_GRACE = 60.0  # seconds a new node may take for its first status
+
+_NOT_READY, _UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
+_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+_PRESSURES = {
+    "MemoryPressure": "node.kubernetes.io/memory-pressure",
+    "DiskPressure": "node.kubernetes.io/disk-pressure",
+    "PIDPressure": "node.kubernetes.io/pid-pressure",
+    "NetworkUnavailable": "node.kubernetes.io/network-unavailable",
+}
+_OURS = {_NOT_READY, _UNREACHABLE, _UNSCHEDULABLE, *_PRESSURES.values()}
+_LOST = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+
+
+def plan_taints(node: Obj, now: datetime) -> list[dict[str, Any]]:
+    """The taints the node should have: what its conditions and `spec.unschedulable` say, besides foreign ones."""
+    old = node["spec"].get("taints") or []
+    ready = (podlib.condition_of(node, "Ready") or {}).get("status", "Unknown")
+    wanted: list[tuple[str, str]] = []
+    if ready == "False":
+        wanted = [(_NOT_READY, "NoSchedule"), (_NOT_READY, "NoExecute")]
+    elif ready != "True":
+        wanted = [(_UNREACHABLE, "NoSchedule"), (_UNREACHABLE, "NoExecute")]
+    for kind, key in _PRESSURES.items():
+        if (podlib.condition_of(node, kind) or {}).get("status") == "True":
+            wanted.append((key, "NoSchedule"))
+    if node["spec"].get("unschedulable"):
+        wanted.append((_UNSCHEDULABLE, "NoSchedule"))
+    taints = [dict(taint) for taint in old if taint["key"] not in _OURS or (taint["key"], taint["effect"]) in wanted]
+    present = {(taint["key"], taint["effect"]) for taint in taints}
+    for key, effect in wanted:
+        if (key, effect) not in present:
+            taint = {"key": key, "effect": effect}
+            if effect == "NoExecute" or key in (_NOT_READY, _UNREACHABLE):
+                taint["timeAdded"] = rfc3339(now)
+            taints.append(taint)
+    return taints
+
+
+def observe_lost(node: Obj, now: datetime) -> dict[str, Any]:
+    """The status of a node that has stopped reporting."""
+    status = dict(node.get("status") or {})
+    conditions = status.get("conditions") or []
+    for kind in _LOST:
+        seen = podlib.condition_of(node, kind)
+        conditions = podlib.set_condition(
+            conditions,
+            {
+                "type": kind,
+                "status": "Unknown",
+                "reason": "NodeStatusUnknown" if seen else "NodeStatusNeverUpdated",
+                "message": "Kubelet stopped posting node status." if seen else "Kubelet never posted node status.",
+                "lastHeartbeatTime": (seen or {}).get("lastHeartbeatTime"),
+            },
+            rfc3339(now),
+        )
+    status["conditions"] = conditions
+    return status
+
+
+def evictions(node: Obj, pods: Sequence[Obj], now: datetime) -> tuple[list[Obj], float | None]:
+    """The pods whose tolerance of the node's taints has ended, and in how many seconds the next one's does."""
+    taints = [taint for taint in node["spec"].get("taints") or () if taint.get("effect") == "NoExecute"]
+    if not taints:
+        return [], None
+    due: list[Obj] = []
+    waits: list[float] = []
+    since = max((parse_time(taint["timeAdded"]) for taint in taints if taint.get("timeAdded")), default=now)
+    for pod in pods:
+        if is_deleting(pod):
+            continue
+        delay = eviction_delay(taints, pod["spec"].get("tolerations") or ())
+        if delay is None:
+            continue
+        left = (since + timedelta(seconds=delay) - now).total_seconds()
+        if left <= 0:
+            due.append(pod)
+        else:
+            waits.append(left)
+    return due, min(waits) if waits else None
+
+
+class NodeLifecycleReconciler(Reconciler):
+    name = "node-lifecycle"
+    component = "node-controller"
+    workers = 8
+
+    def setup(self) -> None:
+        self._heard: dict[str, tuple[Any, float]] = {}
+        self.nodes = self.follow(NODES)
+        self.leases = self.informer(LEASES)
+        self.leases.add_handler(self._lease_changed)
+        self.pods = self.follow(PODS, self._node_of_pod)
+        self.pods.add_index("node", lambda pod: [pod["spec"].get("nodeName") or ""])
+
+    def _node_of_pod(self, pod: Obj) -> list[Key]:
+        """Only pods of nodes with a NoExecute taint concern us."""
+        node = self.nodes.get(Key("", pod["spec"].get("nodeName") or ""))
+        taints = (node or {}).get("spec", {}).get("taints") or ()
+        return [key_of(node)] if node and any(taint.get("effect") == "NoExecute" for taint in taints) else []
+
+    def _lease_changed(self, old: Obj | None, new: Obj | None) -> None:
+        lease = new or old
+        if lease is None or key_of(lease).namespace != LEASE_NAMESPACE or new is None:
+            return
+        name = key_of(lease).name
+        renewed = (lease.get("spec") or {}).get("renewTime")
+        self._hear(name, renewed)
+        node = self.nodes.get(Key("", name))
+        if node is not None and _ready_status(node) == "Unknown":
+            self.queue.add(key_of(node))
+
+    def _hear(self, name: str, mark: Any) -> None:
+        """Note when a heartbeat changed by our own clock: the node's may be wrong."""
+        known = self._heard.get(name)
+        if known is None or known[0] != mark:
+            self._heard[name] = (mark, self.clock.monotonic())
+
+    async def reconcile(self, key: Key) -> float | None:
+        node = self.nodes.get(key)
+        if node is None:
+            self._heard.pop(key.name, None)
+            return None
+        silent = self._silent_for(node)
+        grace = GRACE if podlib.condition_of(node, "Ready") else START_GRACE
+        if silent >= grace and _ready_status(node) != "Unknown":
+            node = await self._lose(node)
+        node = await self._taint(node)
+        pods = self.pods.indexed("node", key.name)
+        if _ready_status(node) == "Unknown":
+            await self._mark_pods_not_ready(pods)
+        due, next_eviction = evictions(node, pods, self.clock.now())
+        await gather_or_first_error(self._evict(pod) for pod in due)
+        waits = [next_eviction, grace - silent if silent < grace else None]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _silent_for(self, node: Obj) -> float:
+        """Seconds since the node's lease, or else its Ready condition, was last renewed."""
+        name = key_of(node).name
+        if self.leases.get(Key(LEASE_NAMESPACE, name)) is None:
+            self._hear(name, (podlib.condition_of(node, "Ready") or {}).get("lastHeartbeatTime"))
+        heard = self._heard.get(name)
+        return self.clock.monotonic() - heard[1] if heard else 0.0
+
+    async def _lose(self, node: Obj) -> Obj:
+        name = key_of(node).name
+        lost = await self.api.update_status(NODES, node, observe_lost(node, self.clock.now()))
+        self.events.normal(node, "NodeNotReady", f"Node {name} status is now: NodeNotReady", component=self.component)
+        return lost
+
+    async def _taint(self, node: Obj) -> Obj:
+        taints = plan_taints(node, self.clock.now())
+        if taints == (node["spec"].get("taints") or []):
+            return node
+        patch = {
+            "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]},
+            "spec": {"taints": taints or None},
+        }
+        return await self.api.patch(NODES, key_of(node).name, patch=patch)
+
+    async def _mark_pods_not_ready(self, pods: Sequence[Obj]) -> None:
+        """Nobody reports for them any more, so no traffic may be sent to them."""
+        await gather_or_first_error(self._mark_not_ready(pod) for pod in pods if podlib.is_ready(pod))
+
+    async def _mark_not_ready(self, pod: Obj) -> None:
+        status = dict(pod["status"])
+        status["conditions"] = podlib.set_condition(
+            status.get("conditions") or (),
+            {"type": "Ready", "status": "False", "reason": "NodeNotReady"},
+            rfc3339(self.clock.now()),
+        )
+        try:
+            await self.api.update_status(PODS, pod, status)
+        except (NotFound, Conflict):
+            return
+        self.events.warning(pod, "NodeNotReady", "Node is not ready", component=self.component)
+
+    async def _evict(self, pod: Obj) -> None:
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "DeletionByTaintManager",
+            "message": "Taint manager: deleting due to NoExecute taint",
+        }
+        status = dict(pod.get("status") or {})
+        status["conditions"] = podlib.set_condition(
+            status.get("conditions") or (), condition, rfc3339(self.clock.now())
+        )
+        self.events.normal(
+            pod,
+            "TaintManagerEviction",
+            f"Marking for deletion Pod {key_of(pod)}",
+            component="taint-eviction-controller",
+        )
+        try:
+            await self.api.update_status(PODS, pod, status)
+            await self.api.delete(PODS, pod)
+        except NotFound:
+            return
+
+
+def _ready_status(node: Obj) -> str:
+    return str((podlib.condition_of(node, "Ready") or {}).get("status", "Unknown"))
