@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.errors import AlreadyExists, ApiError, NotFound
+from orchestrator.machinery import pods as podlib
 from orchestrator.machinery.reconciler import Reconciler, Retry, gather_or_first_error, index_by_controller
 from orchestrator.objects.kinds import DEPLOYMENTS, PODS, REPLICASETS
 from orchestrator.objects.meta import Key, Obj, annotations_of, controller_of, is_deleting, key_of, uid_of
 from orchestrator.objects.selectors import label_selector_from_object
-from orchestrator.reconcilers import pods as podlib
 from orchestrator.reconcilers.deployment_plan import (
     SetView,
     is_scaling_event,

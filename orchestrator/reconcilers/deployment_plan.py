@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Any, NamedTuple
 
+from orchestrator.machinery.pods import created_at
 from orchestrator.objects.meta import Obj, annotations_of
-from orchestrator.reconcilers.pods import created_at
 
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAXIMUM = "deployment.kubernetes.io/max-replicas"

@@ -9,9 +9,9 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+from orchestrator.machinery.pods import created_at, same_template, template_hash
 from orchestrator.objects.meta import Obj, annotations_of, is_deleting, owner_reference
 from orchestrator.reconcilers.deployment_plan import DESIRED, MAXIMUM, Limits, desired_of
-from orchestrator.reconcilers.pods import created_at, same_template, template_hash
 
 REVISION = "deployment.kubernetes.io/revision"
 HISTORY = "deployment.kubernetes.io/revision-history"

@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.machinery.clock import parse_time, rfc3339
+from orchestrator.machinery.pods import condition_of, set_condition, without_condition
 from orchestrator.objects.meta import Obj
 from orchestrator.reconcilers.deployment_plan import SetView, limits_of
 from orchestrator.reconcilers.deployment_revisions import is_complete
-from orchestrator.reconcilers.pods import condition_of, set_condition, without_condition
 
 NO_DEADLINE = 2**31 - 1
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from orchestrator.errors import Conflict, MethodNotAllowed, NotFound
 from orchestrator.machinery.clock import rfc3339
+from orchestrator.machinery.pods import set_condition
 from orchestrator.machinery.reconciler import Reconciler, gather_or_first_error
 from orchestrator.objects.kinds import CRDS, NAMESPACES, PODS, Resource
 from orchestrator.objects.meta import Key, Obj, is_deleting, key_of, uid_of
 from orchestrator.reconcilers.custom_kinds import deletable_kinds, served_custom_kinds
-from orchestrator.reconcilers.pods import set_condition
 
 FINALIZER = "kubernetes"
 AT_ONCE = 50  # deletes in flight

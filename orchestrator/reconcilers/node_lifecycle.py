@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.errors import Conflict, NotFound
+from orchestrator.machinery import pods as podlib
 from orchestrator.machinery.clock import parse_time, rfc3339
 from orchestrator.machinery.reconciler import Reconciler, gather_or_first_error
+from orchestrator.machinery.tolerations import eviction_delay
 from orchestrator.objects.kinds import LEASES, NODES, PODS
 from orchestrator.objects.meta import Key, Obj, is_deleting, key_of
-from orchestrator.reconcilers import pods as podlib
-from orchestrator.reconcilers.tolerations import eviction_delay
 
 LEASE_NAMESPACE = "kube-node-lease"
 GRACE = 40.0  # seconds without a renewed lease before a node counts as lost; the agent renews every 10

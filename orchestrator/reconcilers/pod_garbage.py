@@ -6,11 +6,11 @@ Source: kubernetes pkg/controller/podgc.
 from __future__ import annotations
 
 from orchestrator.errors import NotFound
+from orchestrator.machinery import pods as podlib
 from orchestrator.machinery.clock import rfc3339
 from orchestrator.machinery.reconciler import Reconciler, gather_or_first_error
 from orchestrator.objects.kinds import NODES, PODS
 from orchestrator.objects.meta import Key, Obj, is_deleting, key_of
-from orchestrator.reconcilers import pods as podlib
 
 QUARANTINE = 40.0  # seconds a node must be missing: it may only be registering anew
 FINISHED_LIMIT = 12500  # finished pods kept in the whole cluster

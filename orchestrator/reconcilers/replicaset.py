@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from orchestrator.errors import ApiError, Forbidden, NotFound
+from orchestrator.machinery import pods as podlib
 from orchestrator.machinery.clock import rfc3339
 from orchestrator.machinery.reconciler import (
     Reconciler,
@@ -21,7 +22,6 @@ from orchestrator.machinery.reconciler import (
 from orchestrator.objects.kinds import PODS, REPLICASETS, REPLICATIONCONTROLLERS, Resource
 from orchestrator.objects.meta import Key, Obj, controller_of, is_deleting, key_of, labels_of, uid_of
 from orchestrator.objects.selectors import LabelSelector, label_selector_from_map, label_selector_from_object
-from orchestrator.reconcilers import pods as podlib
 from orchestrator.reconcilers.ownership import claim_objects
 
 BURST = 500  # pods created or deleted in one turn; the next turn follows at once

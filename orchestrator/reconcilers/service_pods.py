@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from orchestrator.machinery.informer import Informer
+from orchestrator.machinery.pods import is_finished, is_ready
 from orchestrator.machinery.reconciler import Reconciler, index_by_label, index_by_namespace
 from orchestrator.objects.kinds import PODS, SERVICES
 from orchestrator.objects.meta import Key, Obj, is_deleting, key_of, labels_of
-from orchestrator.reconcilers.pods import is_finished, is_ready
 
 SERVICE_NAME = "kubernetes.io/service-name"
 HEADLESS = "service.kubernetes.io/headless"

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.machinery.pods import is_finished
 from orchestrator.objects.meta import Obj, controller_of, key_of, labels_of, uid_of
-from orchestrator.reconcilers.pods import is_finished
 from orchestrator.scheduler.affinity import PodTerm, read_terms, read_weighted
 from orchestrator.scheduler.resources import Amounts, amounts, host_ports, pod_requests, scoring_requests
 

@@ -1,0 +1,162 @@
+"""A whole control plane in one loop for tests: API in memory, fake clock, chosen reconcilers, simulated kubelets."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from contextlib import asynccontextmanager
+from typing import Any
+
+from orchestrator.machinery.clock import FakeClock, rfc3339
+from orchestrator.machinery.memory_api import MemoryApi
+from orchestrator.machinery.reconciler import Reconciler, World
+from orchestrator.objects.kinds import EVENTS, LEASES, NODES, PODS, Resource
+from orchestrator.objects.meta import Obj, is_deleting, key_of
+from orchestrator.scheduler.loop import Scheduler
+
+
+class Plane:
+    """The running parts, and hands to drive them with."""
+
+    def __init__(self, api: MemoryApi, world: World, parts: list[Any]) -> None:
+        self.api, self.world, self.parts, self.clock = api, world, parts, world.clock
+        self.addresses = 0
+
+    async def settle(self, turns: int = 2000) -> None:
+        """Until nothing moves any more (time stands still)."""
+        quiet = 0
+        for _ in range(turns):
+            writes = self.api.writes
+            await asyncio.sleep(0)
+            busy = any(not part.queue.is_idle for part in self.parts)
+            quiet = 0 if busy or self.api.writes != writes else quiet + 1
+            if quiet > 40:
+                return
+        raise AssertionError("the control plane does not come to rest")
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, everything that falls due being worked on at its moment."""
+        target = self.clock.elapsed + seconds
+        while (due := self.clock.next_due()) is not None and self.clock.elapsed + due <= target:
+            self.clock.advance(max(due, 0))
+            await self.settle()
+        self.clock.advance(max(0.0, target - self.clock.elapsed))
+        await self.settle()
+
+    async def add_node(self, name: str, cpu: str = "8", memory: str = "16Gi", **extra: Any) -> Obj:
+        amounts = {"cpu": cpu, "memory": memory, "pods": "110"}
+        node = {
+            "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **extra.get("labels", {})}},
+            "spec": {"taints": extra.get("taints", [])},
+            "status": {
+                "capacity": amounts,
+                "allocatable": amounts,
+                "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
+            },
+        }
+        return await self.api.create(NODES, node)
+
+    async def renew_lease(self, name: str) -> None:
+        spec = {"holderIdentity": name, "renewTime": rfc3339(self.clock.now())}
+        meta = {"name": name, "namespace": "kube-node-lease"}
+        if any(key_of(lease).name == name for lease in self.api.peek(LEASES)):
+            await self.api.patch(LEASES, name, "kube-node-lease", patch={"spec": spec})
+        else:
+            await self.api.create(LEASES, {"metadata": meta, "spec": spec})
+
+    def pods(self, **labels: str) -> list[Obj]:
+        found = self.api.peek(PODS)
+        return [pod for pod in found if labels.items() <= (pod["metadata"].get("labels") or {}).items()]
+
+    async def set_pod(self, pod: Obj, phase: str = "Running", ready: bool | None = None, **status: Any) -> Obj:
+        """What a kubelet reports."""
+        self.addresses += 1
+        old = await self.api.get(PODS, *reversed(key_of(pod)))
+        new = copy.deepcopy(old.get("status") or {})
+        new["phase"] = phase
+        new.setdefault("podIP", f"10.244.{self.addresses // 250}.{self.addresses % 250 + 1}")
+        is_ready = phase == "Running" if ready is None else ready
+        others = [one for one in new.get("conditions", []) if one["type"] != "Ready"]
+        new["conditions"] = [*others, {
+            "type": "Ready", "status": "True" if is_ready else "False",
+            "lastTransitionTime": rfc3339(self.clock.now()),
+        }]  # fmt: skip
+        new.update(status)
+        return await self.api.update(PODS, {**old, "status": new}, subresource="status")
+
+    async def run_pods(self) -> None:
+        """Kubelets catch up: what waits runs, what is deleted goes; until nothing changes."""
+        while True:
+            await self.settle()
+            moved = False
+            for pod in self.api.peek(PODS):
+                if is_deleting(pod):
+                    moved = await self.end_pod(pod) or moved
+                elif (pod.get("status") or {}).get("phase") == "Pending":
+                    moved = True
+                    await self.set_pod(pod)
+            if not moved:
+                return
+
+    async def end_pod(self, pod: Obj) -> bool:
+        before = self.api.writes
+        if (pod.get("status") or {}).get("phase") == "Running":
+            pod = await self.set_pod(pod, "Failed", ready=False)
+        await self.api.delete(PODS, key_of(pod).name, key_of(pod).namespace, grace_period=0)
+        return self.api.writes != before
+
+    def events(self, reason: str = "") -> list[str]:
+        return [event["message"] for event in self.api.peek(EVENTS) if not reason or event["reason"] == reason]
+
+
+@asynccontextmanager
+async def plane(*kinds: type[Reconciler] | type[Scheduler], api: Any = None, clock: FakeClock | None = None):
+    clock = clock or FakeClock()
+    api = api or MemoryApi(clock)
+    world = World(api, clock)
+    parts = [kind(world) for kind in kinds]
+    world.informers.start()
+    await world.informers.synced()
+    tasks = [asyncio.create_task(part.run(), name=part.name) for part in parts]
+    tasks.append(asyncio.create_task(world.events.run(), name="events"))
+    try:
+        yield Plane(api, world, parts)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await world.informers.stop()
+
+
+def pod_template(**labels: str) -> Obj:
+    return {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "main", "image": "registry.test/app:1"}]},
+    }
+
+
+def deployment(name: str = "web", replicas: int = 3, **spec: Any) -> Obj:
+    return {
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": pod_template(app=name),
+            "progressDeadlineSeconds": 600,
+            **spec,
+        },
+    }
+
+
+def pod(name: str, resource: Resource = PODS, **spec: Any) -> Obj:
+    requests = spec.pop("requests", {})
+    labels = spec.pop("labels", {})
+    return {
+        "apiVersion": "v1",
+        "kind": resource.kind,
+        "metadata": {"name": name, "namespace": "default", "labels": labels},
+        "spec": {
+            "containers": [{"name": "main", "image": "registry.test/app:1", "resources": {"requests": requests}}],
+            **spec,
+        },
+    }
