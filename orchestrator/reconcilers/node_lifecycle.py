@@ -35,7 +35,7 @@ _LOST = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 def plan_taints(node: Obj, now: datetime) -> list[dict[str, Any]]:
     """The taints the node should have: what its conditions and `spec.unschedulable` say, besides foreign ones."""
-    old = node["spec"].get("taints") or []
+    old = (node.get("spec") or {}).get("taints") or []
     ready = (podlib.condition_of(node, "Ready") or {}).get("status", "Unknown")
     wanted: list[tuple[str, str]] = []
     if ready == "False":
@@ -45,7 +45,7 @@ def plan_taints(node: Obj, now: datetime) -> list[dict[str, Any]]:
     for kind, key in _PRESSURES.items():
         if (podlib.condition_of(node, kind) or {}).get("status") == "True":
             wanted.append((key, "NoSchedule"))
-    if node["spec"].get("unschedulable"):
+    if (node.get("spec") or {}).get("unschedulable"):
         wanted.append((_UNSCHEDULABLE, "NoSchedule"))
     taints = [dict(taint) for taint in old if taint["key"] not in _OURS or (taint["key"], taint["effect"]) in wanted]
     present = {(taint["key"], taint["effect"]) for taint in taints}
@@ -81,7 +81,7 @@ def observe_lost(node: Obj, now: datetime) -> dict[str, Any]:
 
 def evictions(node: Obj, pods: Sequence[Obj], now: datetime) -> tuple[list[Obj], float | None]:
     """The pods whose tolerance of the node's taints has ended, and in how many seconds the next one's does."""
-    taints = [taint for taint in node["spec"].get("taints") or () if taint.get("effect") == "NoExecute"]
+    taints = [taint for taint in (node.get("spec") or {}).get("taints") or () if taint.get("effect") == "NoExecute"]
     if not taints:
         return [], None
     due: list[Obj] = []
@@ -171,7 +171,7 @@ class NodeLifecycleReconciler(Reconciler):
 
     async def _taint(self, node: Obj) -> Obj:
         taints = plan_taints(node, self.clock.now())
-        if taints == (node["spec"].get("taints") or []):
+        if taints == ((node.get("spec") or {}).get("taints") or []):
             return node
         patch = {
             "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]},

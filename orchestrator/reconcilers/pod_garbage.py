@@ -60,7 +60,7 @@ class PodGarbageCollector(Reconciler):
         node = self.nodes.get(key)
         if node is not None:
             self._missing.pop(key.name, None)
-            if any(taint["key"] == _OUT_OF_SERVICE for taint in node["spec"].get("taints") or ()):
+            if any(taint["key"] == _OUT_OF_SERVICE for taint in (node.get("spec") or {}).get("taints") or ()):
                 await gather_or_first_error(self._remove(pod, "") for pod in pods if is_deleting(pod))
             return None
         if not pods:
