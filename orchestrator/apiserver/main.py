@@ -13,6 +13,7 @@ from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.app import App
 from orchestrator.apiserver.local import LocalClient
 from orchestrator.apiserver.serve import HttpsServer
+from orchestrator.apiserver.signer import Signer
 from orchestrator.pki import ensure_pki
 from orchestrator.settings import ServerSettings
 from orchestrator.store.sqlite import SqliteLog
@@ -36,7 +37,7 @@ class Server:
         pki = ensure_pki(settings)
         self.store = Store(SqliteLog(settings.data / "store.db"))
         self.store.open()
-        self.api = Api(self.store, settings)
+        self.api = Api(self.store, settings, Signer(pki.token_key))
         self.client = LocalClient(self.api)
         await bootstrap.ensure_objects(self.api)
         self.http = HttpsServer(App(self.api), pki, settings.host, settings.port, settings.drain_timeout)
