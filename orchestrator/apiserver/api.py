@@ -27,9 +27,9 @@ class Api:
     ) -> None:
         self.store, self.settings, self.signer = store, settings, signer
         self.node_tls = node_tls
+        self.draining = False
         self.kinds = kinds or Kinds()
         self.now = now
 
     def timestamp(self, offset: float = 0) -> str:
         return rfc3339(self.now() + offset)
-

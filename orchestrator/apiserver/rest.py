@@ -11,6 +11,7 @@ from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.exchange import JSON, Exchange
 from orchestrator.apiserver.node_proxy import NodeProxy
 from orchestrator.apiserver.render import Renderer, renderer_for
+from orchestrator.apiserver.reviews import Reviews
 from orchestrator.apiserver.routes import Route
 from orchestrator.apiserver.streams import stream_events
 from orchestrator.client import PatchType
@@ -23,12 +24,15 @@ _MAX_WATCH = 3600.0  # seconds after which a watch without timeoutSeconds ends b
 
 
 class Rest:
-    def __init__(self, api: Api) -> None:
-        self.api = api
+    def __init__(self, api: Api, reviews: Reviews) -> None:
+        self.api, self.reviews = api, reviews
         self.nodes = NodeProxy(api)
 
     async def serve(self, exchange: Exchange, call: Call, route: Route) -> None:
-        if call.subresource == "scale":
+        if call.resource.verbs == ("create",):
+            body, _ = decode(call.resource, await exchange.object(self.api.settings.max_body), call.field_validation)
+            await exchange.answer_json(self.reviews.answer(call, body), 201)
+        elif call.subresource == "scale":
             await self._scale(exchange, call)
         elif call.subresource in ("", "status", "finalize"):
             await getattr(self, f"_{call.verb}")(exchange, call)

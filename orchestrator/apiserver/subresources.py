@@ -205,5 +205,3 @@ def with_value(obj: Obj, path: list[str], value: Any) -> Obj:
     """A copy of `obj`, sharing what it can, with `value` at `path`."""
     head, *rest = path
     return {**obj, head: with_value(obj.get(head) or {}, rest, value) if rest else value}
-
-

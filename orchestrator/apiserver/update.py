@@ -82,9 +82,7 @@ def _prepare(api: Api, call: Call, old: Obj, new: Obj, *, applied: bool) -> None
     validate_update(call.resource, new, old, call.subresource)
     if not applied:
         booked = call.tracked_subresource or call.subresource
-        track_update(
-            call.resource, new, old, manager=call.field_manager, subresource=booked, now=api.timestamp()
-        )
+        track_update(call.resource, new, old, manager=call.field_manager, subresource=booked, now=api.timestamp())
 
 
 def _finalized(old: Obj, new: Obj) -> Obj:

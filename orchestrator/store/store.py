@@ -91,6 +91,10 @@ class Store:
             for watcher in hub.watchers():
                 watcher.close("the store closes")
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     # --- reads
 
     def get(self, resource: str, key: Key) -> Record | None:

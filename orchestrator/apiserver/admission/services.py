@@ -65,7 +65,7 @@ def _check_address(call: Call, name: str, address: str, network: Any, taken: set
     except ValueError:
         return  # validation says so in its own words
     if address in taken:
-        why = f'failed to allocate IP {address}: provided IP is already allocated'
+        why = f"failed to allocate IP {address}: provided IP is already allocated"
     elif not inside:
         why = f"failed to allocate IP {address}: the provided IP ({address}) is not in the valid range ({network})"
     else:
@@ -121,4 +121,6 @@ def _free_port(taken: set[Any], protocol: str) -> int:
         number = _NODE_PORTS[(start + offset) % len(_NODE_PORTS)]
         if all((number, p) not in taken for p in ("TCP", "UDP", "SCTP")):
             return number
-    raise errors.ApiError(f"Internal error occurred: no node port is left in {_NODE_PORTS.start}-{_NODE_PORTS.stop - 1}")
+    raise errors.ApiError(
+        f"Internal error occurred: no node port is left in {_NODE_PORTS.start}-{_NODE_PORTS.stop - 1}"
+    )
