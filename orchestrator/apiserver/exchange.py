@@ -21,8 +21,7 @@ class Disconnected(Exception):
 
 class Exchange:
     __slots__ = (
-        "_headers", "_query", "_receive", "_send", "_started", "method", "path", "resource", "scope", "status", "user",
-        "verb", "warnings",
+        "_headers", "_query", "_receive", "_send", "_started", "method", "path", "scope", "status", "user", "warnings",
     )  # fmt: skip
 
     def __init__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -32,7 +31,6 @@ class Exchange:
         self.user: User = ANONYMOUS
         self.warnings: list[str] = []
         self.status = 0
-        self.verb = self.resource = ""
         self._headers: dict[bytes, bytes] | None = None
         self._query: dict[str, str] | None = None
         self._started = False

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from orchestrator.apiserver import create, delete, patch, read, subresources, update, watch
+import orjson
+
+from orchestrator import errors
+from orchestrator.apiserver import create, delete, patch, read, update, watch
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import LOOPBACK, Call, User
 from orchestrator.client import ObjectList, PatchType, Propagation, WatchEvent
 from orchestrator.objects.kinds import Resource
-from orchestrator.objects.meta import Obj, clone
+from orchestrator.objects.meta import Obj
+
+
+def clone(value: Any) -> Any:
+    """A deep copy of JSON; encoding and decoding is several times quicker than copy.deepcopy."""
+    return orjson.loads(orjson.dumps(value))
 
 
 class LocalClient:
@@ -89,7 +97,7 @@ class LocalClient:
         self, resource: Resource, name: str, namespace: str, subresource: str, body: Obj
     ) -> Obj:
         call = self._call("create", resource, namespace, name, subresource)
-        return await subresources.create_subresource(self._api, call, clone(body))
+        raise errors.NotFound(f"{call.resource} has no subresource {subresource}")
 
 
 _patch = patch.patch

@@ -1,0 +1,169 @@
+"""The agent process: connect, adopt what runs, serve, report, until told to stop. Containers outlive it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Iterable
+
+from orchestrator.client import ApiClient
+from orchestrator.http_client import HttpClient
+from orchestrator.kubelet.agent import NodeAgent, PodSource
+from orchestrator.kubelet.environment import NodeView
+from orchestrator.kubelet.garbage import GarbageCollector
+from orchestrator.kubelet.lookup import Lookup
+from orchestrator.kubelet.node import NodeReporter
+from orchestrator.kubelet.runtime import NodeFacts, Runtime, RuntimeFailure
+from orchestrator.kubelet.server import AgentServer
+from orchestrator.kubelet.services import NodeServices
+from orchestrator.kubelet.settings import AgentSettings
+from orchestrator.kubelet.volumes import Volumes
+from orchestrator.machinery.clock import RealClock
+from orchestrator.machinery.events import Recorder
+from orchestrator.network.addresses import first_node_cidr, gateway_of
+
+log = logging.getLogger(__name__)
+
+ENGINE_RETRY = 1.0  # seconds
+
+
+async def run(settings: AgentSettings) -> None:
+    """Until SIGTERM or SIGINT."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    client = HttpClient.from_kubeconfig(settings.kubeconfig)
+    agent = Agent(settings, client)
+    serving = asyncio.create_task(agent.run(), name="agent")
+    stopping = asyncio.create_task(stop.wait(), name="stop signal")
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    serving.cancel()
+    try:
+        await serving
+    except asyncio.CancelledError:
+        log.info("agent stopped; its containers run on")
+    finally:
+        await agent.close()
+        await client.close()
+
+
+class Agent:
+    """One process: one node over an engine, or several simulated ones."""
+
+    def __init__(self, settings: AgentSettings, client: ApiClient) -> None:
+        self.settings, self.client = settings, client
+        self.nodes: dict[str, NodeAgent] = {}
+        self.reporters: list[NodeReporter] = []
+        self.server = AgentServer(settings, self.nodes)
+        self._recorder = Recorder(client, RealClock(), "kubelet")
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._recorder.run(), name="events")
+            await self.server.start()
+            cidrs = node_cidrs(self.settings.pod_cidr, self.settings.simulated_nodes)
+            for name, cidr in zip(node_names(self.settings), cidrs, strict=True):
+                await self._add_node(name, cidr)
+            await asyncio.gather(*(agent.start() for agent in self.nodes.values()))
+            for name, agent in self.nodes.items():
+                group.create_task(agent.run(), name=f"node {name}")
+            for reporter in self.reporters:
+                group.create_task(reporter.run(), name=f"report {reporter.name}")
+            group.create_task(PodSource(self.client, self.nodes).run(), name="pods")
+            if self.settings.runtime == "docker":
+                group.create_task(self._collect_garbage(), name="garbage")
+                if importlib.util.find_spec("orchestrator.network.run") is not None:
+                    group.create_task(self._run_network(), name="network")
+
+    async def close(self) -> None:
+        await self.server.close()
+        for agent in self.nodes.values():
+            await agent.close()
+            await agent.services.runtime.close()
+
+    async def _add_node(self, name: str, cidr: str) -> None:
+        settings, address = self.settings, host_address()
+        runtime, facts = await self._open_runtime(name, cidr, address)
+        reporter = NodeReporter(self.client, runtime, settings, name, address=address, pod_cidr=cidr)
+        reporter.facts = facts
+        await reporter.register()
+        lookup = Lookup(self.client)
+        node = NodeView(name=name, address=address, cpus=facts.cpus, memory=facts.memory)
+        real = settings.runtime == "docker"
+        volumes = Volumes(
+            settings.data, lookup, node=node, dns_address=gateway_of(cidr), cluster_domain=settings.cluster_domain,
+            real=real,
+        )  # fmt: skip
+        self.nodes[name] = NodeAgent(name, NodeServices(self.client, runtime, volumes, lookup, self._recorder, node))
+        self.reporters.append(reporter)
+
+    async def _open_runtime(self, name: str, cidr: str, address: str) -> tuple[Runtime, NodeFacts]:
+        """The runtime, and what it says of its machine. Waits for an engine that is still starting."""
+        if self.settings.runtime == "memory":
+            from orchestrator.kubelet.memory import MemoryRuntime
+
+            memory = MemoryRuntime(cidr, host_address=address)
+            return memory, await memory.facts()
+        runtime = docker_runtime(self.settings, cidr, address)
+        while True:
+            try:
+                return runtime, await runtime.facts()
+            except RuntimeFailure as exc:
+                log.warning("the container engine isn't ready, trying again: %s", exc)
+                await asyncio.sleep(ENGINE_RETRY)
+
+    async def _run_network(self) -> None:
+        from orchestrator.network.run import run_network
+
+        await run_network(self.client, self.settings)
+
+    async def _collect_garbage(self) -> None:
+        for agent in self.nodes.values():
+            await GarbageCollector(agent, self.settings).run()
+
+
+def docker_runtime(settings: AgentSettings, node_cidr: str, address: str) -> Runtime:
+    from orchestrator.kubelet.docker import DockerRuntime
+    from orchestrator.kubelet.engine import Engine
+    from orchestrator.kubelet.sandboxes import SandboxPool
+    from orchestrator.network.pods import PodNetwork
+
+    engine = Engine(settings.docker_host, settings.docker_cert_path)
+    network = PodNetwork(
+        instance=settings.instance, node_cidr=node_cidr, cluster_cidr=settings.pod_cidr, mtu=settings.mtu
+    )
+    pool = SandboxPool(
+        engine, network, instance=settings.instance, checkpoints=settings.data / "sandboxes",
+        size=settings.sandbox_pool, host_address=address,
+    )  # fmt: skip
+    return DockerRuntime(engine, pool, instance=settings.instance)
+
+
+def node_names(settings: AgentSettings) -> list[str]:
+    if settings.simulated_nodes == 1:
+        return [settings.node_name]
+    return [f"{settings.node_name}-{number:04d}" for number in range(settings.simulated_nodes)]
+
+
+def node_cidrs(cluster_cidr: str, count: int) -> Iterable[str]:
+    """A /24 for each node; past the cluster's range simulated nodes share it."""
+    if count == 1:
+        return [first_node_cidr(cluster_cidr)]
+    network = ipaddress.IPv4Network(cluster_cidr)
+    blocks = [str(block) for block in network.subnets(new_prefix=max(24, network.prefixlen))]
+    return [blocks[number % len(blocks)] for number in range(count)]
+
+
+def host_address() -> str:
+    """The address this host uses towards others; loopback when it has no route."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # a documentation address: nothing is sent
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"

@@ -1,0 +1,494 @@
+"""One pod on this node, from its first container to its removal.
+
+`run` is the shell: it waits for something to happen and takes one turn. A turn asks `plan_pod` what is due and does
+it. The pod's status is written by a task of its own, so that a slow API never holds up a container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orchestrator.kubelet.hooks import HookFailed, run_hook
+from orchestrator.kubelet.pod import (
+    Plan,
+    Start,
+    all_containers_of,
+    backoff_after,
+    backoff_of_attempt,
+    ended_at,
+    grouped,
+    is_over,
+    latest,
+    plan_pod,
+    pod_ref,
+    runs_on_host_network,
+)
+from orchestrator.kubelet.probes import ContainerProbes, Kind
+from orchestrator.kubelet.runtime import ContainerGone, ContainerStatus, RuntimeFailure, Sandbox
+from orchestrator.kubelet.services import NodeServices
+from orchestrator.kubelet.starting import ImageFetcher, NotYet, create_and_start, prepare_container
+from orchestrator.kubelet.status import Observation, observe_pod
+from orchestrator.kubelet.status_writer import StatusWriter
+from orchestrator.kubelet.stopping import Stopper, grace_period_of
+from orchestrator.kubelet.termination_message import read_termination_message
+from orchestrator.kubelet.volumes import MountFailed
+from orchestrator.machinery.clock import parse_time
+from orchestrator.objects.meta import Obj, is_deleting
+
+log = logging.getLogger(__name__)
+
+RETRY = 1.0  # seconds after an engine that failed
+LONGEST_MOUNT_RETRY = 60.0
+HOOK_DEADLINE = 600.0  # seconds for a postStart hook
+T = TypeVar("T")
+
+
+class Stopping(Exception):
+    """The pod is to stop: leave off what was being waited for."""
+
+
+class PodWorker:
+    def __init__(
+        self, services: NodeServices, pod: Obj, *, sandbox: Sandbox | None = None, found: Iterable[ContainerStatus] = ()
+    ) -> None:
+        self.services, self.pod, self.ref = services, pod, pod_ref(pod)
+        status = pod.get("status") or {}
+        self.sandbox = sandbox
+        self.seen = Observation(
+            history=grouped(found),
+            waiting={},
+            ready={},
+            started={},
+            messages={},
+            sandbox=sandbox,
+            host_address=services.node.address,
+            start_time=time.time(),
+            runtime_name=services.runtime.name,
+        )
+        self.volumes: dict[str, Path] | None = None
+        self.writer = StatusWriter(services.client, pod, self.observe)
+        self._images = ImageFetcher(services)
+        self._probes: dict[str, ContainerProbes] = {}
+        self._rests: dict[str, float] = {}
+        self._counted: set[str] = set()  # exited containers whose rest is decided
+        self._exits: dict[str, asyncio.Event] = {}
+        self._refreshing: dict[str, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[Any]] = set()
+        self._wake, self._stop = asyncio.Event(), asyncio.Event()
+        self._not_before: dict[str, float] = {}
+        self._sandbox_in_doubt = True
+        self._mount_failures = 0
+        self._final = status.get("phase") in ("Succeeded", "Failed")
+        self._removed = False
+        self.stopper = Stopper(self)
+        self._adopt(status)
+
+    # what others tell
+
+    def update(self, pod: Obj) -> None:
+        """The pod as the API has it now."""
+        self.pod = pod
+        self.writer.pod = pod
+        if is_deleting(pod):
+            self.stopper.begin(grace_period_of(pod))
+        self._wake.set()
+
+    def forget(self) -> None:
+        """The pod is gone from the API: stop it, and tell nobody."""
+        self._removed = True
+        self.writer.close()
+        self.stopper.begin(grace_period_of(self.pod))
+
+    def notify(self, container_id: str = "") -> None:
+        """A container changed, or any of them may have."""
+        ids = [container_id] if container_id else [s.id for s in self.statuses() if s.state != "exited"]
+        for each in ids:
+            self._refresh_soon(each)
+        if self.sandbox is not None and container_id in ("", self.sandbox.id):
+            self._sandbox_in_doubt = True
+            self._wake.set()
+
+    def stop_now(self) -> None:
+        self._stop.set()
+        self._wake.set()
+
+    # the shell
+
+    async def run(self) -> None:
+        try:
+            await self._run()
+        finally:
+            self.close()
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                delay = await self._turn()
+            except Stopping:
+                continue
+            except RuntimeFailure as exc:
+                log.warning("pod %s: %s", self.ref, exc)
+                delay = RETRY
+            self.writer.publish()
+            try:
+                await asyncio.wait_for(self._wake.wait(), delay)
+            except TimeoutError:
+                continue
+        await self.stopper.finish(tell=not self._removed)
+
+    def close(self) -> None:
+        """Lets go of the pod without touching its containers."""
+        for probes in self._probes.values():
+            probes.stop()
+        for task in (*self._refreshing.values(), *self._background):
+            task.cancel()
+        self.writer.close()
+
+    async def _turn(self) -> float | None:
+        """One step towards what the pod wants; seconds until the next is due, None when only news can bring it."""
+        if self._final:
+            return None
+        self._check_deadline()
+        if self.seen.failure is not None or is_over(self.pod, self.seen.history):
+            return await self._wind_up()
+        await self._ensure_sandbox()
+        if self.volumes is None and (delay := await self._ensure_volumes()):
+            return delay
+        plan = self._plan()
+        self._show_backoff(plan)
+        begun = False
+        for start in [start for start in plan.starts if self._held_back(start.container) <= 0]:
+            delay = await self._start(start)
+            self._not_before[start.container] = time.monotonic() + (delay or 0)
+            begun = begun or delay is None
+        if begun:
+            return 0
+        due = [self._held_back(start.container) for start in plan.starts]
+        return self._next_deadline(min([*due, *(plan.backing_off or {}).values()], default=None))
+
+    def _held_back(self, container: str) -> float:
+        """Seconds until a container whose start failed may be tried again."""
+        return self._not_before.get(container, 0.0) - time.monotonic()
+
+    def _plan(self) -> Plan:
+        return plan_pod(
+            self.pod,
+            self.seen.history,
+            now=time.time(),
+            rests=self._rests,
+            started=[name for name, value in self.seen.started.items() if value],
+            sandbox_id=self.sandbox.id if self.sandbox else "",
+        )
+
+    # steps
+
+    async def _ensure_sandbox(self) -> None:
+        runtime = self.services.runtime
+        if self.sandbox is not None:
+            if not self._sandbox_in_doubt or await runtime.sandbox_lives(self.sandbox):
+                self._sandbox_in_doubt = False
+                return
+        if self.sandbox is not None:
+            self.services.recorder.normal(
+                self.pod, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created."
+            )
+            for status in [s for s in self.statuses() if s.state == "running"]:
+                await runtime.signal_container(status.id, "SIGKILL")
+                await self.wait_exit(status.id, 10)
+            self.volumes = None
+        self.sandbox = await self.stoppable(
+            runtime.claim_sandbox(self.ref, host_network=runs_on_host_network(self.pod))
+        )
+        self.seen.sandbox = self.sandbox
+        self._sandbox_in_doubt = False
+
+    async def _ensure_volumes(self) -> float | None:
+        try:
+            self.volumes = await self.stoppable(self.services.volumes.prepare(self.pod, self.address))
+        except MountFailed as exc:
+            self.services.recorder.warning(self.pod, "FailedMount", str(exc))
+            self._mount_failures += 1
+            return min(0.5 * 2**self._mount_failures, LONGEST_MOUNT_RETRY)
+        self._mount_failures = 0
+        return None
+
+    async def _start(self, start: Start) -> float | None:
+        """Starts a container; seconds until it may be tried again when it can't start now."""
+        container = self.container(start.container)
+        waiting = self.seen.waiting
+        if self.sandbox is None or self.volumes is None:
+            return RETRY
+        try:
+            image = await self.stoppable(self._images.fetch(self.pod, container))
+            spec = await self.stoppable(
+                prepare_container(
+                    self.services, self.pod, container, start, image, sandbox=self.sandbox, volumes=self.volumes
+                )
+            )
+            container_id = await create_and_start(self.services, self.pod, spec)
+        except NotYet as exc:
+            if waiting.get(start.container, ("", ""))[0] != exc.reason and exc.reason.startswith("CreateContainer"):
+                self.services.recorder.warning(self.pod, "Failed", f"Error: {exc}")
+            self.seen.waiting = {**waiting, start.container: (exc.reason, str(exc))}
+            self._sandbox_in_doubt = True
+            return exc.retry_after
+        self.seen.waiting = {name: why for name, why in waiting.items() if name != start.container}
+        self._forget_old_attempts(start)
+        await self.refresh(container_id)
+        status = self.status_of(container_id)
+        if status is not None and status.state == "running":
+            await self._after_start(container, status)
+        return None
+
+    async def _after_start(self, container: Obj, status: ContainerStatus) -> None:
+        hook = (container.get("lifecycle") or {}).get("postStart")
+        if hook:
+            try:
+                await self.stoppable(
+                    run_hook(
+                        self.services.runtime, container, status, hook, address=self.address, deadline=HOOK_DEADLINE
+                    )
+                )
+            except HookFailed as exc:
+                self.services.recorder.warning(self.pod, "FailedPostStartHook", f"PostStartHook failed: {exc}")
+                self.stop_container(status.name, "FailedPostStartHook")
+                return
+        self._watch(container, status)
+
+    async def _wind_up(self) -> float | None:
+        """The pod is over: stop what still runs, give its sandbox back, say so."""
+        running = [status for status in self.statuses() if status.state == "running"]
+        if running:
+            await self.stopper.stop_all(running, grace_period_of(self.pod))
+            return 0
+        self._final = True
+        await self.services.runtime.release_sandbox(self.ref)
+        return None
+
+    # containers
+
+    @property
+    def address(self) -> str:
+        return self.sandbox.address if self.sandbox else ""
+
+    def statuses(self) -> list[ContainerStatus]:
+        return [status for attempts in self.seen.history.values() for status in attempts]
+
+    def status_of(self, container_id: str) -> ContainerStatus | None:
+        return next((status for status in self.statuses() if status.id == container_id), None)
+
+    def container(self, name: str) -> Obj:
+        return next(container for container in all_containers_of(self.pod) if container["name"] == name)
+
+    async def refresh(self, container_id: str) -> None:
+        """Takes in what the engine says of one container now."""
+        known = self.status_of(container_id)
+        try:
+            status = await self.services.runtime.inspect(container_id)
+        except ContainerGone:
+            if known is None:
+                return
+            status = dataclasses.replace(known, state="exited", exit_code=137, finished_at=time.time())
+        if status.pod.uid != self.ref.uid or not status.name:
+            return
+        history = {name: list(attempts) for name, attempts in self.seen.history.items()}
+        others = [attempt for attempt in history.get(status.name, ()) if attempt.id != status.id]
+        history[status.name] = sorted([*others, status], key=lambda attempt: attempt.attempt)
+        self.seen.history = history
+        if status.state == "exited":
+            await self._ended(status)
+        self._wake.set()
+        self.writer.publish()
+
+    async def _ended(self, status: ContainerStatus) -> None:
+        self._exits.setdefault(status.id, asyncio.Event()).set()
+        probes = self._probes.get(status.name)
+        if probes is not None and probes.container_id == status.id:
+            probes.stop()
+            self.seen.ready = {**self.seen.ready, status.name: False}
+            self.seen.started = {**self.seen.started, status.name: False}
+        if status.id in self._counted:
+            return
+        self._counted.add(status.id)
+        rested = self._rests.get(status.name)
+        ran_for = ended_at(status) - status.started_at if status.started_at else 0.0
+        self._rests[status.name] = 0.0 if rested is None else backoff_after(rested, ran_for)
+        container = next((c for c in all_containers_of(self.pod) if c["name"] == status.name), None)
+        if container is not None:
+            message = await read_termination_message(self.services, container, status)
+            if message:
+                self.seen.messages = {**self.seen.messages, status.id: message}
+
+    def _refresh_soon(self, container_id: str) -> None:
+        if container_id in self._refreshing or self.status_of(container_id) is None:
+            return
+        task = asyncio.create_task(self._refresh_safely(container_id), name=f"refresh {self.ref}")
+        self._refreshing[container_id] = task
+        task.add_done_callback(lambda _: self._refreshing.pop(container_id, None))
+
+    async def _refresh_safely(self, container_id: str) -> None:
+        try:
+            await self.refresh(container_id)
+        except RuntimeFailure as exc:
+            log.info("pod %s: %s", self.ref, exc)  # the relist after the engine is back asks again
+
+    async def wait_exit(self, container_id: str, deadline: float) -> bool:
+        """True once the container has exited."""
+        status = self.status_of(container_id)
+        if status is None or status.state == "exited":
+            return True
+        event = self._exits.setdefault(container_id, asyncio.Event())
+        try:
+            await asyncio.wait_for(event.wait(), deadline)
+        except TimeoutError:
+            await self._refresh_safely(container_id)
+        return event.is_set()
+
+    def stop_container(self, name: str, why: str) -> None:
+        """Stops one container, which its restart policy may start again."""
+        status = latest(self.seen.history, name)
+        if status is not None and status.state == "running":
+            self.in_background(self.stopper.stop_one(status, why))
+
+    def _forget_old_attempts(self, start: Start) -> None:
+        """Keeps the attempt before this one for its logs, and no older ones."""
+        attempts = self.seen.history.get(start.container) or ()
+        for status in [attempt for attempt in attempts if attempt.attempt < start.attempt - 1]:
+            self.in_background(self.services.runtime.remove_container(status.id))
+        kept = [attempt for attempt in attempts if attempt.attempt >= start.attempt - 1]
+        self.seen.history = {**self.seen.history, start.container: kept}
+
+    # probes
+
+    def _watch(self, container: Obj, status: ContainerStatus, *, ready: bool = False, started: bool = False) -> None:
+        """Begins the probes of a container that runs; without any it counts as started and ready at once."""
+        name = status.name
+        started = started or not container.get("startupProbe")
+        ready = ready or (started and not container.get("readinessProbe"))
+        self.seen.started = {**self.seen.started, name: started}
+        self.seen.ready = {**self.seen.ready, name: ready}
+
+        def report(kind: Kind, state: bool) -> None:
+            self._probe_changed(container, kind, state)
+
+        def complain(message: str) -> None:
+            self.services.recorder.warning(self.pod, "Unhealthy", message)
+
+        if (before := self._probes.get(name)) is not None:
+            before.stop()
+        self._probes[name] = ContainerProbes(
+            self.services.runtime, container, status, self.address,
+            report=report, complain=complain, known_started=started,
+        )  # fmt: skip
+        self._probes[name].start()
+        self.writer.publish()
+
+    def _probe_changed(self, container: Obj, kind: Kind, state: bool) -> None:
+        name = container["name"]
+        if kind == "readiness":
+            self.seen.ready = {**self.seen.ready, name: state}
+        elif kind == "startup" and state:
+            self.seen.started = {**self.seen.started, name: True}
+            if not container.get("readinessProbe"):
+                self.seen.ready = {**self.seen.ready, name: True}
+            self._wake.set()
+        elif not state:
+            self.stop_container(name, f"Container {name} failed {kind} probe, will be restarted")
+        self.writer.publish()
+
+    def stop_probes(self) -> None:
+        """Nothing is restarted any more; readiness still tells who may get requests."""
+        for probes in self._probes.values():
+            probes.stop(keep_readiness=True)
+
+    # status
+
+    def observe(self) -> dict[str, Any]:
+        if self._final and not self.seen.history:
+            return dict(self.pod.get("status") or {})
+        return observe_pod(self.pod, self.seen, now=time.time(), previous=self.writer.written)
+
+    def _show_backoff(self, plan: Plan) -> None:
+        waiting = {name: why for name, why in self.seen.waiting.items() if why[0] != "CrashLoopBackOff"}
+        for name in plan.backing_off or {}:
+            rest = int(self._rests.get(name, 0))
+            text = f"back-off {rest_text(rest)} restarting failed container={name} pod={self.ref.name}_"
+            text += f"{self.ref.namespace}({self.ref.uid})"
+            if self.seen.waiting.get(name, ("",))[0] != "CrashLoopBackOff":
+                message = f"Back-off restarting failed container {name} in pod {self.ref.name}_{self.ref.namespace}"
+                self.services.recorder.warning(self.pod, "BackOff", f"{message}({self.ref.uid})")
+            waiting[name] = ("CrashLoopBackOff", text)
+        self.seen.waiting = waiting
+
+    def _check_deadline(self) -> None:
+        limit = self.pod["spec"].get("activeDeadlineSeconds")
+        if limit is not None and time.time() - self.seen.start_time >= limit and self.seen.failure is None:
+            self.seen.failure = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+
+    def _next_deadline(self, wake_after: float | None) -> float | None:
+        limit = self.pod["spec"].get("activeDeadlineSeconds")
+        if limit is None:
+            return wake_after
+        left = max(self.seen.start_time + limit - time.time(), 0.01)
+        return left if wake_after is None else min(left, wake_after)
+
+    # helpers
+
+    def _adopt(self, status: dict[str, Any]) -> None:
+        """Takes over containers that an earlier agent started, with what it had said of them."""
+        if status.get("startTime"):
+            self.seen.start_time = parsed_time(status["startTime"])
+        if status.get("phase") == "Failed" and status.get("reason"):
+            self.seen.failure = (status["reason"], status.get("message") or "")
+        entries = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+        told = {entry.get("containerID", "").partition("://")[2]: entry for entry in entries}
+        for name, attempts in self.seen.history.items():
+            current = attempts[-1]
+            self._rests[name] = backoff_of_attempt(current.attempt + (current.state == "exited"))
+            self._counted |= {attempt.id for attempt in attempts if attempt.state == "exited"}
+            if current.state == "running" and any(c["name"] == name for c in all_containers_of(self.pod)):
+                entry = told.get(current.id) or {}
+                self._watch(
+                    self.container(name), current, ready=bool(entry.get("ready")), started=bool(entry.get("started"))
+                )
+
+    async def stoppable(self, step: Coroutine[Any, Any, T]) -> T:
+        """The result of `step`, which is left off when the pod is to stop. Raises: Stopping."""
+        task = asyncio.ensure_future(step)
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Stopping
+            return task.result()
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+
+    def in_background(self, step: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(self._guarded(step), name=f"pod {self.ref}")
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _guarded(self, step: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await step
+        except RuntimeFailure as exc:
+            log.info("pod %s: %s", self.ref, exc)
+
+
+def rest_text(seconds: int) -> str:
+    """As Go prints a duration: 10s, 1m20s, 5m0s."""
+    return f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
+
+
+def parsed_time(text: str) -> float:
+    return parse_time(text).timestamp()

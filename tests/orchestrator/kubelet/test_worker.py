@@ -1,0 +1,160 @@
+"""Pods from their creation to their end, on a simulated node."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from kubelet_pods import make_container, make_pod
+from worlds import World, condition, entry, is_ready, simulated_world, waiting_reason
+
+from orchestrator.kubelet.memory import MemoryRuntime
+from orchestrator.kubelet.runtime import ProbeOutcome, PullFailed
+from orchestrator.objects.kinds import CONFIGMAPS, PODS
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with simulated_world(tmp_path) as made:
+        yield made
+
+
+async def test_a_pod_runs_and_is_ready(world: World) -> None:
+    await world.create(make_pod())
+    pod = await world.until("web", is_ready)
+    assert pod["status"]["phase"] == "Running"
+    assert pod["status"]["podIP"].startswith("10.200.0.")
+    assert entry(pod)["containerID"].startswith("memory://")
+    for kind in ("PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"):
+        assert condition(pod, kind) == "True"
+
+
+async def test_a_deleted_pod_is_stopped_and_removed(world: World) -> None:
+    await world.create(make_pod())
+    await world.until("web", is_ready)
+    await world.delete("web")
+    await world.until_gone("web")
+    assert ("Killing", "Stopping container main") in await world.events("web")
+
+
+async def test_a_crash_is_restarted_at_once_and_then_backs_off(world: World) -> None:
+    await world.create(make_pod(make_container(command=["sh", "-c", "exit 3"])))
+    pod = await world.until("web", lambda pod: waiting_reason(pod) == "CrashLoopBackOff")
+    assert entry(pod)["restartCount"] == 1
+    assert entry(pod)["lastState"]["terminated"]["exitCode"] == 3
+    assert "back-off 10s restarting failed container=main" in entry(pod)["state"]["waiting"]["message"]
+
+
+async def test_an_out_of_memory_kill_says_so(world: World) -> None:
+    await world.create(make_pod(restartPolicy="Never"))
+    await world.until("web", is_ready)
+    runtime = world.runtime
+    assert isinstance(runtime, MemoryRuntime)
+    runtime.crash((await runtime.containers())[0].id, 137, oom_killed=True)
+    pod = await world.until("web", lambda pod: pod["status"]["phase"] == "Failed")
+    assert entry(pod)["state"]["terminated"]["reason"] == "OOMKilled"
+
+
+async def test_a_job_like_pod_succeeds(world: World) -> None:
+    command = ["sh", "-c", "echo done"]
+    await world.create(make_pod(make_container(command=command), restartPolicy="Never"))
+    pod = await world.until("web", lambda pod: pod["status"]["phase"] == "Succeeded")
+    assert entry(pod)["state"]["terminated"]["reason"] == "Completed"
+    assert condition(pod, "Ready") == "False"
+
+
+async def test_an_image_that_cannot_be_pulled_backs_off_and_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(reference: str, credentials: object = None) -> None:
+        raise PullFailed("manifest unknown")
+
+    await world.runtime.pull("registry.example/busybox:1")
+    monkeypatch.setattr(world.runtime, "pull", refuse)
+    bad = make_container("bad", image="registry.example/none:1")
+    await world.create(make_pod(bad, make_container("good")))
+    pod = await world.until("web", lambda pod: "running" in entry(pod, "good").get("state", {}))
+    pod = await world.until("web", lambda pod: waiting_reason(pod, "bad") in ("ErrImagePull", "ImagePullBackOff"))
+    assert "manifest unknown" in entry(pod, "bad")["state"]["waiting"]["message"]
+    assert not is_ready(pod)
+
+
+async def test_a_missing_config_map_is_named_and_waited_for(world: World) -> None:
+    wanted = make_container(envFrom=[{"configMapRef": {"name": "later"}}])
+    await world.create(make_pod(wanted))
+    pod = await world.until("web", lambda pod: waiting_reason(pod) == "CreateContainerConfigError")
+    assert entry(pod)["state"]["waiting"]["message"] == 'configmap "later" not found'
+    await world.api.create(CONFIGMAPS, {"metadata": {"name": "later", "namespace": "default"}, "data": {"A": "1"}})
+    await world.until("web", is_ready)
+
+
+async def test_a_failing_readiness_probe_keeps_the_pod_unready_until_it_passes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [ProbeOutcome(False, "HTTP probe failed with statuscode: 503")]
+
+    async def probe(action: object, address: str, deadline: float) -> ProbeOutcome:
+        return answers[-1]
+
+    monkeypatch.setattr(world.runtime, "probe", probe)
+    probed = make_container(readinessProbe={"httpGet": {"port": 80}, "periodSeconds": 1})
+    await world.create(make_pod(probed))
+    pod = await world.until("web", lambda pod: pod["status"]["phase"] == "Running")
+    assert not is_ready(pod) and entry(pod)["started"]
+    answers.append(ProbeOutcome(True))
+    await world.until("web", is_ready)
+
+
+async def test_a_failing_liveness_probe_restarts_the_container(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def probe(action: object, address: str, deadline: float) -> ProbeOutcome:
+        return ProbeOutcome(False, "connection refused")
+
+    monkeypatch.setattr(world.runtime, "probe", probe)
+    probe_spec = {"tcpSocket": {"port": 80}, "periodSeconds": 1, "failureThreshold": 1}
+    await world.create(make_pod(make_container(livenessProbe=probe_spec)))
+    await world.until("web", lambda pod: entry(pod).get("restartCount", 0) >= 1)
+    reasons = [reason for reason, _ in await world.events("web")]
+    assert "Unhealthy" in reasons and "Killing" in reasons
+
+
+async def test_a_pod_past_its_deadline_fails(world: World) -> None:
+    await world.create(make_pod(activeDeadlineSeconds=1))
+    pod = await world.until("web", lambda pod: pod["status"]["phase"] == "Failed")
+    assert pod["status"]["reason"] == "DeadlineExceeded"
+
+
+async def test_a_new_agent_adopts_what_runs(world: World) -> None:
+    await world.create(make_pod())
+    before = await world.until("web", is_ready)
+    await world.stop()
+    second = World(world.api, world.runtime, world.agent.services.volumes.folder("").parent)
+    await second.start()
+    try:
+        await second.create(make_pod(name="other", uid=""))
+        await second.until("other", is_ready)
+        after = await second.api.get(PODS, "web", "default")
+        assert entry(after) == entry(before) and after["status"]["podIP"] == before["status"]["podIP"]
+        await second.delete("web")
+        await second.until_gone("web")
+    finally:
+        await second.stop()
+
+
+async def test_containers_of_a_pod_that_is_gone_are_removed_by_the_next_agent(world: World) -> None:
+    await world.create(make_pod())
+    await world.until("web", is_ready)
+    await world.stop()
+    await world.delete("web", grace=0)
+    second = World(world.api, world.runtime, Path("/nonexistent"))
+    await second.start()
+    try:
+        await second.create(make_pod(name="other", uid=""))
+        await second.until("other", is_ready)
+        for _ in range(200):
+            if {status.pod.name for status in await world.runtime.containers()} == {"other"}:
+                break
+            await second.until("other", is_ready)
+        assert {status.pod.name for status in await world.runtime.containers()} == {"other"}
+    finally:
+        await second.stop()
