@@ -213,17 +213,19 @@ class MemoryApi:
         elif "status" in resource.subresources and resource is not NAMESPACES:
             new["status"] = old.get("status", {})
         meta = new["metadata"] = {**new["metadata"]}
-        for kept in ("uid", "creationTimestamp", "deletionTimestamp"):
+        for kept in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
             if kept in old["metadata"]:
                 meta[kept] = old["metadata"][kept]
         meta["generation"] = old["metadata"].get("generation", 1) + (new.get("spec") != old.get("spec"))
         stripped = {**meta, "resourceVersion": old["metadata"]["resourceVersion"]}
         if {**new, "metadata": stripped} == {**old, "metadata": {**old["metadata"]}}:
             return old
-        if is_deleting(old) and not meta.get("finalizers") and resource is not PODS:
-            if resource is not NAMESPACES or not new.get("spec", {}).get("finalizers"):
-                self._remove(resource, new)
-                return new
+        held = bool(meta.get("finalizers")) or (resource is PODS and bool(meta.get("deletionGracePeriodSeconds")))
+        if resource is NAMESPACES:
+            held = held or bool(new.get("spec", {}).get("finalizers"))
+        if is_deleting(old) and not held:
+            self._remove(resource, new)
+            return new
         return self._commit(resource, "MODIFIED", new)
 
     def _stamp(self, obj: Obj) -> None:

@@ -18,6 +18,7 @@ from orchestrator.reconcilers.deployment import DeploymentReconciler
 from orchestrator.reconcilers.endpoints import EndpointsReconciler
 from orchestrator.reconcilers.endpointslice import EndpointSliceReconciler
 from orchestrator.reconcilers.garbage import GarbageCollector
+from orchestrator.reconcilers.job import JobReconciler
 from orchestrator.reconcilers.namespace import NamespaceReconciler
 from orchestrator.reconcilers.node_lifecycle import NodeLifecycleReconciler
 from orchestrator.reconcilers.pod_garbage import PodGarbageCollector
@@ -34,6 +35,7 @@ RECONCILERS: tuple[type[Reconciler], ...] = (
     EndpointsReconciler,
     NamespaceReconciler,
     GarbageCollector,
+    JobReconciler,
     NodeLifecycleReconciler,
     PodGarbageCollector,
 )
