@@ -20,11 +20,19 @@ def measure() -> list[Row]:
     by_program: dict[str, float] = defaultdict(float)
     for process in orphans.find(platform.home):
         by_program[process.program] += _pss(process.pid)
+    by_program["router-proxy"] += sum(_pss(pid) for pid in _proxy(platform.home))
     supervisor = int((platform.home / "run" / "supervisord.pid").read_text())
     by_program["supervisord"] = _pss(supervisor)
     ours = {name: size for name, size in by_program.items() if name not in ENGINE}
     rows = [Row(f"idle memory: {name}", size, "MB") for name, size in sorted(ours.items())]
     return [*rows, Row("idle memory: all platform processes", sum(ours.values()), "MB", "bar", BAR)]
+
+
+def _proxy(home: Path) -> list[int]:
+    """nginx's master and workers, which clear their environment."""
+    master = int((home / "router" / "nginx.pid").read_text())
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    return [master, *map(int, children)]
 
 
 def _pss(pid: int) -> float:

@@ -26,6 +26,8 @@ def measure() -> list[Row]:
 def _under_load(developer: Developer, app: str, what: str, action: Callable[[Developer, str, int], None]) -> list[Row]:
     taken, failed, total = [], 0, 0
     for number in range(RUNS):
+        if before := BEFORE.get(what):
+            developer.paas("scale", before, "-a", app)
         with Wrk(developer.platform, app) as load:
             started = time.monotonic()
             action(developer, app, number)
@@ -61,11 +63,11 @@ def _rolling_update(developer: Developer, app: str, number: int) -> None:
 
 
 def _scale_up(developer: Developer, app: str, number: int) -> None:
-    developer.paas("scale", f"web={3 + number % 3}", "-a", app)
+    developer.paas("scale", "web=4", "-a", app)
 
 
 def _scale_down(developer: Developer, app: str, number: int) -> None:
-    developer.paas("scale", f"web={4 - number % 3}", "-a", app)
+    developer.paas("scale", "web=2", "-a", app)
 
 
 def _restart(developer: Developer, app: str, number: int) -> None:
@@ -76,6 +78,7 @@ def _roll_back(developer: Developer, app: str, number: int) -> None:
     developer.paas("rollback", f"v{_newest(developer, app) - 1}", "-a", app)
 
 
+BEFORE = {"scale up": "web=2", "scale down": "web=4"}
 ACTIONS = {
     "rolling update": _rolling_update,
     "scale up": _scale_up,

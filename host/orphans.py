@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KEPT = {"router-proxy"}  # the proxy carries traffic; its launcher finds and adopts it
+RETITLED = {"nginx: master": ("router-proxy", "nginx"), "redis-server": ("redis", "redis-server")}
 GRACE = 12.0  # seconds between TERM and KILL
 
 
@@ -25,6 +26,9 @@ def find(home: Path) -> list[Orphan]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
+        if retitled := _retitled(entry, home):
+            found.append(Orphan(int(entry.name), *retitled))
+            continue
         try:
             environment = dict(
                 pair.split("=", 1)
@@ -38,6 +42,18 @@ def find(home: Path) -> list[Orphan]:
         if program and environment.get("PAAS_HOME") == str(home):
             found.append(Orphan(int(entry.name), program, executable))
     return found
+
+
+def _retitled(process: Path, home: Path) -> tuple[str, str] | None:
+    """(program, executable) of a process that overwrites its environment but shows the instance's folder."""
+    try:
+        command = (process / "cmdline").read_text(errors="replace")
+    except OSError:
+        return None
+    for title, found in RETITLED.items():
+        if command.startswith(title) and f"{home}/" in command:
+            return found
+    return None
 
 
 def end(home: Path, *, everything: bool = False) -> list[Orphan]:

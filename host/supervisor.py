@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -33,7 +34,7 @@ pidfile={home}/run/supervisord.pid
 childlogdir={home}/log
 directory={CHECKOUT}
 umask=027
-minfds=65536
+minfds={file_limit()}
 environment={_pairs({**environment, "PAAS_HOME": str(home)})}
 
 [unix_http_server]
@@ -46,6 +47,12 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
     ]
     sections += [_section(home, program) for program in programs]
     return "\n".join(sections)
+
+
+def file_limit() -> int:
+    """Open files each program may have: plenty for a proxy, within what this machine allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
 
 
 def _section(home: Path, program: Program) -> str:

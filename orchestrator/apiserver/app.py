@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import http
 import logging
+import time
 from typing import Any
+
+import orjson
 
 from orchestrator import errors
 from orchestrator.apiserver import routes
 from orchestrator.apiserver.api import Api
-from orchestrator.apiserver.call import Call
+from orchestrator.apiserver.authentication import Authenticator
+from orchestrator.apiserver.authorization import Attributes, Authorizer
+from orchestrator.apiserver.call import Call, User
 from orchestrator.apiserver.exchange import Disconnected, Exchange
+from orchestrator.apiserver.metrics import Metrics
 from orchestrator.apiserver.pages import Pages
 from orchestrator.apiserver.rest import Rest
+from orchestrator.apiserver.reviews import Reviews
+from orchestrator.apiserver.tunnel import open_tunnel
 
 log = logging.getLogger(__name__)
 
 _FIELD_VALIDATION = {"": "Warn", "Ignore": "Ignore", "Warn": "Warn", "Strict": "Strict"}
+_STREAMED = ("exec", "attach", "portforward")
 
 
 class App:
     def __init__(self, api: Api) -> None:
         self.api = api
-        self.rest = Rest(api)
-        self.pages = Pages(api)
+        self.metrics = Metrics()
+        self.authenticator = Authenticator(api)
+        self.authorizer = Authorizer(api)
+        self.rest = Rest(api, Reviews(api, self.authenticator, self.authorizer))
+        self.pages = Pages(api, self.metrics)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         exchange = Exchange(scope, receive, send)
+        started = time.perf_counter()
         try:
             await self._serve(exchange)
         except Disconnected:
@@ -35,13 +51,59 @@ class App:
         except Exception:
             log.exception("%s %s failed", exchange.method, exchange.path)
             await _refuse(exchange, errors.ApiError("Internal error occurred: see the server's log"))
+        finally:
+            self.metrics.observe(
+                exchange.verb or exchange.method, exchange.resource, exchange.status, time.perf_counter() - started
+            )
 
     async def _serve(self, exchange: Exchange) -> None:
+        self._authenticate(exchange)
         route = routes.parse(self.api.kinds, exchange.method, exchange.path, watching=exchange.flag("watch"))
         if route is None:
+            self._authorize(Attributes(exchange.user, exchange.method.lower(), path=exchange.path))
             await self.pages.serve(exchange)
             return
-        await self.rest.serve(exchange, self._call(exchange, route), route)
+        call = self._call(exchange, route)
+        await self.rest.serve(exchange, call, route)
+
+    def _authenticate(self, exchange: Exchange) -> None:
+        exchange.user = self.authenticator.authenticate(exchange)
+        if exchange.header(b"impersonate-user"):
+            exchange.user = self._impersonated(exchange)
+
+    def _impersonated(self, exchange: Exchange) -> User:
+        """The user that `kubectl --as` names. Raises: Forbidden."""
+        name = exchange.header(b"impersonate-user")
+        groups = [v.decode("latin-1") for k, v in exchange.scope["headers"] if k == b"impersonate-group"]
+        prefix = "system:serviceaccount:"
+        if name.startswith(prefix):
+            namespace, _, account = name.removeprefix(prefix).partition(":")
+            asked = [("serviceaccounts", namespace, account)]
+            groups = groups or ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
+        else:
+            asked = [("users", "", name)]
+        asked += [("groups", "", group) for group in groups if not name.startswith(prefix)]
+        for resource, namespace, target in asked:
+            self._authorize(Attributes(exchange.user, "impersonate", "", resource, namespace=namespace, name=target))
+        authenticated = "system:unauthenticated" if name == "system:anonymous" else "system:authenticated"
+        return User(name, tuple(dict.fromkeys([*groups, authenticated])))
+
+    def _authorize(self, attributes: Attributes) -> None:
+        """Raises: Forbidden; for anonymous requests too, as Kubernetes does."""
+        allowed, _ = self.authorizer.allows(attributes)
+        if allowed:
+            return
+        if attributes.path:
+            raise errors.Forbidden(f"forbidden: {attributes.refusal()}")
+        full = f"{attributes.resource}.{attributes.group}" if attributes.group else attributes.resource
+        raise errors.Forbidden(
+            f'{full} "{attributes.name}" is forbidden: {attributes.refusal()}'
+            if attributes.name
+            else f"{full} is forbidden: {attributes.refusal()}",
+            name=attributes.name,
+            group=attributes.group,
+            kind=attributes.resource,
+        )
 
     def _call(self, exchange: Exchange, route: routes.Route) -> Call:
         query = exchange.query
@@ -53,7 +115,7 @@ class App:
             raise errors.Invalid(
                 f'fieldValidation: Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"'
             )
-        return Call(
+        call = Call(
             route.verb,
             route.resource,
             route.namespace,
@@ -65,6 +127,44 @@ class App:
             _FIELD_VALIDATION[validation],  # type: ignore[arg-type]
             exchange.flag("force"),
         )
+        exchange.verb = route.verb
+        exchange.resource = route.resource.plural + (f"/{route.subresource}" if route.subresource else "")
+        self._authorize(_attributes(exchange, call))
+        return call
+
+    async def upgrade(
+        self, scope: dict[str, Any], headers: list[tuple[bytes, bytes]], client: asyncio.Transport
+    ) -> asyncio.Transport | None:
+        """Connect an upgraded connection with its node's agent; None, and an answer, when that is refused."""
+        exchange = Exchange({**scope, "headers": headers}, None, None)
+        try:
+            self._authenticate(exchange)
+            route = routes.parse(self.api.kinds, exchange.method, exchange.path, watching=False)
+            if route is None or route.subresource not in _STREAMED:
+                raise errors.BadRequest("only exec, attach and portforward can be upgraded to a stream")
+            call = self._call(exchange, dataclasses.replace(route, verb="create"))
+            target = self.rest.nodes.target(exchange, call, route)
+            try:
+                return await open_tunnel(target, self.api.node_tls, headers, client)
+            except (OSError, TimeoutError) as exc:
+                raise errors.ServiceUnavailable(f"the agent of node {target.name} cannot be reached: {exc}") from exc
+        except errors.ApiError as error:
+            client.write(_raw_answer(error))
+        except Exception:
+            log.exception("the upgrade of %s failed", exchange.path)
+            client.write(_raw_answer(errors.ApiError("Internal error occurred: see the server's log")))
+        client.close()
+        return None
+
+
+def _attributes(exchange: Exchange, call: Call) -> Attributes:
+    """A list or watch of one name by field selector counts as a request for that name."""
+    attributes = Attributes.of(call)
+    if call.verb in ("list", "watch", "deletecollection") and not call.name:
+        prefix, _, name = exchange.query.get("fieldSelector", "").rpartition("metadata.name=")
+        if name and not prefix and "," not in name:
+            return dataclasses.replace(attributes, name=name)
+    return attributes
 
 
 def _manager_from(user_agent: str) -> str:
@@ -77,3 +177,17 @@ async def _refuse(exchange: Exchange, error: errors.ApiError) -> None:
         await exchange.write(b"", more=False)
     else:
         await exchange.refuse(error)
+
+
+def _raw_answer(error: errors.ApiError) -> bytes:
+    """The refusal as HTTP, for a connection that has left the server's protocol."""
+    body = orjson.dumps(error.status())
+    try:
+        phrase = http.HTTPStatus(error.code).phrase
+    except ValueError:
+        phrase = error.reason
+    head = (
+        f"HTTP/1.1 {error.code} {phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode("latin-1") + body

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 
 from orchestrator import errors
 from orchestrator.apiserver import refusals
+from orchestrator.apiserver.admission import admit_create
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
+from orchestrator.apiserver.naming import generate_name
+from orchestrator.objects import kinds
+from orchestrator.objects.apply import track_update
 from orchestrator.objects.defaults import apply_defaults
 from orchestrator.objects.meta import Key, Obj
 from orchestrator.objects.strategy import prepare_create
+from orchestrator.objects.validation import validate_create
 from orchestrator.store.record import Exists, Record
 
-_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-_MAX_GENERATED_BASE = 58
 _GENERATE_ATTEMPTS = 8
 
 
@@ -28,24 +30,22 @@ async def create(api: Api, call: Call, obj: Obj) -> Record:
     meta = obj["metadata"]
     if meta.get("resourceVersion"):
         raise errors.BadRequest("resourceVersion should not be set on objects to be created")
-    generated = not meta.get("name") and bool(meta.get("generateName"))
-    for attempt in range(_GENERATE_ATTEMPTS):
-        if generated:
-            meta["name"] = generate_name(meta["generateName"])
-        call.name = meta.get("name") or ""
-        if attempt == 0:
-            _prepare(api, call, obj)
-        key = Key(call.namespace, call.name)
-        if api.store.latest(call.resource.storage_key, key) is None:
-            break
-        if not generated:
-            raise refusals.already_exists(call.resource, call.name)
+    if not meta.get("name") and meta.get("generateName"):
+        meta["name"] = _free_name(api, call, meta["generateName"])
+    call.name = meta.get("name") or ""
+    key = Key(call.namespace, call.name)
+    if call.name and api.store.latest(call.resource.storage_key, key) is not None:
+        raise refusals.already_exists(call.resource, call.name)
+    _prepare(api, call, obj)
     if call.dry_run:
         return Record(call.resource.storage_key, key, 0, obj)
     try:
-        return await api.store.create(call.resource.storage_key, key, obj)
+        record = await api.store.create(call.resource.storage_key, key, obj)
     except Exists as exc:
         raise refusals.already_exists(call.resource, call.name) from exc
+    if call.resource.storage_key == kinds.NAMESPACES.storage_key:
+        await _make_default_account(api, call.name)
+    return record
 
 
 def check_identity(call: Call, obj: Obj) -> None:
@@ -77,15 +77,34 @@ def check_identity(call: Call, obj: Obj) -> None:
         meta["namespace"] = call.namespace
 
 
-def generate_name(base: str) -> str:
-    return base[:_MAX_GENERATED_BASE] + "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(5))
+def _free_name(api: Api, call: Call, base: str) -> str:
+    """Raises: AlreadyExists when luck runs out, as Kubernetes does."""
+    for _ in range(_GENERATE_ATTEMPTS):
+        name = generate_name(base)
+        if api.store.latest(call.resource.storage_key, Key(call.namespace, name)) is None:
+            return name
+    raise refusals.already_exists(call.resource, name)
 
 
 def _prepare(api: Api, call: Call, obj: Obj) -> None:
     meta = obj["metadata"]
-    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "generation"):
+    applied = call.verb == "patch"  # server-side apply has written managedFields already
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"):
         meta.pop(field, None)
+    if not applied:
+        meta.pop("managedFields", None)
     meta["uid"] = str(uuid.uuid4())
     meta["creationTimestamp"] = api.timestamp()
     apply_defaults(call.resource, obj)
     prepare_create(call.resource, obj)
+    admit_create(api, call, obj)
+    validate_create(call.resource, obj)
+    if not applied:
+        track_update(call.resource, obj, None, manager=call.field_manager, now=meta["creationTimestamp"])
+
+
+async def _make_default_account(api: Api, namespace: str) -> None:
+    """So that a pod can be made the moment its namespace exists."""
+    call = Call("create", kinds.SERVICEACCOUNTS, namespace, "default", field_manager="kube-controller-manager")
+    if api.store.latest(kinds.SERVICEACCOUNTS.storage_key, call.key) is None:
+        await create(api, call, {"metadata": {"name": "default", "namespace": namespace}})

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator import errors
 from orchestrator.apiserver import refusals
+from orchestrator.apiserver.admission import admit_delete
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.read import ListOptions, list_
@@ -68,6 +69,7 @@ async def delete(api: Api, call: Call, options: DeleteOptions) -> Deletion:
     if old is None:
         raise refusals.not_found(call.resource, call.name)
     _check_preconditions(call, options, old)
+    admit_delete(api, call, old.obj)
     final = plan_deletion(api, call, options, old.obj)
     removed = is_finished(call, final)
     if call.dry_run or (not removed and final == old.obj):

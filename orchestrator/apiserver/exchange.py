@@ -21,7 +21,8 @@ class Disconnected(Exception):
 
 class Exchange:
     __slots__ = (
-        "_headers", "_query", "_receive", "_send", "_started", "method", "path", "scope", "status", "user", "warnings",
+        "_headers", "_query", "_receive", "_send", "_started", "method", "path", "resource", "scope", "status", "user",
+        "verb", "warnings",
     )  # fmt: skip
 
     def __init__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -31,6 +32,7 @@ class Exchange:
         self.user: User = ANONYMOUS
         self.warnings: list[str] = []
         self.status = 0
+        self.verb = self.resource = ""
         self._headers: dict[bytes, bytes] | None = None
         self._query: dict[str, str] | None = None
         self._started = False

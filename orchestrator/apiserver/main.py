@@ -12,7 +12,8 @@ from orchestrator.apiserver import bootstrap
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.app import App
 from orchestrator.apiserver.local import LocalClient
-from orchestrator.apiserver.serve import HttpsServer
+from orchestrator.apiserver.serve import HttpsServer, node_tls_context
+from orchestrator.apiserver.signer import Signer
 from orchestrator.pki import ensure_pki
 from orchestrator.settings import ServerSettings
 from orchestrator.store.sqlite import SqliteLog
@@ -36,10 +37,11 @@ class Server:
         pki = ensure_pki(settings)
         self.store = Store(SqliteLog(settings.data / "store.db"))
         self.store.open()
-        self.api = Api(self.store, settings)
+        self.api = Api(self.store, settings, Signer(pki.token_key), node_tls_context(pki))
         self.client = LocalClient(self.api)
         await bootstrap.ensure_objects(self.api)
-        self.http = HttpsServer(App(self.api), pki, settings.host, settings.port, settings.drain_timeout)
+        self.app = App(self.api)
+        self.http = HttpsServer(self.app, pki, settings.host, settings.port, settings.drain_timeout)
         await self.http.start()
         self._start_task("compaction", self._compact_forever())
         if self._with_controllers and importlib.util.find_spec("orchestrator.reconcilers.run") is not None:
@@ -66,11 +68,13 @@ class Server:
             raise RuntimeError(f"{task.get_name()} ended by itself")
 
     async def stop(self) -> None:
+        self.api.draining = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.store.close_watches()
         await self.http.stop()
+        await self.app.rest.nodes.close()
         await self.store.close()
 
 

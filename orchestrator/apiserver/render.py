@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import orjson
 
+from orchestrator import errors
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.exchange import JSON
 from orchestrator.apiserver.read import Page
 from orchestrator.apiserver.watch import Event
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
+from orchestrator.objects.printers import table
 from orchestrator.store.record import Record
+
+_INCLUDE_OBJECT = ("None", "Metadata", "Object")
 
 
 class Renderer(Protocol):
@@ -35,6 +40,10 @@ def list_meta(page: Page) -> Obj:
     return meta
 
 
+def event_line(kind: str, value: bytes) -> bytes:
+    return b'{"type":"%b","object":%b}\n' % (kind.encode(), value)
+
+
 class JsonRenderer:
     """Sends the bytes the store encoded, untouched."""
 
@@ -53,9 +62,81 @@ class JsonRenderer:
         return b'%b,"items":[%b]}' % (orjson.dumps(head)[:-1], items)
 
     def event(self, event: Event) -> bytes:
-        value = event.record.value if event.record is not None else orjson.dumps(event.bookmark)
-        return b'{"type":"%b","object":%b}\n' % (event.type.encode(), value)
+        return event_line(event.type, event.record.value if event.record is not None else orjson.dumps(event.bookmark))
+
+
+class TableRenderer:
+    """`kubectl get`: the columns its users know, printed by the server."""
+
+    content_type = JSON
+
+    def __init__(self, api: Api, resource: Resource, include_object: Any) -> None:
+        self.api, self.resource, self.include = api, resource, include_object
+        self._told_columns = False
+
+    def _table(self, objs: Iterable[Obj], meta: Obj) -> Obj:
+        return table(self.resource, objs, now=self.api.now(), include_object=self.include, list_meta=meta)
+
+    def one(self, record: Record) -> bytes:
+        return orjson.dumps(self._table([record.obj], {"resourceVersion": str(record.revision)}))
+
+    def page(self, page: Page) -> bytes:
+        return orjson.dumps(self._table([record.obj for record in page.records], list_meta(page)))
+
+    def event(self, event: Event) -> bytes:
+        if event.record is None:
+            assert event.bookmark is not None
+            meta = event.bookmark["metadata"]
+            content = self._table([], {"resourceVersion": meta["resourceVersion"]})
+            content["rows"] = [{"cells": [], "object": _partial(event.bookmark, self.resource)}]
+        else:
+            content = self._table([event.record.obj], {"resourceVersion": str(event.record.revision)})
+        if self._told_columns:
+            content["columnDefinitions"] = None
+        self._told_columns = True
+        return event_line(event.type, orjson.dumps(content))
+
+
+class PartialRenderer:
+    """`PartialObjectMetadata`: for clients that track objects without reading them."""
+
+    content_type = JSON
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+
+    def one(self, record: Record) -> bytes:
+        return orjson.dumps(_partial(record.obj, self.resource))
+
+    def page(self, page: Page) -> bytes:
+        head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": list_meta(page)}
+        return orjson.dumps({**head, "items": [_partial(record.obj, self.resource) for record in page.records]})
+
+    def event(self, event: Event) -> bytes:
+        obj = event.record.obj if event.record is not None else event.bookmark
+        return event_line(event.type, orjson.dumps(_partial(obj or {}, self.resource)))
+
+
+def _partial(obj: Obj, resource: Resource) -> Obj:
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
 
 
 def renderer_for(api: Api, resource: Resource, accept: str, include_object: str | None) -> Renderer:
-    return JsonRenderer(resource)
+    """The first of the media types in `accept` that this server can make. Raises: NotAcceptable, BadRequest."""
+    if not accept or accept.startswith("application/json,") or accept in ("application/json", "*/*"):
+        return JsonRenderer(resource)
+    for wanted in accept.split(","):
+        media, *parameters = (part.strip() for part in wanted.split(";"))
+        options = dict(part.split("=", 1) for part in parameters if "=" in part)
+        if media not in ("application/json", "application/*", "*/*"):
+            continue
+        match options.get("as"):
+            case None:
+                return JsonRenderer(resource)
+            case "Table" if options.get("v") == "v1" and options.get("g") == "meta.k8s.io":
+                if include_object not in (None, "", *_INCLUDE_OBJECT):
+                    raise errors.BadRequest(f'includeObject "{include_object}" is not one of {_INCLUDE_OBJECT}')
+                return TableRenderer(api, resource, include_object or "Metadata")
+            case "PartialObjectMetadata" | "PartialObjectMetadataList" if options.get("v") == "v1":
+                return PartialRenderer(resource)
+    raise errors.NotAcceptable("only the following media types are accepted: application/json")

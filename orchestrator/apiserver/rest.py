@@ -5,28 +5,62 @@ from __future__ import annotations
 import orjson
 
 from orchestrator import errors
-from orchestrator.apiserver import create, delete, patch, read, update, watch
+from orchestrator.apiserver import create, delete, patch, read, subresources, update, watch
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.exchange import JSON, Exchange
+from orchestrator.apiserver.node_proxy import NodeProxy
 from orchestrator.apiserver.render import Renderer, renderer_for
+from orchestrator.apiserver.reviews import Reviews
 from orchestrator.apiserver.routes import Route
 from orchestrator.apiserver.streams import stream_events
+from orchestrator.client import PatchType
 from orchestrator.objects.decode import decode
+from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
 
+_SCALE = Resource("autoscaling", "v1", "scales", "Scale")
 _MAX_WATCH = 3600.0  # seconds after which a watch without timeoutSeconds ends by itself; clients resume
 
 
 class Rest:
-    def __init__(self, api: Api) -> None:
-        self.api = api
+    def __init__(self, api: Api, reviews: Reviews) -> None:
+        self.api, self.reviews = api, reviews
+        self.nodes = NodeProxy(api)
 
     async def serve(self, exchange: Exchange, call: Call, route: Route) -> None:
-        await getattr(self, f"_{call.verb}")(exchange, call)
+        if call.resource.verbs == ("create",):
+            body, _ = decode(call.resource, await exchange.object(self.api.settings.max_body), call.field_validation)
+            await exchange.answer_json(self.reviews.answer(call, body), 201)
+        elif call.subresource == "scale":
+            await self._scale(exchange, call)
+        elif call.subresource in ("", "status", "finalize"):
+            await getattr(self, f"_{call.verb}")(exchange, call)
+        elif call.verb == "create" and call.subresource in ("binding", "eviction", "token"):
+            await self._create_subresource(exchange, call)
+        else:
+            await self.nodes.serve(exchange, call, route)
 
     def _renderer(self, exchange: Exchange, call: Call) -> Renderer:
         return renderer_for(self.api, call.resource, exchange.header(b"accept"), exchange.query.get("includeObject"))
+
+    async def _create_subresource(self, exchange: Exchange, call: Call) -> None:
+        body = await exchange.object(self.api.settings.max_body)
+        if not isinstance(body, dict):
+            raise errors.BadRequest("the body of the request must be a JSON object")
+        await exchange.answer_json(await subresources.create_subresource(self.api, call, body), 201)
+
+    async def _scale(self, exchange: Exchange, call: Call) -> None:
+        scale = subresources.scale_of(call.resource, read.get(self.api, call).obj)
+        if call.verb in ("update", "patch"):
+            body = await exchange.object(self.api.settings.max_body)
+            wanted = body if call.verb == "update" else patch.patched(_SCALE, scale, patch_type_of(exchange), body)
+            if not isinstance(wanted, dict):
+                raise errors.BadRequest("the body of the request must be a Scale object")
+            scale = await subresources.update_scale(self.api, call, wanted)
+        elif call.verb != "get":
+            raise errors.MethodNotAllowed("a scale can be read, updated and patched")
+        await exchange.answer_json(scale)
 
     async def _get(self, exchange: Exchange, call: Call) -> None:
         record = read.get(self.api, call, exchange.query.get("resourceVersion", ""))
@@ -72,13 +106,7 @@ class Rest:
         await self._answer_written(exchange, call, record, 200)
 
     async def _patch(self, exchange: Exchange, call: Call) -> None:
-        content_type = exchange.header(b"content-type").partition(";")[0].strip().lower()
-        patch_type = patch.CONTENT_TYPES.get(content_type)
-        if patch_type is None:
-            raise errors.UnsupportedMediaType(
-                "the body of the request was in an unknown format - accepted media types include: "
-                + ", ".join(list(patch.CONTENT_TYPES)[:4])
-            )
+        patch_type = patch_type_of(exchange)
         content = await exchange.object(self.api.settings.max_body)
         record = await patch.patch(self.api, call, patch_type, content)
         await self._answer_written(exchange, call, record, 200)
@@ -110,6 +138,17 @@ class Rest:
         await exchange.answer(
             list_head(call, self.api.store.revision) + b",".join(r.value for r in deleted) + b"]}", 200, JSON
         )
+
+
+def patch_type_of(exchange: Exchange) -> PatchType:
+    """Raises: UnsupportedMediaType."""
+    patch_type = patch.CONTENT_TYPES.get(exchange.header(b"content-type").partition(";")[0].strip().lower())
+    if patch_type is None:
+        raise errors.UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: "
+            + ", ".join(list(patch.CONTENT_TYPES)[:4])
+        )
+    return patch_type
 
 
 def list_options(exchange: Exchange) -> read.ListOptions:

@@ -1,16 +1,19 @@
-"""HTTPS in front of the application: uvicorn's protocol, our own socket, drain and client certificates."""
+"""HTTPS in front of the application: uvicorn's protocol, our own socket, drain, client certificates and tunnels."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import ssl
+import urllib.parse
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from orchestrator.apiserver.app import App
 from orchestrator.pki import Pki
 
 log = logging.getLogger(__name__)
@@ -35,24 +38,47 @@ def certificate_identity(certificate: dict[str, Any] | None) -> tuple[str, tuple
 class Protocol(HttpToolsProtocol):
     """Adds the peer's certificate to what the application sees, as `scope["state"]["certificate"]`."""
 
+    tunnels: set[asyncio.Transport]
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         identity = certificate_identity(tls.getpeercert()) if tls is not None else None
         self.app_state = {**self.app_state, "certificate": identity}
 
+    def _should_upgrade_to_ws(self) -> bool:
+        return True
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection to a tunnel instead of ending the WebSocket here."""
+        url = httptools.parse_url(self.url)
+        self.scope["path"] = urllib.parse.unquote(url.path.decode("ascii"))
+        self.scope["query_string"] = url.query or b""
+        self.connections.discard(self)
+        self.transport.pause_reading()
+        task = self.loop.create_task(self._tunnel(), name="tunnel")
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    async def _tunnel(self) -> None:
+        app: App = self.app  # type: ignore[assignment]
+        agent = await app.upgrade(self.scope, self.headers, self.transport)
+        if agent is not None:
+            self.app_state["tunnels"].add(self.transport)
+            self.transport.resume_reading()
+
 
 class HttpsServer:
     """Listens from `start` to `stop`; `stop` lets requests in flight finish."""
 
-    def __init__(self, app: Any, pki: Pki, host: str, port: int, drain_timeout: float) -> None:
+    def __init__(self, app: App, pki: Pki, host: str, port: int, drain_timeout: float) -> None:
         self._pki, self._host, self._port, self._drain = pki, host, port, drain_timeout
         self._config = uvicorn.Config(
-            app, http=Protocol, ws="websockets-sansio", lifespan="off", log_config=None, access_log=False,
-            date_header=False, server_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE,
-            ws_ping_interval=None, ws_per_message_deflate=False, interface="asgi3",
+            app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False, date_header=False,
+            server_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE, interface="asgi3",
         )  # fmt: skip
         self._state = ServerState()
+        self._tunnels: set[asyncio.Transport] = set()
         self._server: asyncio.Server | None = None
 
     @property
@@ -68,7 +94,8 @@ class HttpsServer:
         )
 
     def _protocol(self) -> asyncio.Protocol:
-        return Protocol(config=self._config, server_state=self._state, app_state={})
+        self._tunnels.difference_update([tunnel for tunnel in self._tunnels if tunnel.is_closing()])
+        return Protocol(config=self._config, server_state=self._state, app_state={"tunnels": self._tunnels})
 
     async def stop(self) -> None:
         """Accept no more, answer what is in flight for at most the drain timeout, close."""
@@ -77,15 +104,17 @@ class HttpsServer:
         self._server.close()
         for connection in list(self._state.connections):
             connection.shutdown()
-        deadline = asyncio.get_running_loop().time() + self._drain
-        while self._state.tasks and asyncio.get_running_loop().time() < deadline:
-            await asyncio.wait(self._state.tasks, timeout=deadline - asyncio.get_running_loop().time())
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._drain
+        while self._state.tasks and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(self._state.tasks, timeout=left)
         for task in list(self._state.tasks):
             task.cancel()
         for connection in list(self._state.connections):
-            transport = connection.transport
-            if transport is not None:
-                transport.close()
+            if connection.transport is not None:
+                connection.transport.close()
+        for tunnel in self._tunnels:
+            tunnel.close()
 
 
 def tls_context(pki: Pki) -> ssl.SSLContext:
@@ -95,4 +124,11 @@ def tls_context(pki: Pki) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_OPTIONAL
     context.load_cert_chain(str(pki.certificate("server")), str(pki.key("server")))
     context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def node_tls_context(pki: Pki) -> ssl.SSLContext:
+    """How this server proves to agents who it is, and asks them to prove the same."""
+    context = ssl.create_default_context(cafile=str(pki.ca))
+    context.load_cert_chain(str(pki.certificate("server-client")), str(pki.key("server-client")))
     return context

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from orchestrator import errors
-from orchestrator.apiserver import refusals
+from orchestrator.apiserver import create, refusals
+from orchestrator.apiserver.admission import admit_update
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
-from orchestrator.apiserver.create import check_identity
 from orchestrator.objects import kinds
+from orchestrator.objects.apply import track_update
 from orchestrator.objects.defaults import apply_defaults
 from orchestrator.objects.meta import Obj
 from orchestrator.objects.strategy import prepare_update
+from orchestrator.objects.validation import validate_update
 from orchestrator.store.record import Missing, Record, Stale
 
+_MADE_BY_UPDATE = {
+    resource.storage_key
+    for resource in (
+        kinds.ENDPOINTS, kinds.EVENTS, kinds.LEASES, kinds.LIMITRANGES, kinds.ROLES, kinds.ROLEBINDINGS,
+        kinds.CLUSTERROLES, kinds.CLUSTERROLEBINDINGS,
+    )
+}  # fmt: skip
 GRACEFUL = {kinds.PODS.storage_key}
 """Kinds that are deleted in two steps: a deletionTimestamp first, the removal when their agent is done."""
 
@@ -22,7 +31,7 @@ async def update(api: Api, call: Call, obj: Obj) -> Record:
 
     Raises: NotFound, Conflict, Invalid, BadRequest.
     """
-    check_identity(call, obj)
+    create.check_identity(call, obj)
     meta = obj["metadata"]
     if meta.setdefault("name", call.name) != call.name:
         raise errors.BadRequest(
@@ -30,21 +39,22 @@ async def update(api: Api, call: Call, obj: Obj) -> Record:
         )
     old = api.store.latest(call.resource.storage_key, call.key)
     if old is None:
+        if call.resource.storage_key in _MADE_BY_UPDATE and not call.subresource:
+            return await create.create(api, call, obj)
         raise refusals.not_found(call.resource, call.name)
     return await write(api, call, old, obj)
 
 
-async def write(api: Api, call: Call, old: Record, new: Obj) -> Record:
+async def write(api: Api, call: Call, old: Record, new: Obj, *, applied: bool = False) -> Record:
     """Bring `new`, made from `old`, into the store; the old record when nothing changes.
 
+    `new` may share parts with `old`, but not its metadata; `applied` says that it carries its managedFields already.
     Nothing is awaited between the caller's `latest` and the store's write, so it cannot conflict with another writer.
     """
     _check_preconditions(call, old, new)
-    new["metadata"].pop("selfLink", None)
-    apply_defaults(call.resource, new)
-    prepare_update(call.resource, new, old.obj, call.subresource)
-    meta = new["metadata"]
-    meta["resourceVersion"] = old.obj["metadata"]["resourceVersion"]
+    if call.subresource == "finalize":
+        new = _finalized(old.obj, new)
+    _prepare(api, call, old.obj, new, applied=applied)
     if new == old.obj:
         return old
     if call.dry_run:
@@ -57,6 +67,30 @@ async def write(api: Api, call: Call, old: Record, new: Obj) -> Record:
         raise refusals.modified(call.resource, call.name) from exc
     except Missing as exc:
         raise refusals.not_found(call.resource, call.name) from exc
+
+
+def _prepare(api: Api, call: Call, old: Obj, new: Obj, *, applied: bool) -> None:
+    meta = new["metadata"]
+    meta.pop("selfLink", None)
+    meta["resourceVersion"] = old["metadata"]["resourceVersion"]
+    if call.subresource != "finalize":
+        apply_defaults(call.resource, new)
+        prepare_update(call.resource, new, old, call.subresource)
+    if new == old:
+        return
+    admit_update(api, call, new, old)
+    validate_update(call.resource, new, old, call.subresource)
+    if not applied:
+        booked = call.tracked_subresource or call.subresource
+        track_update(call.resource, new, old, manager=call.field_manager, subresource=booked, now=api.timestamp())
+
+
+def _finalized(old: Obj, new: Obj) -> Obj:
+    """`old` with the finalizers of `new`'s spec: all that /finalize may change."""
+    spec = {key: value for key, value in (old.get("spec") or {}).items() if key != "finalizers"}
+    if finalizers := (new.get("spec") or {}).get("finalizers"):
+        spec["finalizers"] = list(finalizers)
+    return {**old, "metadata": dict(old["metadata"]), "spec": spec}
 
 
 def is_finished(call: Call, obj: Obj) -> bool:

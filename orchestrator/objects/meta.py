@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 Obj = dict[str, Any]
 """A Kubernetes object as JSON: apiVersion, kind, metadata and the rest."""
 
@@ -21,6 +23,11 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+def clone(value: Any) -> Any:
+    """A deep copy of JSON: several times quicker than copy.deepcopy."""
+    return orjson.loads(orjson.dumps(value))
 
 
 def key_of(obj: Mapping[str, Any]) -> Key:

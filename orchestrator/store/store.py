@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from orchestrator.objects.meta import Key, Obj
 from orchestrator.store.log import Log
@@ -91,6 +91,10 @@ class Store:
             for watcher in hub.watchers():
                 watcher.close("the store closes")
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     # --- reads
 
     def get(self, resource: str, key: Key) -> Record | None:
@@ -107,6 +111,15 @@ class Store:
     def list(self, resource: str, namespace: str = "") -> list[Record]:
         table = self._tables.get(resource)
         return table.ordered(namespace) if table else []
+
+    def list_latest(self, resource: str) -> Iterator[Record]:
+        """Every record including queued writes, in no order."""
+        queued = {key: change for (of, key), change in self._queued.items() if of == resource}
+        table = self._tables.get(resource)
+        for key, record in (table.records if table else {}).items():
+            if key not in queued:
+                yield record
+        yield from (change.record for change in queued.values() if change.type != "DELETED")
 
     def changed(self, resource: str) -> int:
         """The revision of the resource's last change, 0 if it never had one."""
