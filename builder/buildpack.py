@@ -31,7 +31,7 @@ class Built:
     name: str
     space: workspace.Workspace
     processes: dict[str, str]
-    from_procfile: bool
+    time: int
     config: dict[str, str] = field(default_factory=dict)
 
 
@@ -40,6 +40,7 @@ class Job:
     app: str
     commit: str
     request_id: str
+    time: int  # the commit's
     config: dict[str, str]
 
 
@@ -78,7 +79,7 @@ class BuildpackBuilds:
                 workspace.give_back_cache(space, self.caches, job.app)
         if code:
             await self._explain(container, code)
-        return self._collect(space, progress)
+        return self._collect(space, job, progress)
 
     async def _run(self, container: BuildContainer, job: Job, progress: Progress) -> int:
         """Start the build, pass its output on, and wait for its end; its exit code."""
@@ -124,7 +125,7 @@ class BuildpackBuilds:
             cause = ""
         raise BuildFailed(cause.splitlines()[0] if cause else f"The build failed with exit code {code}.")
 
-    def _collect(self, space: workspace.Workspace, progress: Progress) -> Built:
+    def _collect(self, space: workspace.Workspace, job: Job, progress: Progress) -> Built:
         """Process types and name of what was built."""
         name = self._read(space.out, "name").strip() or "app"
         release = self._read(space.out, "release")
@@ -132,14 +133,14 @@ class BuildpackBuilds:
         try:
             text = snapshot.read_inside(space.app, "Procfile", procfile.MAX_BYTES + 1).decode(errors="replace")
         except FileNotFoundError:
-            processes, from_procfile = procfile.parse_release(release), False
+            processes = procfile.parse_release(release)
             progress.detail(f"Default process types for {name} -> {', '.join(processes) or 'none'}")
         else:
-            processes, from_procfile = procfile.parse_procfile(text), True
+            processes = procfile.parse_procfile(text)
             progress.detail(f"Procfile declares types -> {', '.join(processes) or 'none'}")
         if not processes:
             raise BuildFailed("Nothing says how to start this app. Add a Procfile with a line like: web: COMMAND")
-        return Built(name, space, processes, from_procfile, procfile.parse_release_config(release))
+        return Built(name, space, processes, job.time, procfile.parse_release_config(release))
 
     @staticmethod
     def _read(folder: Path, name: str) -> str:

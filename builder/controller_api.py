@@ -125,8 +125,9 @@ async def _last_of_stream(response: aiohttp.ClientResponse, tell: Callable[[dict
         if not line.strip():
             continue
         item = json.loads(line)
-        if "detail" in item or "error" in item:
-            raise DeployFailed(str(item.get("detail") or item.get("error")))
+        if "status" in item:
+            status = int(item.pop("status"))
+            raise DeployFailed(reason(json.dumps(item), status))
         if "release" in item:
             return parse_release(item)
         tell(item)

@@ -91,7 +91,7 @@ def write_context(tree: Path, text: str, target: IO[bytes]) -> None:
         for name, info in layers.walk(tree):
             if name in ("Dockerfile", ".dockerignore") or ignored(name):
                 continue
-            layers.add_entry(archive, tree, name, name, info, stable_times=True, owner=0)
+            layers.add_entry(archive, tree, name, name, info, layers.STABLE_TIME, owner=0)
         layers.add_bytes(archive, "Dockerfile", text.encode())
     target.seek(0)
 

@@ -98,7 +98,7 @@ class Assembler:
         mark = await asyncio.to_thread(fingerprint, folder)
         if known := self._memory.recall(app, folder, name, mark):
             return Layer(known)
-        layer = await asyncio.to_thread(write_layer, folder, f"app/{name}", stable_times=False)
+        layer = await asyncio.to_thread(write_layer, folder, f"app/{name}", time=None)
         self._memory.remember(app, folder, name, mark, layer.info)
         return layer
 
@@ -108,7 +108,7 @@ class Assembler:
             if await self._registry.has_blob(app, info.digest):
                 return
             assert source is not None
-            again = await asyncio.to_thread(write_layer, source[1], f"app/{source[0]}", stable_times=False)
+            again = await asyncio.to_thread(write_layer, source[1], f"app/{source[0]}", time=None)
             if again.info != info or again.content is None:
                 raise BuildFailed("A cached layer changed while it was packed. Push again.")
             layer.content = again.content
@@ -139,7 +139,9 @@ def pack_code(built: Built, linked: frozenset[str]) -> Layer:
     """The app's tree without cached layers and ignored files, with its process types beside it."""
     ignored = slugignore.load(built.space.app)
     processes = {f".paas/processes/{name}": command.encode() for name, command in built.processes.items()}
-    return write_layer(built.space.app, "app", skip=lambda name: name in linked or ignored(name), extra=processes)
+    return write_layer(
+        built.space.app, "app", skip=lambda name: name in linked or ignored(name), extra=processes, time=built.time
+    )
 
 
 def git_tag(commit: str) -> str:

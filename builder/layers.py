@@ -25,8 +25,9 @@ from builder.workspace import APP_UID
 
 STABLE_TIME = 315532801  # 1980-01-01T00:00:01Z, the oldest time that zip files can hold
 SPOOL = 16 << 20  # bytes of a layer kept in memory
+REMEMBERED = 8  # layers of an app
 LINKED = "/workspace/cache/layers/"
-LAYER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+LAYER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,120})?")
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def find_linked(app: Path, cache: Path) -> dict[str, Path]:
         if layer == target or not LAYER_NAME.fullmatch(layer):
             continue
         folder = cache / "layers" / layer
-        if folder.is_symlink() or not folder.is_dir():
+        if folder.parent.is_symlink() or folder.is_symlink() or not folder.is_dir():
             raise BuildFailed(f"The build left {name} pointing to a cached layer that doesn't exist.")
         found[name] = folder
     return found
@@ -122,12 +123,12 @@ def write_layer(
     prefix: str,
     skip: Callable[[str], bool] = lambda name: False,
     extra: Mapping[str, bytes] | None = None,
-    stable_times: bool = True,
+    time: int | None = STABLE_TIME,
 ) -> Layer:
     """The tree below `root` as a layer at `prefix` (like "app"), with `extra` files added.
 
-    `stable_times` gives every file the same time, so equal trees make equal layers; compiled Python needs its
-    source's real time.
+    `time` is every file's time, so equal trees make equal layers; None keeps each file's own, which compiled
+    Python needs.
     """
     writer = LayerWriter()
     skipped: set[str] = set()
@@ -139,9 +140,9 @@ def write_layer(
                 if stat.S_ISDIR(info.st_mode):
                     skipped.add(name)
                 continue
-            add_entry(archive, root, name, f"{prefix}/{name}", info, stable_times)
+            add_entry(archive, root, name, f"{prefix}/{name}", info, time)
         for name, content in sorted((extra or {}).items()):
-            add_bytes(archive, f"{prefix}/{name}", content)
+            add_bytes(archive, f"{prefix}/{name}", content, STABLE_TIME if time is None else time)
     return writer.finish()
 
 
@@ -164,12 +165,12 @@ def add_entry(
     name: str,
     target: str,
     info: os.stat_result,
-    stable_times: bool,
+    time: int | None,
     owner: int = APP_UID,
 ) -> None:
     entry = tarfile.TarInfo(target)
     entry.mode, entry.uid, entry.gid = stat.S_IMODE(info.st_mode) & 0o777, owner, owner
-    entry.mtime = STABLE_TIME if stable_times else int(info.st_mtime)
+    entry.mtime = int(info.st_mtime) if time is None else time
     if stat.S_ISDIR(info.st_mode):
         entry.type = tarfile.DIRTYPE
         archive.addfile(entry)
@@ -182,9 +183,9 @@ def add_entry(
             archive.addfile(entry, file)
 
 
-def add_bytes(archive: tarfile.TarFile, target: str, content: bytes) -> None:
+def add_bytes(archive: tarfile.TarFile, target: str, content: bytes, time: int = STABLE_TIME) -> None:
     entry = tarfile.TarInfo(target)
-    entry.mode, entry.mtime, entry.size = 0o644, STABLE_TIME, len(content)
+    entry.mode, entry.mtime, entry.size = 0o644, time, len(content)
     entry.uid = entry.gid = APP_UID
     archive.addfile(entry, io.BytesIO(content))
 
@@ -207,17 +208,20 @@ class LayerMemory:
 
     def recall(self, app: str, folder: Path, prefix: str, mark: str) -> LayerInfo | None:
         try:
-            known = json.loads((self._root / app / f"{folder.name}.json").read_text())
+            known = json.loads(self._path(app, folder).read_text())
             return LayerInfo(**known["layer"]) if (known["mark"], known["prefix"]) == (mark, prefix) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def remember(self, app: str, folder: Path, prefix: str, mark: str, info: LayerInfo) -> None:
-        path = self._root / app / f"{folder.name}.json"
+        path = self._path(app, folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps({"mark": mark, "prefix": prefix, "layer": asdict(info)}))
         fresh.rename(path)
-        for old in path.parent.glob("*.json"):
-            if not (folder.parent / old.stem).exists():
-                old.unlink(missing_ok=True)
+        for old in sorted(path.parent.glob("*.json"), key=lambda item: item.stat().st_mtime)[:-REMEMBERED]:
+            old.unlink(missing_ok=True)
+
+    def _path(self, app: str, folder: Path) -> Path:
+        layers = next(parent for parent in folder.parents if parent.name == "layers")
+        return self._root / app / (str(folder.relative_to(layers)).replace("/", "+") + ".json")

@@ -23,6 +23,7 @@ from builder.dockerfile import DockerfileBuilds
 from builder.engine import Engine
 from builder.errors import BuilderError, BuildFailed, EngineError, PushRefused
 from builder.image import Assembler, git_tag
+from builder.pool import BuildContainer
 from builder.progress import Progress, render_phases
 from builder.refs import parse_update, plan_push
 from builder.repository import Repositories, git_environment
@@ -136,7 +137,7 @@ class Pipeline:
             container = await preparing.__aenter__()
         try:
             with progress.phase("unpack"):
-                await self._unpack(push.app, commit, git, container.space.app)
+                tree = await self._unpack(push.app, commit, git, container.space.app)
             with progress.phase("config"):
                 config = await config_task
             root = {entry.name for entry in container.space.app.iterdir()}
@@ -144,32 +145,31 @@ class Pipeline:
             if way is Way.DOCKERFILE:
                 built = await self._dockerfiles.build(push.app, git_tag(commit), container.space.app, config, progress)
                 return Result(built.digest, built.processes, built.ports, way)
-            return await self._buildpack(push, commit, container, config, progress)
+            job = Job(push.app, commit, secrets.token_hex(8), tree.time, config)
+            return await self._buildpack(job, container, progress)
         finally:
             await preparing.__aexit__(None, None, None)
 
-    async def _buildpack(
-        self, push: Push, commit: str, container: Any, config: dict[str, str], progress: Progress
-    ) -> Result:
+    async def _buildpack(self, job: Job, container: BuildContainer, progress: Progress) -> Result:
         base = asyncio.create_task(self._stack.base())
         try:
             with progress.phase("build"):
-                job = Job(push.app, commit, secrets.token_hex(8), config)
                 built = await self._buildpacks.build(container, job, progress)
-            labels = {"paas.io/app": push.app, "paas.io/commit": commit, "paas.io/stack": self._settings.stack_image}
-            cache = self._buildpacks.caches / push.app
+            stack = self._settings.stack_image
+            labels = {"paas.io/app": job.app, "paas.io/commit": job.commit, "paas.io/stack": stack}
+            cache = self._buildpacks.caches / job.app
             digest = await self._assembler.assemble(
-                push.app, git_tag(commit), built, cache, await base, labels, progress
+                job.app, git_tag(job.commit), built, cache, await base, labels, progress
             )
         finally:
             base.cancel()
         return Result(digest, built.processes, (), Way.BUILDPACK)
 
-    async def _unpack(self, app: str, commit: str, git: Mapping[str, str], target: Path) -> None:
+    async def _unpack(self, app: str, commit: str, git: Mapping[str, str], target: Path) -> snapshot.Snapshot:
         """The commit's tree in `target`. Raises: PushRefused for a tree that can't be taken."""
         limits = snapshot.Limits(self._settings.limits.source_bytes, self._settings.limits.source_files)
         command, environment = self._repositories.archive_command(app, commit), git_environment(git)
-        await asyncio.to_thread(unpack_archive, command, environment, target, limits)
+        return await asyncio.to_thread(unpack_archive, command, environment, target, limits)
 
     async def _release(self, push: Push, commit: str, result: Result, progress: Progress) -> Release:
         """Hand the image to the controller and tell how it goes."""

@@ -27,7 +27,7 @@ from builder.stack_image import StackImage
 
 log = logging.getLogger("builder")
 HOST_FILES = "/run/paas-host"  # where a build container sees the host's pip and npm settings
-DRAIN = 20.0  # seconds pushes under way may take after TERM
+DRAIN = 15.0  # seconds pushes under way may take after TERM
 RETRY = 2.0  # seconds
 
 

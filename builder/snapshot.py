@@ -33,6 +33,7 @@ class Snapshot:
 
     files: int = 0
     total_bytes: int = 0
+    time: int = 0  # the commit's, as the stream tells it
 
 
 def unpack(stream: IO[bytes], target: Path, limits: Limits, owner: int) -> Snapshot:
@@ -50,6 +51,7 @@ def unpack(stream: IO[bytes], target: Path, limits: Limits, owner: int) -> Snaps
             if not name:
                 continue
             done.files += 1
+            done.time = max(done.time, int(member.mtime))
             done.total_bytes += member.size
             check_limits(done, limits)
             make_parents(target, name, folders, owner)

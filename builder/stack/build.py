@@ -28,7 +28,7 @@ APT_KEYS = ("Acquire::http", "Acquire::https", "Acquire::Retries", "Acquire::For
 RUN_CHANGES = (
     "USER app",
     "WORKDIR /app",
-    "ENV HOME=/app LANG=C.UTF-8 STACK=trixie PORT=5000 "
+    "ENV HOME=/app LANG=C.UTF-8 STACK=trixie "
     "PATH=/app/.heroku/python/bin:/app/bin:/app/node_modules/.bin:/usr/local/bin:/usr/bin:/bin",
 )
 

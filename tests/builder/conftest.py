@@ -277,7 +277,9 @@ def remove_engine_objects(instance: str) -> None:
 @pytest.fixture(scope="session")
 def builder(tmp_path_factory, controller, registry):
     """One builder for the tests that leave it as it was."""
-    running = make_builder(tmp_path_factory.mktemp("builder"), controller, registry)
+    running = make_builder(
+        tmp_path_factory.mktemp("builder"), controller, registry, BUILD_MEMORY=str(256 << 20), BUILD_TIMEOUT="20"
+    )
     running.start()
     yield running
     running.stop()
