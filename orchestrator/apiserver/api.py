@@ -22,11 +22,14 @@ class Api:
         settings: ServerSettings,
         signer: Signer,
         node_tls: ssl.SSLContext,
+        authority: str,
         kinds: Kinds | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.store, self.settings, self.signer = store, settings, signer
         self.node_tls = node_tls
+        self.authority = authority
+        """The cluster's CA certificate, PEM: what pods trust this server by."""
         self.draining = False
         self.kinds = kinds or Kinds()
         self.now = now

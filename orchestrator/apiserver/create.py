@@ -44,7 +44,7 @@ async def create(api: Api, call: Call, obj: Obj) -> Record:
     except Exists as exc:
         raise refusals.already_exists(call.resource, call.name) from exc
     if call.resource.storage_key == kinds.NAMESPACES.storage_key:
-        await _make_default_account(api, call.name)
+        await _furnish_namespace(api, call.name)
     return record
 
 
@@ -103,8 +103,12 @@ def _prepare(api: Api, call: Call, obj: Obj) -> None:
         track_update(call.resource, obj, None, manager=call.field_manager, now=meta["creationTimestamp"])
 
 
-async def _make_default_account(api: Api, namespace: str) -> None:
-    """So that a pod can be made the moment its namespace exists."""
-    call = Call("create", kinds.SERVICEACCOUNTS, namespace, "default", field_manager="kube-controller-manager")
-    if api.store.latest(kinds.SERVICEACCOUNTS.storage_key, call.key) is None:
-        await create(api, call, {"metadata": {"name": "default", "namespace": namespace}})
+async def _furnish_namespace(api: Api, namespace: str) -> None:
+    """What every pod needs, made with its namespace so that no pod has to wait for it."""
+    for resource, name, content in (
+        (kinds.SERVICEACCOUNTS, "default", {}),
+        (kinds.CONFIGMAPS, "kube-root-ca.crt", {"data": {"ca.crt": api.authority}}),
+    ):
+        call = Call("create", resource, namespace, name, field_manager="kube-controller-manager")
+        if api.store.latest(resource.storage_key, call.key) is None:
+            await create(api, call, {"metadata": {"name": name, "namespace": namespace}, **content})

@@ -10,6 +10,7 @@ import yaml
 
 from orchestrator import errors
 from orchestrator.apiserver.call import ANONYMOUS, User
+from orchestrator.apiserver.wire import protobuf
 
 JSON = b"application/json"
 _YAML = ("application/yaml", "application/apply-patch+yaml", "text/yaml")
@@ -132,10 +133,12 @@ class Exchange:
 
 def decode_body(body: bytes, content_type: str) -> Any:
     """Raises: BadRequest, UnsupportedMediaType."""
+    if content_type == protobuf.MEDIA_TYPE:
+        return protobuf.decode_protobuf(body)
     if "protobuf" in content_type or "cbor" in content_type:
         raise errors.UnsupportedMediaType(
             "the body of the request was in an unknown format - accepted media types include: "
-            "application/json, application/yaml"
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf"
         )
     if content_type in _YAML:
         try:

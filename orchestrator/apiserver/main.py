@@ -37,7 +37,7 @@ class Server:
         pki = ensure_pki(settings)
         self.store = Store(SqliteLog(settings.data / "store.db"))
         self.store.open()
-        self.api = Api(self.store, settings, Signer(pki.token_key), node_tls_context(pki))
+        self.api = Api(self.store, settings, Signer(pki.token_key), node_tls_context(pki), pki.ca.read_text())
         self.client = LocalClient(self.api)
         await bootstrap.ensure_objects(self.api)
         self.app = App(self.api)
