@@ -6,7 +6,6 @@ import signal
 import threading
 
 from router.launch import find_orphans, live_master
-
 from tests.router.conftest import wait_for
 
 

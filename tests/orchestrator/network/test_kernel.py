@@ -1,0 +1,223 @@
+"""Services in a real kernel: a node, two pods and a client outside, each a network namespace of its own."""
+
+import contextlib
+import itertools
+import os
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from orchestrator.network.nft import Firewall, Ranges, remove_firewall, run_tool, table_name
+from orchestrator.network.pods import entered
+from orchestrator.network.services import SERVICE_NAME, plan_rules
+
+RANGES = Ranges("10.201.0.0/16", "10.202.0.0/16", "10.201.0.0/24", "br0")
+SERVICE = "10.202.0.5"
+PODS = {"a": "10.201.0.2", "b": "10.201.0.3"}
+INSTANCE = "nettest"
+
+
+def ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=10)
+
+
+class World:
+    """`inside(name)` puts this thread into the namespace of `node`, `a`, `b` or `client`."""
+
+    def __init__(self):
+        self.prefix = f"nt{os.getpid()}"
+        self.names = ("node", "client", *PODS)
+        self.closing = []
+
+    def build(self):
+        for name in self.names:
+            ip("netns", "add", self.netns(name))
+        ip("-n", self.netns("node"), "link", "add", "br0", "type", "bridge")
+        self.at("node", "addr", "add", "10.201.0.1/24", "dev", "br0")
+        self.at("node", "link", "set", "lo", "up")
+        self.at("node", "link", "set", "br0", "up")
+        for name, address in PODS.items():
+            self.cable(name, address, "10.201.0.1")
+            self.at("node", "link", "set", f"to-{name}", "master", "br0")
+            self.at("node", "link", "set", f"to-{name}", "type", "bridge_slave", "hairpin", "on")
+        self.cable("client", "10.203.0.2", "10.203.0.1")
+        self.at("node", "addr", "add", "10.203.0.1/24", "dev", "to-client")
+        self.at("node", "route", "add", RANGES.services, "dev", "br0")
+        with self.inside("node"):
+            with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
+                file.write("1")
+            with contextlib.suppress(OSError), open("/proc/sys/net/bridge/bridge-nf-call-iptables", "w") as file:
+                file.write("1")
+
+    def netns(self, name):
+        return f"{self.prefix}-{name}"
+
+    def at(self, name, *arguments):
+        ip("-n", self.netns(name), *arguments)
+
+    def cable(self, name, address, gateway):
+        peer = ["peer", "name", "eth0", "netns", self.netns(name)]
+        self.at("node", "link", "add", f"to-{name}", "type", "veth", *peer)
+        self.at("node", "link", "set", f"to-{name}", "up")
+        self.at(name, "addr", "add", f"{address}/24", "dev", "eth0")
+        self.at(name, "link", "set", "lo", "up")
+        self.at(name, "link", "set", "eth0", "up")
+        self.at(name, "route", "add", "default", "via", gateway)
+
+    @contextlib.contextmanager
+    def inside(self, name):
+        with open(f"/run/netns/{self.netns(name)}", "rb") as file, entered(file.fileno()):
+            yield
+
+    def serve(self, name, port=5000):
+        """A server in a pod that says the pod's name and the client's address."""
+        with self.inside(name):
+            server = socket.create_server(("", port))
+        self.closing.append(server)
+
+        def run():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, peer = server.accept()
+                    with connection:
+                        connection.sendall(f"{name} {peer[0]}".encode())
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def serve_udp(self, name, port=5000):
+        with self.inside(name):
+            server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            server.bind(("", port))
+        self.closing.append(server)
+
+        def run():
+            with contextlib.suppress(OSError):
+                while True:
+                    server.sendto(name.encode(), server.recvfrom(100)[1])
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def ask(self, name, address=SERVICE, port=80):
+        with self.inside(name):
+            client = socket.socket()
+        with client:
+            client.settimeout(3)
+            client.connect((address, port))
+            return client.recv(100).decode()
+
+    def close(self):
+        for server in self.closing:
+            server.close()
+        for name in self.names:
+            subprocess.run(["ip", "netns", "delete", self.netns(name)], capture_output=True, timeout=10, check=False)
+
+
+@pytest.fixture
+def world():
+    made = World()
+    try:
+        made.build()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(params=[True, False], ids=["bridge filter on", "bridge filter off"])
+def firewall(world, request):
+    with world.inside("node"):
+        with contextlib.suppress(OSError), open("/proc/sys/net/bridge/bridge-nf-call-iptables", "w") as file:
+            file.write("1" if request.param else "0")
+        yield Firewall(INSTANCE, RANGES, bridged_replies=request.param)
+
+
+def service(**spec):
+    port = {"port": 80, "protocol": "TCP", **spec.pop("port", {})}
+    return {"metadata": {"namespace": "d", "name": "web"}, "spec": {"clusterIP": SERVICE, "ports": [port], **spec}}
+
+
+def pods(*names, protocol="TCP"):
+    return {
+        "metadata": {"namespace": "d", "name": "web-x", "labels": {SERVICE_NAME: "web"}},
+        "addressType": "IPv4",
+        "ports": [{"port": 5000, "protocol": protocol}],
+        "endpoints": [{"addresses": [PODS[name]], "conditions": {"ready": True}} for name in names],
+    }
+
+
+async def test_pods_host_and_the_pod_itself_reach_a_service(world, firewall):
+    for name in PODS:
+        world.serve(name)
+    await firewall.apply(plan_rules([service()], [pods("a", "b")]))
+    for asker in ("a", "b", "node"):
+        assert {world.ask(asker).split()[0] for _ in range(24)} == {"a", "b"}, asker
+
+
+async def test_a_change_of_endpoints_is_seen_by_the_next_connection(world, firewall):
+    for name in PODS:
+        world.serve(name)
+    for names in itertools.islice(itertools.cycle(["a", "b"]), 6):
+        await firewall.apply(plan_rules([service()], [pods(names)]))
+        assert world.ask("node").split()[0] == names
+
+
+async def test_no_endpoints_and_no_service_are_refused_at_once(world, firewall):
+    await firewall.apply(plan_rules([service()], []))
+    for asker in ("a", "node"):
+        for address in (SERVICE, "10.202.99.99"):
+            with pytest.raises(ConnectionRefusedError):
+                world.ask(asker, address)
+
+
+async def test_a_client_with_affinity_stays_when_endpoints_come(world, firewall):
+    for name in PODS:
+        world.serve(name)
+    sticky = service(sessionAffinity="ClientIP")
+    await firewall.apply(plan_rules([sticky], [pods("b")]))
+    assert world.ask("client").split()[0] == "b"
+    await firewall.apply(plan_rules([sticky], [pods("a", "b")]))
+    assert {world.ask("client").split()[0] for _ in range(16)} == {"b"}
+
+
+async def test_a_node_port_serves_clients_outside_under_their_own_address(world, firewall):
+    world.serve("a")
+    await firewall.apply(plan_rules([service(type="NodePort", port={"nodePort": 30080})], [pods("a")]))
+    assert world.ask("client", "10.203.0.1", 30080) == "a 10.203.0.2"
+    assert world.ask("node", "10.203.0.1", 30080).split()[0] == "a"
+    await firewall.apply(plan_rules([service(type="NodePort", port={"nodePort": 30080})], []))
+    with pytest.raises(ConnectionRefusedError):
+        world.ask("client", "10.203.0.1", 30080)
+
+
+async def test_udp_follows_when_its_endpoint_goes(world, firewall):
+    for name in PODS:
+        world.serve_udp(name)
+    asked = service(port={"protocol": "UDP"})
+    await firewall.apply(plan_rules([asked], [pods("a", protocol="UDP")]))
+    with world.inside("client"):
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with client:
+        client.settimeout(3)
+        client.connect((SERVICE, 80))
+        client.send(b"?")
+        assert client.recv(10) == b"a"
+        await firewall.apply(plan_rules([asked], [pods("b", protocol="UDP")]))
+        client.send(b"?")
+        assert client.recv(10) == b"b"
+
+
+async def test_rules_that_something_else_removed_come_back(world, firewall):
+    world.serve("a")
+    rules = plan_rules([service()], [pods("a")])
+    await firewall.apply(rules)
+    await run_tool(["nft", "flush", "ruleset"])
+    await firewall.check()
+    await firewall.apply(rules)
+    assert world.ask("node").split()[0] == "a"
+
+
+async def test_removal_leaves_no_table(world, firewall):
+    await firewall.apply(plan_rules([service()], [pods("a")]))
+    assert remove_firewall(INSTANCE) == [f"nftables table {table_name(INSTANCE)}"]
+    assert remove_firewall(INSTANCE) == []
