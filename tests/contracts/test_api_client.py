@@ -77,7 +77,9 @@ async def test_lists_honour_selectors_and_carry_a_version_to_watch_from(client):
         await client.create(kinds.CONFIGMAPS, config_map(name))
     found = await client.list(kinds.CONFIGMAPS, "default", label_selector="app=b")
     assert [item["metadata"]["name"] for item in found.items] == ["b"]
-    found = await client.list(kinds.CONFIGMAPS, field_selector="metadata.name!=b,metadata.namespace=default")
+    found = await client.list(
+        kinds.CONFIGMAPS, label_selector="app", field_selector="metadata.name!=b,metadata.namespace=default"
+    )
     assert [item["metadata"]["name"] for item in found.items] == ["a"]
     assert int(found.resource_version) >= int(found.items[0]["metadata"]["resourceVersion"])
 
