@@ -7,9 +7,12 @@ copies bytes both ways. TLS and who may do what stay with the API server.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 
 from orchestrator.network.dns import bound_socket
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 5.0  # seconds
 CHUNK = 65536
@@ -38,8 +41,8 @@ async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ta
         async with asyncio.TaskGroup() as group:
             group.create_task(_copy(reader, far_writer))
             group.create_task(_copy(far_reader, writer))
-    except* OSError:
-        return  # either side went away; both are closed below
+    except* OSError as gone:
+        log.debug("a connection to the API server ended early: %s", gone.exceptions[0])
     finally:
         writer.close()
         far_writer.close()
