@@ -217,7 +217,7 @@ def apply_patch(
         everyone = owned
         for claim in claims.values():
             everyone = union(everyone, claim.fields)
-        merged = _prune(node, merged, last.fields, everyone)
+        merged = {key: _prune_root(node, key, value, last.fields, everyone) for key, value in merged.items()}
     changed, removed = (None, None) if base == merged else changes(node, base, merged)
     changed, removed = _tracked(changed), _tracked(removed)
     _refuse_conflicts(claims, changed, force)
@@ -322,6 +322,12 @@ def _merge_list(node: Node, live: list[Any], wanted: list[Any]) -> list[Any]:
             result.append(item)
     emit_until(None)
     return result
+
+
+def _prune_root(node: Node, key: str, value: Any, last: FieldSet, owned: FieldSet | None) -> Any:
+    """Metadata, spec and the like stay, whatever happens to what is in them."""
+    step = f"f:{key}"
+    return _prune(node.child(key), value, last[step], (owned or {}).get(step)) if step in last else value
 
 
 def _prune(node: Node, value: Any, last: FieldSet, owned: FieldSet | None) -> Any:
