@@ -49,7 +49,7 @@ def run(*, with_example: bool = True) -> Platform:
         health.wait_all(programs, home / "log")
         integration.ensure(platform)
         password = operator.ensure_admin(platform)
-        finish_stack_build(stack)
+        finish_stack_build(platform, stack)
         if with_example:
             example.ensure(platform)
     hints.print_summary(platform, password, with_example=with_example)
@@ -129,20 +129,31 @@ def with_code_version(program: Program) -> Program:
 
 
 def start_stack_build(platform: Platform, programs: list[Program]) -> subprocess.Popen[bytes]:
-    """Make the image that buildpack apps run on, while the other programs come up."""
+    """Make the image that buildpack apps run on, while the other programs come up; it reports to a log."""
     health.wait_all([program for program in programs if program.name in FIRST], platform.home / "log")
     environment = {**base_environment(os.environ), **builder_environment(platform, os.environ)}
     command = [sys.executable, "-m", "builder", "stack"]
-    return subprocess.Popen(command, env=environment, cwd=CHECKOUT)
+    with stack_log(platform).open("wb") as output:
+        return subprocess.Popen(command, env=environment, cwd=CHECKOUT, stdout=output, stderr=subprocess.STDOUT)
 
 
-def finish_stack_build(stack: subprocess.Popen[bytes]) -> None:
+def finish_stack_build(platform: Platform, stack: subprocess.Popen[bytes]) -> None:
+    if stack.poll() is None:
+        say.step("Making the stack image that apps run on (a Debian system with Python and Node.js; once)")
+        say.detail(f"progress: tail -f {stack_log(platform)}")
     try:
         code = stack.wait(timeout=STACK_DEADLINE)
     except subprocess.TimeoutExpired:
         stack.kill()
         raise HostError(
-            f"The stack image was not made within {STACK_DEADLINE / 60:.0f} minutes; check the network."
+            f"No stack image within {STACK_DEADLINE / 60:.0f} minutes; see {stack_log(platform)}."
         ) from None
     if code != 0:
-        raise HostError("The stack image could not be made; the lines above say why. Mend that and run this again.")
+        raise HostError(
+            f"The stack image could not be made. The end of {stack_log(platform)}:\n{health.tail(stack_log(platform))}\n"
+            "Mend that and run this again."
+        )
+
+
+def stack_log(platform: Platform) -> Path:
+    return platform.home / "log" / "stack.log"

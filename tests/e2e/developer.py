@@ -121,7 +121,9 @@ class Developer:
     def ask(self, app: str, path: str = "/", *, host: str = "", timeout: float = 10) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.platform.http_port, timeout=timeout)
         try:
-            connection.request("GET", path, headers={"Host": host or f"{app}.{self.platform.domain}"})
+            connection.request(
+                "GET", path, headers={"Host": host or f"{app}.{self.platform.domain}", "Accept": "text/html"}
+            )
             response = connection.getresponse()
             return Answer(response.status, response.read().decode(errors="replace"), dict(response.getheaders()))
         finally:

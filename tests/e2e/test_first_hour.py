@@ -93,9 +93,10 @@ def test_a_domain_is_routed_as_soon_as_it_is_added(admin: Developer, example_app
 
 def test_restart_replaces_the_processes(admin: Developer, example_app: Example) -> None:
     name, _ = example_app
-    before = set(re.findall(rf"{name}-web-\S+", admin.paas("ps", "-a", name).stdout))
+    running = rf"^({name}-web-\S+) up"
+    before = set(re.findall(running, admin.paas("ps", "-a", name).stdout, re.M))
     admin.paas("ps:restart", "web", "-a", name)
-    after = set(re.findall(rf"{name}-web-\S+", admin.paas("ps", "-a", name).stdout))
+    after = set(re.findall(running, admin.paas("ps", "-a", name).stdout, re.M))
     assert before and after and not before & after
     assert admin.ask(name).status == 200
 
