@@ -138,24 +138,19 @@ async def run_nft(script: str) -> None:
 
 async def run_tool(command: list[str], text: str = "") -> str:
     """What the command printed. Raises: FirewallError."""
+    return await asyncio.to_thread(_run, command, text)
+
+
+def _run(command: list[str], text: str) -> str:
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    except subprocess.TimeoutExpired as exc:
+        raise FirewallError(f"{' '.join(command)} took longer than {DEADLINE:.0f} s; trying again") from exc
     except OSError as exc:
         raise FirewallError(f"{command[0]} cannot be run ({exc}); install the package that has it") from exc
-    try:
-        async with asyncio.timeout(DEADLINE):
-            out, err = await process.communicate(text.encode())
-    except TimeoutError as exc:
-        process.kill()
-        raise FirewallError(f"{' '.join(command)} took longer than {DEADLINE:.0f} s; trying again") from exc
-    if process.returncode:
-        raise FirewallError(f"{' '.join(command)} failed: {err.decode(errors='replace').strip()[:500]}")
-    return out.decode(errors="replace")
+    if done.returncode:
+        raise FirewallError(f"{' '.join(command)} failed: {done.stderr.strip()[:500]}")
+    return done.stdout
 
 
 class Firewall:

@@ -83,7 +83,7 @@ class NodeNetwork:
             await self._informers.synced()
             async with asyncio.TaskGroup() as group:
                 group.create_task(keep("service addresses", self._follow_changes), name="services")
-                group.create_task(self._check(), name="check rules")
+                group.create_task(keep("check of rules", self._check), name="check rules")
                 group.create_task(keep("cluster DNS", self._serve_names), name="dns")
                 if self._api:
                     group.create_task(keep("way to the API server", self._serve_api), name="api")
