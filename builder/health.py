@@ -46,5 +46,5 @@ def render_metrics(values: dict[str, tuple[str, dict[str, float]]]) -> str:
     for name, (told, series) in values.items():
         kind = "counter" if name.endswith("_total") else "gauge"
         lines += [f"# HELP {name} {told}", f"# TYPE {name} {kind}"]
-        lines += [f"{name}{labels} {value:g}" for labels, value in series.items()]
+        lines += [f"{name}{labels} {value:.6g}" for labels, value in series.items()]
     return "\n".join(lines) + "\n"

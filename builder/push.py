@@ -68,6 +68,7 @@ class Pipeline:
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._waiting = 0
         self.outcomes = {"deployed": 0, "refused": 0, "failed": 0}
+        self.phase_seconds: dict[str, float] = {}  # summed over all pushes; bench/push.py reads the difference
 
     async def run(self, push: Push, lines: list[str], git: Mapping[str, str], progress: Progress) -> bool:
         """Whether the push's refs may move. Everything the pusher must know is told through `progress`."""
@@ -87,6 +88,9 @@ class Pipeline:
             progress.error("The builder failed in a way nobody foresaw; the operator finds the reason in its log.")
             self.outcomes["failed"] += 1
             return False
+        finally:
+            for name, seconds in progress.phases.items():
+                self.phase_seconds[name] = self.phase_seconds.get(name, 0.0) + seconds
         return True
 
     async def _deploy(self, push: Push, commit: str, git: Mapping[str, str], progress: Progress) -> None:

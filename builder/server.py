@@ -122,9 +122,11 @@ class Builder:
 
     def metrics(self) -> tuple[int, str]:
         outcomes = {f'{{outcome="{name}"}}': count for name, count in self.pipeline.outcomes.items()}
+        phases = {f'{{phase="{name}"}}': seconds for name, seconds in self.pipeline.phase_seconds.items()}
         return 200, health.render_metrics(
             {
                 "builder_pushes_total": ("Pushes by outcome.", outcomes),
+                "builder_push_seconds_total": ("Seconds that pushes spent in each phase.", phases),
                 "builder_pushes_active": ("Pushes under way.", {"": len(self.locks.held())}),
                 "builder_stack_ready": ("Whether the registry holds the stack image.", {"": int(self.stack.ready)}),
             }

@@ -69,8 +69,8 @@ def parse_listen(text: str) -> tuple[tuple[str, int], ...]:
     """`0.0.0.0:2222,[::]:2222` as (host, port) pairs."""
     pairs = []
     for part in filter(None, (item.strip() for item in text.split(","))):
-        host, _, port = part.rpartition(":")
-        if not port.isdigit() or not 0 <= int(port) <= 65535:
+        host, colon, port = part.rpartition(":")
+        if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:
             raise SettingsError(f"{part!r} is not host:port")
         pairs.append((host.strip("[]") or "0.0.0.0", int(port)))
     if not pairs:

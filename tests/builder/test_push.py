@@ -96,7 +96,8 @@ def test_a_node_build_script_runs_with_everything_and_ships_without(builder, con
         "scripts": {"build": "node build.js", "start": "node out.js"},
         "dependencies": {"ms": "2.1.3"}, "devDependencies": {"is-odd": "3.0.1"},
     }  # fmt: skip
-    source = "require('is-odd'); require('fs').writeFileSync('out.js', \"console.log('built', typeof require('ms'), require('fs').existsSync('node_modules/is-odd'))\")"
+    program = "console.log('built', typeof require('ms'), require('fs').existsSync('node_modules/is-odd'))"
+    source = f"require('is-odd'); require('fs').writeFileSync('out.js', {json.dumps(program)})"
     path = client.repository("bundled", {"package.json": json.dumps(package), "build.js": source})
     for _ in range(2):
         out = client.push(path)

@@ -106,6 +106,10 @@ def test_a_refused_deploy_leaves_the_ref_where_it_was(builder, controller, tmp_p
     assert head(builder, "steady") != before
 
 
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+STACK = "FROM paas/stack:trixie\n"
+
+
 @pytest.mark.parametrize(
     ("app", "files", "words"),
     [
@@ -118,11 +122,11 @@ def test_a_refused_deploy_leaves_the_ref_where_it_was(builder, controller, tmp_p
         ("oldpy", {**APP, "runtime.txt": "python-2.7.18\n"}, "runtime.txt asks for Python 2.7.18; this stack has 3.13"),
         ("badjson", {"package.json": "{"}, "package.json is not valid JSON"),
         ("hook", {**APP, "bin/post_compile": "#!/bin/sh\nexit 3\n"}, "bin/post_compile failed with exit code 3"),
-        ("lfs", {**APP, "a.bin": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"}, "Git LFS pointer"),
+        ("lfs", {**APP, "a.bin": LFS}, "Git LFS pointer"),
         ("reserved", {**APP, ".paas/x": "1"}, "reserved"),
-        ("dfsyntax", {"Dockerfile": "FROM paas/stack:trixie\nNONSENSE x\n"}, "The Dockerfile can't be read"),
-        ("dffail", {"Dockerfile": "FROM paas/stack:trixie\nRUN exit 9\nCMD x\n"}, "exit code 9: RUN exit 9"),
-        ("dfbase", {"Dockerfile": "FROM registry.invalid/x:1\n"}, "base image registry.invalid/x:1 (FROM) can't be fetched"),
+        ("dfsyntax", {"Dockerfile": STACK + "NONSENSE x\n"}, "The Dockerfile can't be read"),
+        ("dffail", {"Dockerfile": STACK + "RUN exit 9\nCMD x\n"}, "exit code 9: RUN exit 9"),
+        ("dfbase", {"Dockerfile": "FROM registry.invalid/x:1\n"}, "(FROM) can't be fetched"),
     ],
 )  # fmt: skip
 def test_a_broken_tree_is_refused_with_its_cause_in_one_line(builder, tmp_path, app, files, words):

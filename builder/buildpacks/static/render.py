@@ -77,7 +77,7 @@ def root_of(config, folder):
 
 
 def table(config, key):
-    value = config.get(key) or {}
+    value = {} if config.get(key) is None else config[key]
     if not isinstance(value, dict):
         raise Invalid(f"static.json: {key} must be an object")
     return value
