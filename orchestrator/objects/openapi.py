@@ -19,7 +19,8 @@ from orchestrator.objects.openapi_protobuf import encode_swagger
 from orchestrator.objects.schema import META, definition_name, raw_definition, schema_folder
 
 Json = dict[str, Any]
-PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""What the answer calls itself. Clients ask for `…v2@v1.0+protobuf`, a name that media type parsers reject."""
 _PREFIX = "io.k8s.apimachinery.pkg"
 _QUANTITY, _INT_OR_STRING = f"{_PREFIX}.api.resource.Quantity", f"{_PREFIX}.util.intstr.IntOrString"
 _OPTIONS_KINDS = (f"{_PREFIX}.apis.meta.v1.DeleteOptions", f"{_PREFIX}.apis.meta.v1.Status")
