@@ -232,7 +232,7 @@ http {{
     proxy_buffers 4 16k;
     proxy_max_temp_file_size 0;
     proxy_next_upstream error timeout;
-    proxy_next_upstream_timeout 10s;
+    proxy_next_upstream_timeout 20s;
     proxy_socket_keepalive on;
     proxy_pass_header Server;
     proxy_pass_header Date;

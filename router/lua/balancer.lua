@@ -5,7 +5,9 @@ local balancer = require "ngx.balancer"
 
 local M = {}
 
-local CONNECT_TIMEOUT = 2       -- seconds; endpoints are in the next rack at most
+-- Seconds to connect. An app whose queue is full drops the first packets, which are sent again after 1 and 3 s: the
+-- only endpoint gets time for that; with others at hand it gets less, because it may as well be gone.
+local CONNECT_TIMEOUT, LAST_CONNECT_TIMEOUT = 2, 10
 local READ_TIMEOUT = 120        -- between two reads from an app
 local LONG_TIMEOUT = 3600       -- WebSockets, and the platform's own API, which streams logs
 local MOST_TRIES = 4
@@ -72,7 +74,7 @@ function M.pick()
     if ctx.peer then
         -- nginx comes back because the last try failed. One that was accepted and then stayed silent is the app's
         -- own slowness: asking a second process to do the same work helps nobody.
-        if now - ctx.since > CONNECT_TIMEOUT + 0.5 then
+        if now - ctx.since > ctx.patience + 0.5 then
             return ngx.exit(504)
         end
         ctx.tried = ctx.tried or {}
@@ -88,9 +90,11 @@ function M.pick()
             balancer.set_more_tries(math.min(#peers, MOST_TRIES) - 1)
         end
     end
-    ctx.since = now
+    local tries = ctx.tries or 1
+    ctx.tries, ctx.since = tries + 1, now
+    ctx.patience = tries >= math.min(#peers, MOST_TRIES) and LAST_CONNECT_TIMEOUT or CONNECT_TIMEOUT
     local read_timeout = (ctx.upgraded or ctx.platform) and LONG_TIMEOUT or READ_TIMEOUT
-    balancer.set_timeouts(CONNECT_TIMEOUT, read_timeout, read_timeout)
+    balancer.set_timeouts(ctx.patience, read_timeout, read_timeout)
     local ok, err = balancer.set_current_peer(peer[1], peer[2])
     if not ok then
         ngx.log(ngx.ERR, "cannot use endpoint ", peer.name, ": ", err)
