@@ -27,8 +27,8 @@ REFRESH_EVERY = 10.0  # seconds between looks at the ConfigMaps and Secrets that
 class NodeAgent:
     """The pods of one node. `observe_pods` and `observe_pod` take what the API says, from whatever watch."""
 
-    def __init__(self, name: str, services: NodeServices) -> None:
-        self.name, self.services = name, services
+    def __init__(self, name: str, services: NodeServices, *, refresh_every: float = REFRESH_EVERY) -> None:
+        self.name, self.services, self._refresh_every = name, services, refresh_every
         self.workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._found: dict[str, list[ContainerStatus]] = {}
@@ -151,7 +151,7 @@ class NodeAgent:
 
     async def _refresh_volumes(self) -> None:
         while True:
-            await asyncio.sleep(REFRESH_EVERY)
+            await asyncio.sleep(self._refresh_every)
             for worker in list(self.workers.values()):
                 if worker.volumes is not None:
                     await self.services.volumes.refresh(worker.pod, worker.address)

@@ -47,6 +47,9 @@ class Stopper:
         self._worker.seen.stopping = True
         self._worker.stop_now()
 
+    def is_stopping(self, container_id: str) -> bool:
+        return container_id in self._stopping
+
     async def stop_one(self, status: ContainerStatus, why: str) -> None:
         """A container of a pod that goes on."""
         container = self._worker.container(status.name)

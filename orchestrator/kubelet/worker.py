@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 
 RETRY = 1.0  # seconds after an engine that failed
 LONGEST_MOUNT_RETRY = 60.0
+OOM_PATIENCE = 0.2  # seconds between a kill and the engine's knowing that it was for memory
 HOOK_DEADLINE = 600.0  # seconds for a postStart hook
 T = TypeVar("T")
 
@@ -296,6 +297,9 @@ class PodWorker:
             if known is None:
                 return
             status = dataclasses.replace(known, state="exited", exit_code=137, finished_at=time.time())
+        if self._may_be_out_of_memory(status):
+            await asyncio.sleep(OOM_PATIENCE)
+            status = await self.services.runtime.inspect(container_id)
         if status.pod.uid != self.ref.uid or not status.name:
             return
         history = {name: list(attempts) for name, attempts in self.seen.history.items()}
@@ -306,6 +310,11 @@ class PodWorker:
             await self._ended(status)
         self._wake.set()
         self.writer.publish()
+
+    def _may_be_out_of_memory(self, status: ContainerStatus) -> bool:
+        """Killed, and not by us: the engine may learn only now that memory ran out."""
+        killed = status.state == "exited" and status.exit_code == 137 and not status.oom_killed
+        return killed and status.id not in self._counted and not self.stopper.is_stopping(status.id)
 
     async def _ended(self, status: ContainerStatus) -> None:
         self._exits.setdefault(status.id, asyncio.Event()).set()

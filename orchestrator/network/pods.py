@@ -206,14 +206,22 @@ def run_iptables(arguments: Sequence[str], *, may_fail: bool = False) -> bool:
     return done.returncode == 0
 
 
+def _delete_link(route: IPRoute, index: int) -> None:
+    """One that went with its namespace meanwhile is fine."""
+    try:
+        route.link("del", index=index)
+    except NetlinkError as exc:
+        if exc.code not in (errno.ENODEV, errno.ENOENT):
+            raise PodNetworkError(f"can't remove link {index}: {exc}") from exc
+
+
 def remove_pod_network(instance: str) -> list[str]:
     """Removes the bridge, its pairs and the chains of an instance; returns what it removed."""
     removed = []
     with IPRoute() as route:
         for index in route.link_lookup(ifname=bridge_name(instance)):
-            for port in route.link_lookup(master=index):
-                route.link("del", index=port)
-            route.link("del", index=index)
+            for link in (*route.link_lookup(master=index), index):
+                _delete_link(route, link)
             removed.append(f"bridge {bridge_name(instance)}")
     for table, hook, chain, _ in render_firewall(instance, "-", "0.0.0.0/0", "0.0.0.0/0"):
         if run_iptables(["-t", table, "-S", chain], may_fail=True):

@@ -19,7 +19,12 @@ def make_pod(*containers: dict[str, Any], name: str = "web", uid: str = "uid-1",
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "default", "uid": uid, "labels": {"app": name}},
-        "spec": {"nodeName": "node-1", "containers": list(containers) or [make_container()], **spec},
+        "spec": {
+            "nodeName": "node-1",
+            "automountServiceAccountToken": False,
+            "containers": list(containers) or [make_container()],
+            **spec,
+        },
         "status": {"phase": "Pending", "qosClass": "BestEffort"},
     }
 

@@ -35,7 +35,7 @@ async def test_a_deleted_pod_is_stopped_and_removed(world: World) -> None:
     await world.until("web", is_ready)
     await world.delete("web")
     await world.until_gone("web")
-    assert ("Killing", "Stopping container main") in await world.events("web")
+    assert await world.until_event("web", "Killing") == "Stopping container main"
 
 
 async def test_a_crash_is_restarted_at_once_and_then_backs_off(world: World) -> None:
@@ -114,8 +114,8 @@ async def test_a_failing_liveness_probe_restarts_the_container(world: World, mon
     probe_spec = {"tcpSocket": {"port": 80}, "periodSeconds": 1, "failureThreshold": 1}
     await world.create(make_pod(make_container(livenessProbe=probe_spec)))
     await world.until("web", lambda pod: entry(pod).get("restartCount", 0) >= 1)
-    reasons = [reason for reason, _ in await world.events("web")]
-    assert "Unhealthy" in reasons and "Killing" in reasons
+    assert await world.until_event("web", "Unhealthy") == "Liveness probe failed: connection refused"
+    assert await world.until_event("web", "Killing") == "Container main failed liveness probe, will be restarted"
 
 
 async def test_a_pod_past_its_deadline_fails(world: World) -> None:

@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.apiserver import bootstrap
-from orchestrator.apiserver.api import Api
-from orchestrator.apiserver.local import LocalClient
+from orchestrator.apiserver.main import Server
 from orchestrator.client import ApiClient
 from orchestrator.errors import NotFound
 from orchestrator.kubelet.agent import NodeAgent, PodSource
@@ -24,8 +22,6 @@ from orchestrator.machinery.clock import RealClock
 from orchestrator.machinery.events import Recorder
 from orchestrator.objects.kinds import EVENTS, PODS
 from orchestrator.settings import ServerSettings
-from orchestrator.store.sqlite import SqliteLog
-from orchestrator.store.store import Store
 
 DEADLINE = 10.0
 
@@ -39,7 +35,8 @@ class World:
         node = NodeView(name="node-1", address="192.0.2.10", cpus=2, memory=4 * 2**30)
         lookup = Lookup(api)
         volumes = Volumes(data, lookup, node=node, dns_address="10.200.0.1", cluster_domain="cluster.local", real=real)
-        self.agent = NodeAgent("node-1", NodeServices(api, runtime, volumes, lookup, self.recorder, node))
+        services = NodeServices(api, runtime, volumes, lookup, self.recorder, node)
+        self.agent = NodeAgent("node-1", services, refresh_every=0.5)
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
@@ -84,23 +81,25 @@ class World:
         except NotFound:
             return
 
-    async def events(self, name: str) -> list[tuple[str, str]]:
-        found = (await self.api.list(EVENTS)).items
-        return [(e["reason"], e["message"]) for e in found if e["involvedObject"]["name"] == name]
+    async def until_event(self, name: str, reason: str) -> str:
+        """The message of the first event of that reason about that pod."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                for event in (await self.api.list(EVENTS)).items:
+                    if (event["involvedObject"]["name"], event["reason"]) == (name, reason):
+                        return str(event["message"])
+                await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
 async def local_api(folder: Path) -> AsyncIterator[ApiClient]:
-    """The API server's own handlers over a fresh store."""
-    store = Store(SqliteLog(folder / "store.db"))
-    store.open()
-    api = Api(store, ServerSettings(data=folder))
-    await bootstrap.ensure_objects(api)
+    """A server without controllers over a fresh store, asked in its own process."""
+    server = Server(ServerSettings(data=folder / "server", port=0), controllers=False)
+    await server.start()
     try:
-        yield LocalClient(api)
+        yield server.client
     finally:
-        store.close_watches()
-        await store.close()
+        await server.stop()
 
 
 @asynccontextmanager
