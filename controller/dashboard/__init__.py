@@ -1,0 +1,1 @@
+"""The controller's pages for people: server-rendered, with a little script for what moves."""

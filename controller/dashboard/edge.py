@@ -1,0 +1,98 @@
+"""Where requests enter and answers leave: who is signed in, errors as pages, headers of every page."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect, render
+
+from controller.errors import Forbidden, Missing, NotFound, PaasError
+
+log = logging.getLogger(__name__)
+
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+View = Callable[..., HttpResponse]
+
+
+def dressed(response: HttpResponse) -> HttpResponse:
+    """`response` with the headers that every page carries."""
+    response.headers["Content-Security-Policy"] = CONTENT_POLICY
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    return response
+
+
+def page(view: View) -> View:
+    """A page for whoever is signed in; what goes wrong becomes a page that says so."""
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            return dressed(HttpResponseNotAllowed(["GET", "HEAD"]))
+        if not request.user.is_authenticated:
+            return dressed(redirect_to_login(request.get_full_path()))
+        try:
+            return dressed(view(request, *args, **kwargs))
+        except PaasError as exc:
+            return dressed(error_page(request, exc))
+
+    return wrapped
+
+
+def write(show: View) -> Callable[[View], View]:
+    """A form's target. The view does it and answers with (where to go next, what to say);
+    what goes wrong is said on the page `show`, with what was typed still there.
+    """
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method != "POST":
+                return dressed(HttpResponseNotAllowed(["POST"]))
+            if not request.user.is_authenticated:
+                return dressed(redirect_to_login("/"))
+            try:
+                target, text = view(request, *args, **kwargs)
+            except (Missing, Forbidden) as exc:
+                return dressed(error_page(request, exc))
+            except PaasError as exc:
+                messages.error(request, sentence(exc))
+                response = show(request, *args, **kwargs, entered=request.POST)
+                response.status_code = exc.status
+                return dressed(response)
+            if text:
+                messages.success(request, text)
+            return dressed(redirect(*target))
+
+        return wrapped
+
+    return decorate
+
+
+def error_page(request: HttpRequest, exc: PaasError) -> HttpResponse:
+    heading = "That didn't work"
+    text = sentence(exc)
+    if isinstance(exc, Forbidden):
+        heading, text = "Not yours", "You have no permission to do that. The app's owner can give it: perms:create."
+    elif isinstance(exc, Missing | NotFound):
+        heading, text = "Not here", "There is no such thing on this platform, or no longer."
+    context = {"title": heading, "heading": heading, "text": text}
+    return render(request, "dashboard/error.html", context, status=exc.status)
+
+
+def sentence(exc: PaasError) -> str:
+    """The error's words as a sentence: fields' names are for programs."""
+    errors = getattr(exc, "errors", None)
+    text = " ".join(line for lines in errors.values() for line in lines) if errors else str(exc)
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

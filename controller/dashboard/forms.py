@@ -1,0 +1,120 @@
+"""What people type into the pages, checked before any action sees it."""
+
+from __future__ import annotations
+
+import re
+
+from django import forms
+from django.http import HttpRequest
+
+from controller.errors import BadRequest
+
+APP_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+TYPE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+MOST_PROCESSES = 1000  # of one type; a slip of the finger, above
+
+
+def matching(pattern: re.Pattern[str], text: str):
+    def check(value: str) -> None:
+        if not pattern.fullmatch(value):
+            raise forms.ValidationError(text)
+
+    return check
+
+
+class NewApp(forms.Form):
+    name = forms.CharField(
+        required=False,
+        max_length=63,
+        validators=[
+            matching(
+                APP_NAME,
+                "An app's name has lowercase letters, digits and hyphens, begins with a letter and ends with no hyphen.",
+            )
+        ],
+    )
+
+
+class Formation(forms.Form):
+    type = forms.CharField(max_length=63, validators=[matching(TYPE, "That is no process type.")])
+    count = forms.IntegerField(
+        min_value=0,
+        max_value=MOST_PROCESSES,
+        error_messages={"invalid": "The number of processes is a whole number."},
+    )
+
+
+class Restart(forms.Form):
+    type = forms.CharField(required=False, max_length=63, validators=[matching(TYPE, "That is no process type.")])
+
+
+class Rollback(forms.Form):
+    version = forms.IntegerField(min_value=1)
+
+
+class Variable(forms.Form):
+    key = forms.CharField(
+        max_length=255,
+        validators=[matching(KEY, "A variable's name has letters, digits and _, and begins with no digit.")],
+    )
+    value = forms.CharField(required=False, strip=False)
+
+    def clean(self) -> dict:
+        cleaned = super().clean()
+        if cleaned.get("key") == "PORT":
+            value = cleaned.get("value", "")
+            if not value.isdigit() or not 1 <= int(value) <= 65535:
+                raise forms.ValidationError("PORT is a number from 1 to 65535.")
+        if "\x00" in cleaned.get("value", ""):
+            raise forms.ValidationError("A value can't hold a NUL character.")
+        return cleaned
+
+    def clean_value(self) -> str:
+        """Browsers send line ends as CR LF; programs expect LF."""
+        return self.cleaned_data["value"].replace("\r\n", "\n")
+
+
+class VariableName(forms.Form):
+    key = forms.CharField(max_length=255)
+
+
+class DomainName(forms.Form):
+    domain = forms.CharField(max_length=253, error_messages={"required": "Which name? Write it as www.example.com."})
+
+
+class Maintenance(forms.Form):
+    on = forms.ChoiceField(choices=[("true", ""), ("false", "")])
+
+
+class Confirmation(forms.Form):
+    confirm = forms.CharField(required=False, max_length=63)
+
+
+class PublicKey(forms.Form):
+    name = forms.CharField(max_length=128)
+    public = forms.CharField(max_length=16_384)
+
+    def clean_public(self) -> str:
+        text = " ".join(self.cleaned_data["public"].split())
+        if "PRIVATE KEY" in text:
+            raise forms.ValidationError("That is a private key: keep it, and paste the .pub file beside it.")
+        if not text.startswith(("ssh-", "ecdsa-", "sk-")) or len(text.split()) < 2:
+            raise forms.ValidationError("A public key is one line that begins with a type such as ssh-ed25519.")
+        return text
+
+
+class KeyName(forms.Form):
+    name = forms.CharField(max_length=128)
+
+
+def read(form_type: type[forms.Form], request: HttpRequest) -> dict:
+    """The checked fields of the request's form. Raises: BadRequest with every complaint."""
+    form = form_type(request.POST)
+    if form.is_valid():
+        return form.cleaned_data
+    complaints = []
+    for field, texts in form.errors.items():
+        for text in texts:
+            complaints.append(f"{field}: {text}" if text == "This field is required." else text)
+    raise BadRequest(" ".join(complaints))

@@ -1,0 +1,71 @@
+"""What the pages need to know, read from database and cluster at once: never a query per row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from django.db.models import OuterRef, Subquery
+
+from controller.cluster.client import cluster
+from controller.cluster.deploy import OURS
+from controller.cluster.pods import Process, describe
+from controller.errors import ClusterTrouble
+from controller.models import App, AppSettings, Domain, Operation, Release
+
+NOT_RUNNING = ("down", "destroyed")
+NO_NEWS = "The orchestrator doesn't answer right now: apps run on, but what their processes do can't be shown."
+
+
+@dataclass
+class Observed:
+    """Apps, and by each one's key what belongs to it."""
+
+    apps: list[App]
+    current: dict = field(default_factory=dict)
+    newest: dict = field(default_factory=dict)
+    operations: dict = field(default_factory=dict)
+    domains: dict = field(default_factory=dict)
+    maintenance: set = field(default_factory=set)
+    processes: dict[str, list[Process]] | None = None  # by app's name; None when the cluster doesn't answer
+
+    @property
+    def trouble(self) -> str:
+        return NO_NEWS if self.processes is None else ""
+
+    def processes_of(self, app: App) -> list[Process] | None:
+        """The app's processes of its current release and the leaving ones; None when nobody knows."""
+        return None if self.processes is None else self.processes.get(app.name, [])
+
+
+def observe(apps: list[App]) -> Observed:
+    """Everything about `apps`, in a number of queries that doesn't grow with them."""
+    observed = Observed(apps)
+    keys = [app.pk for app in apps]
+    releases = Release.objects.filter(app=OuterRef("app")).order_by("-version")
+    good = Release.objects.filter(app__in=keys, version=Subquery(releases.filter(failed=False).values("version")[:1]))
+    last = Release.objects.filter(app__in=keys, version=Subquery(releases.values("version")[:1]))
+    observed.current = {release.app_id: release for release in good.select_related("build")}
+    observed.newest = {release.app_id: release for release in last.select_related("build")}
+    unfinished = Operation.objects.filter(app__in=keys, state__in=Operation.UNFINISHED).select_related("release")
+    observed.operations = {operation.app_id: operation for operation in unfinished}
+    for key, domain in Domain.objects.filter(app__in=keys).order_by("domain").values_list("app_id", "domain"):
+        observed.domains.setdefault(key, []).append(domain)
+    observed.maintenance = set(
+        AppSettings.objects.filter(app__in=keys, maintenance=True).values_list("app_id", flat=True)
+    )
+    observed.processes = read_processes(apps[0].name if len(apps) == 1 else None) if apps else {}
+    return observed
+
+
+def read_processes(app: str | None) -> dict[str, list[Process]] | None:
+    """The processes by app, of one app or of all; those that ended on purpose and one-off commands left out."""
+    try:
+        pods, _ = cluster().list("Pod", app, OURS)
+    except ClusterTrouble:
+        return None
+    found: dict[str, list[Process]] = {}
+    for pod in pods:
+        process = describe(pod)
+        if process.type not in ("", "run") and process.state not in NOT_RUNNING:
+            found.setdefault(pod["metadata"]["namespace"], []).append(process)
+    return found

@@ -1,0 +1,47 @@
+"""Signing in and out, with the password and the throttle that the API has."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth import login, logout
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from controller.actions.auth import log_in
+from controller.dashboard.edge import dressed, sentence
+from controller.errors import Invalid, PaasError
+
+WRONG = "That name and password don't belong together."
+
+
+def sign_in(request: HttpRequest) -> HttpResponse:
+    target = safe_target(request, request.POST.get("next") or request.GET.get("next") or "")
+    context = {"title": "Sign in", "next": target, "username": ""}
+    if request.method == "GET" and request.user.is_authenticated:
+        return dressed(redirect(target))
+    if request.method != "POST":
+        return dressed(render(request, "dashboard/login.html", context))
+    username, password = request.POST.get("username", "")[:150], request.POST.get("password", "")
+    try:
+        user = log_in(username=username, password=password, address=request.META.get("REMOTE_ADDR", ""))
+    except PaasError as exc:
+        text = WRONG if isinstance(exc, Invalid) else sentence(exc)
+        context |= {"error": text, "username": username}
+        return dressed(render(request, "dashboard/login.html", context, status=exc.status))
+    login(request, user)
+    return dressed(redirect(target))
+
+
+def safe_target(request: HttpRequest, target: str) -> str:
+    """`target`, if it leads to a page here."""
+    if target and url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
+        return target
+    return settings.LOGIN_REDIRECT_URL
+
+
+def sign_out(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return dressed(HttpResponseNotAllowed(["POST"]))
+    logout(request)
+    return dressed(redirect("dashboard:login"))

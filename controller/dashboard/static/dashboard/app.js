@@ -1,0 +1,155 @@
+/* Small comforts over pages that work without them: live parts, busy buttons, steppers, copying, revealing. */
+"use strict";
+
+const LIVE_SECONDS = 2.5;
+const LIVE_SECONDS_AFTER_ERROR = 10;
+const STEPPER_REST_MS = 700;
+
+/* A part marked data-live is fetched again and again, and replaced when it has changed. */
+function keepAlive(part) {
+  let seen = part.dataset.version || "";
+  async function turn() {
+    let rest = LIVE_SECONDS;
+    if (document.visibilityState === "visible" && !isInUse(part)) {
+      try {
+        const answer = await fetch(part.dataset.live, { headers: { "X-Seen": seen }, credentials: "same-origin" });
+        if (answer.redirected) {
+          location.reload();
+          return;
+        }
+        if (answer.status === 200 && !isInUse(part)) {
+          seen = answer.headers.get("X-Version") || "";
+          replace(part, await answer.text());
+        } else if (answer.status >= 400) {
+          rest = LIVE_SECONDS_AFTER_ERROR;
+        }
+      } catch (error) {
+        rest = LIVE_SECONDS_AFTER_ERROR;
+      }
+    }
+    setTimeout(turn, rest * 1000);
+  }
+  setTimeout(turn, LIVE_SECONDS * 1000);
+}
+
+/* Someone is deciding something inside: a question is open, a count is being changed, a field is being typed in. */
+function isInUse(part) {
+  const active = document.activeElement;
+  const typing = part.contains(active) && active.matches("input, textarea, select");
+  return typing || part.querySelector("details[open], .changed, .busy-now") !== null;
+}
+
+function replace(part, html) {
+  const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+  const parsed = new DOMParser().parseFromString(html, "text/html");
+  part.replaceChildren(...parsed.body.childNodes);
+  wire(part);
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+/* The button that was pressed turns until the next page is there; a second press does nothing. */
+function markBusy(form, submitter) {
+  const button = submitter || form.querySelector("button");
+  button?.classList.add("busy-now");
+  button?.setAttribute("aria-busy", "true");
+  setTimeout(() => form.querySelectorAll("button").forEach((one) => { one.disabled = true; }), 0);
+}
+
+/* + and - gather presses for a moment, then ask for the final count once. */
+function wireStepper(form) {
+  const shown = form.querySelector("output");
+  const start = Number(shown.value);
+  let wanted = start;
+  let timer = 0;
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sending) return;
+    event.preventDefault();
+    const step = Number(event.submitter?.dataset.step || 0);
+    wanted = Math.max(0, wanted + step);
+    shown.value = String(wanted);
+    shown.classList.toggle("changed", wanted !== start);
+    clearTimeout(timer);
+    if (wanted === start) return;
+    timer = setTimeout(() => {
+      const field = document.createElement("input");
+      field.type = "hidden";
+      field.name = "count";
+      field.value = String(wanted);
+      form.append(field);
+      form.dataset.sending = "1";
+      form.requestSubmit();
+    }, STEPPER_REST_MS);
+  });
+}
+
+async function reveal(link) {
+  const cell = document.getElementById(link.getAttribute("aria-controls"));
+  const shown = link.getAttribute("aria-expanded") === "true";
+  if (shown) {
+    cell.textContent = "••••••••";
+    cell.classList.add("masked");
+  } else {
+    const answer = await fetch(link.dataset.reveal, { credentials: "same-origin" });
+    if (!answer.ok) {
+      location.href = link.href;
+      return;
+    }
+    cell.textContent = (await answer.json()).value;
+    cell.classList.remove("masked");
+  }
+  link.setAttribute("aria-expanded", String(!shown));
+  link.textContent = shown ? "Reveal" : "Hide";
+}
+
+async function copy(button) {
+  const text = document.getElementById(button.dataset.copy).dataset.text;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch (error) {
+    button.textContent = "Press Ctrl-C";
+    getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+  }
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+}
+
+function edit(button) {
+  const form = document.getElementById("set-config");
+  form.elements.key.value = button.dataset.edit;
+  form.elements.value.focus();
+  form.scrollIntoView({ block: "nearest" });
+}
+
+function tellTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (!Number.isNaN(moment.valueOf())) time.title = moment.toLocaleString();
+  }
+}
+
+function wire(root) {
+  root.querySelectorAll("form.stepper").forEach(wireStepper);
+  root.querySelectorAll("[data-copy], [data-edit]").forEach((one) => { one.hidden = false; });
+  tellTimes(root);
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.defaultPrevented) markBusy(event.target, event.submitter);
+});
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-reveal], [data-copy], [data-edit], [data-close]");
+  if (!target) return;
+  if (target.dataset.reveal) {
+    event.preventDefault();
+    reveal(target);
+  } else if (target.dataset.copy) {
+    copy(target);
+  } else if (target.dataset.edit) {
+    edit(target);
+  } else {
+    target.closest("details").open = false;
+  }
+});
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+wire(document);
+document.querySelectorAll("[data-live]").forEach(keepAlive);

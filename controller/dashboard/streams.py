@@ -1,0 +1,42 @@
+"""The live log, as server-sent events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+
+from controller.access import READ, app_for
+from controller.actions.logs import follow_logs
+from controller.dashboard.edge import page
+from controller.dashboard.pages import log_row
+from controller.dashboard.views import LOG_LINES
+from controller.errors import PaasError
+
+STREAM_SECONDS = 600.0  # then the browser connects anew: a forgotten tab holds no thread for ever
+RETRY_MS = 2000
+
+
+@page
+def logs_stream(request: HttpRequest, app: str) -> HttpResponse:
+    found = app_for(request.user, app, READ)
+    response = StreamingHttpResponse(
+        events(follow_logs(found, LOG_LINES, STREAM_SECONDS)), content_type="text/event-stream"
+    )
+    response.headers["X-Accel-Buffering"] = "no"  # a proxy must pass each line on as it comes
+    return response
+
+
+def events(chunks: Iterator[str]) -> Iterator[str]:
+    """Each line as an event; an empty one as a comment that keeps the connection."""
+    yield f"retry: {RETRY_MS}\n\n"
+    try:
+        for chunk in chunks:
+            for line in chunk.split("\n"):
+                if line.strip():
+                    yield f"data: {json.dumps(log_row(line))}\n\n"
+            if not chunk.strip():
+                yield ": still here\n\n"
+    except PaasError as exc:
+        yield f"data: {json.dumps({**log_row(str(exc)), 'error': True})}\n\n"

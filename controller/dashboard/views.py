@@ -1,0 +1,266 @@
+"""The pages. Each reads, and renders what `pages.py` makes of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from controller.access import READ, app_for, visible_apps
+from controller.actions.logs import read_logs
+from controller.cluster.pods import Process
+from controller.dashboard import pages
+from controller.dashboard.edge import page
+from controller.dashboard.observe import Observed, observe
+from controller.errors import ClusterTrouble, Missing
+from controller.models import App
+
+RELEASES_SHOWN = 30
+RELEASES_ON_FIRST_TAB = 5
+LOG_LINES = 300
+
+Context = dict[str, Any]
+Entered = Mapping[str, str]
+
+
+def version_of(html: str) -> str:
+    """What tells one state of a live part from another; forms' tokens differ on every rendering."""
+    visible = "".join(line for line in html.splitlines() if "csrfmiddlewaretoken" not in line)
+    return hashlib.blake2b(visible.encode(), digest_size=8).hexdigest()
+
+
+def live(request: HttpRequest, template: str, context: Context) -> HttpResponse:
+    """A part of a page, or 204 when the reader has it already."""
+    html = render_to_string(template, context, request)
+    version = version_of(html)
+    if request.headers.get("X-Seen") == version:
+        return HttpResponse(status=204)
+    return HttpResponse(html, headers={"X-Version": version})
+
+
+# The list of apps
+
+
+def apps_context(request: HttpRequest) -> Context:
+    observed = observe(list(visible_apps(request.user)))
+    return {"apps": [row_of(app, observed) for app in observed.apps], "trouble": observed.trouble}
+
+
+def row_of(app: App, observed: Observed) -> Context:
+    return pages.app_row(
+        app,
+        observed.current.get(app.pk),
+        observed.processes_of(app),
+        observed.operations.get(app.pk),
+        observed.domains.get(app.pk, []),
+        app.pk in observed.maintenance,
+        settings.APP_URL_TEMPLATE,
+        timezone.now(),
+    )
+
+
+def show_apps(request: HttpRequest, entered: Entered | None = None) -> HttpResponse:
+    context = apps_context(request)
+    version = version_of(render_to_string("dashboard/parts/apps.html", context, request))
+    context |= {"title": "Apps", "place": "apps", "version": version, "entered": entered or {}}
+    return render(request, "dashboard/apps.html", context)
+
+
+apps = page(show_apps)
+
+
+@page
+def apps_live(request: HttpRequest) -> HttpResponse:
+    return live(request, "dashboard/parts/apps.html", apps_context(request))
+
+
+# The head of every page of an app
+
+
+def head_context(app: App, observed: Observed) -> Context:
+    current, newest = observed.current.get(app.pk), observed.newest.get(app.pk)
+    row = row_of(app, observed)
+    row["failure"] = None if row["busy"] else pages.observe_failure(newest, current)
+    return {"app": row, "trouble": observed.trouble}
+
+
+def app_page(
+    request: HttpRequest, name: str, tab: str, template: str, context_of: Any, entered: Entered | None = None
+) -> HttpResponse:
+    """A tab of an app's page: its head, its tabs, and what `context_of` adds."""
+    app = app_for(request.user, name, READ)
+    observed = observe([app])
+    context = head_context(app, observed)
+    context |= {
+        "title": app.name,
+        "place": "apps",
+        "tabs": pages.tab_rows(app.name, tab, lambda route, app: reverse(route, args=[app])),
+        "head_version": version_of(render_to_string("dashboard/parts/head.html", context, request)),
+        "entered": entered or {},
+        "may_delete": request.user.is_superuser or app.owner_id == request.user.pk,
+        "push": push_context(request, app),
+    }
+    context |= context_of(request, app, observed)
+    return render(request, template, context)
+
+
+def push_context(request: HttpRequest, app: App) -> Context:
+    return {"remote": f"{settings.GIT_SSH_URL}/{app.name}.git", "has_key": request.user.keys.exists()}
+
+
+@page
+def head_live(request: HttpRequest, app: str) -> HttpResponse:
+    found = app_for(request.user, app, READ)
+    return live(request, "dashboard/parts/head.html", head_context(found, observe([found])))
+
+
+# Processes
+
+
+def processes_context(request: HttpRequest, app: App, observed: Observed) -> Context:
+    current = observed.current.get(app.pk)
+    build = current.build if current else None
+    processes: list[Process] = observed.processes_of(app) or []
+    procfile = build.procfile if build else {}
+    context: Context = {
+        "push": None if build else push_context(request, app),
+        "types": pages.type_rows(app.structure, procfile, processes, timezone.now()),
+        "running": any(app.structure.values()),
+    }
+    context |= releases_context(app, observed, RELEASES_ON_FIRST_TAB)
+    html = render_to_string("dashboard/parts/processes.html", {**head_context(app, observed), **context}, request)
+    return context | {"version": version_of(html)}
+
+
+def show_processes(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
+    return app_page(request, app, "app", "dashboard/processes.html", processes_context, entered)
+
+
+processes = page(show_processes)
+
+
+@page
+def processes_live(request: HttpRequest, app: str) -> HttpResponse:
+    found = app_for(request.user, app, READ)
+    observed = observe([found])
+    context = head_context(found, observed) | processes_context(request, found, observed)
+    return live(request, "dashboard/parts/processes.html", context)
+
+
+# Releases
+
+
+def releases_context(app: App, observed: Observed, count: int, before: int | None = None) -> Context:
+    rows = app.releases.select_related("build").order_by("-version")
+    if before:
+        rows = rows.filter(version__lt=before)
+    found = list(rows[: count + 1])
+    shown = pages.release_rows(found[:count], observed.current.get(app.pk), timezone.now())
+    return {"releases": shown, "more": found[count - 1].version if len(found) > count else None}
+
+
+def releases_page_context(request: HttpRequest, app: App, observed: Observed) -> Context:
+    before = request.GET.get("before", "")
+    context = releases_context(app, observed, RELEASES_SHOWN, int(before) if before.isdecimal() else None)
+    whole = head_context(app, observed) | context
+    return context | {"version": version_of(render_to_string("dashboard/parts/releases.html", whole, request))}
+
+
+def show_releases(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
+    return app_page(request, app, "releases", "dashboard/releases.html", releases_page_context, entered)
+
+
+releases = page(show_releases)
+
+
+@page
+def releases_live(request: HttpRequest, app: str) -> HttpResponse:
+    found = app_for(request.user, app, READ)
+    observed = observe([found])
+    context = head_context(found, observed) | releases_page_context(request, found, observed)
+    return live(request, "dashboard/parts/releases.html", context)
+
+
+# Config
+
+
+def values_of(app: App) -> dict[str, str]:
+    release = app.current_release()
+    return release.config.values if release else {}
+
+
+def config_context(request: HttpRequest, app: App, observed: Observed) -> Context:
+    return {"variables": pages.variable_rows(values_of(app), request.GET.get("reveal"))}
+
+
+def show_config(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
+    return app_page(request, app, "config", "dashboard/config.html", config_context, entered)
+
+
+config = page(show_config)
+
+
+@page
+def config_value(request: HttpRequest, app: str, key: str) -> HttpResponse:
+    values = values_of(app_for(request.user, app, READ))
+    if key not in values:
+        raise Missing("Variable")
+    return JsonResponse({"value": values[key]})
+
+
+# Domains, logs, settings, keys
+
+
+def domains_context(request: HttpRequest, app: App, observed: Observed) -> Context:
+    found = app.domains.select_related("certificate").order_by("domain")
+    rows = pages.domain_rows(found, settings.APP_URL_TEMPLATE)
+    return {"domains": rows, "platform_domain": settings.PLATFORM_DOMAIN}
+
+
+def show_domains(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
+    return app_page(request, app, "domains", "dashboard/domains.html", domains_context, entered)
+
+
+domains = page(show_domains)
+
+
+def logs_context(request: HttpRequest, app: App, observed: Observed) -> Context:
+    try:
+        lines = read_logs(app, LOG_LINES).splitlines()
+    except ClusterTrouble as exc:
+        return {"lines": [], "trouble": f"The log can't be read right now: {exc}."}
+    return {"lines": [pages.log_row(line) for line in lines]}
+
+
+@page
+def logs(request: HttpRequest, app: str) -> HttpResponse:
+    return app_page(request, app, "logs", "dashboard/logs.html", logs_context)
+
+
+def settings_context(request: HttpRequest, app: App, observed: Observed) -> Context:
+    on = app.pk in observed.maintenance
+    state = {"tone": pages.BUSY if on else pages.IDLE, "text": "On" if on else "Off", "on": on}
+    return {"maintenance": state}
+
+
+def show_settings(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
+    return app_page(request, app, "settings", "dashboard/settings.html", settings_context, entered)
+
+
+app_settings = page(show_settings)
+
+
+def show_keys(request: HttpRequest, entered: Entered | None = None) -> HttpResponse:
+    found = request.user.keys.order_by("name")
+    context = {"title": "SSH keys", "place": "keys", "keys": found, "entered": entered or {}}
+    return render(request, "dashboard/keys.html", context)
+
+
+keys = page(show_keys)
