@@ -41,3 +41,8 @@ def key_of(owner: User, name: str) -> Key:
     if key is None:
         raise Missing("Key")
     return key
+
+
+def remove_key(*, owner: User, name: str) -> None:
+    """Raises: Missing."""
+    key_of(owner, name).delete()

@@ -11,8 +11,7 @@ from controller.actions import auth as actions
 from controller.api.scoping import Strict, View
 from controller.errors import BadRequest
 from controller.models import User
-
-LOOPBACK = ("127.0.0.1", "::1", "")
+from controller.peer import client_address
 
 
 class UserSerializer(serializers.Serializer):
@@ -97,13 +96,6 @@ class LoginView(View):
         parsed = self.parsed(LoginSerializer)
         user = actions.log_in(**parsed, address=client_address(request))
         return Response({"token": user.token()})
-
-
-def client_address(request) -> str:
-    """The address the router saw; what others claim in the header doesn't count."""
-    peer = request.META.get("REMOTE_ADDR", "")
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    return forwarded.rpartition(",")[2].strip() if peer in LOOPBACK and forwarded else peer
 
 
 class WhoamiView(View):

@@ -3,7 +3,7 @@
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from controller.actions.keys import add_key, key_of
+from controller.actions.keys import add_key, key_of, remove_key
 from controller.api.scoping import Strict, View
 
 
@@ -39,5 +39,5 @@ class OneKeyView(View):
         return Response(KeySerializer(key_of(request.user, name)).data)
 
     def delete(self, request, name):
-        key_of(request.user, name).delete()
+        remove_key(owner=request.user, name=name)
         return Response(status=204)

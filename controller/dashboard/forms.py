@@ -30,7 +30,7 @@ class NewApp(forms.Form):
         validators=[
             matching(
                 APP_NAME,
-                "An app's name has lowercase letters, digits and hyphens, begins with a letter and ends with no hyphen.",
+                "An app's name has lowercase letters, digits and hyphens, begins with a letter, ends with none.",
             )
         ],
     )

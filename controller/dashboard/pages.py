@@ -230,4 +230,6 @@ def log_row(line: str) -> dict[str, Any]:
 
 
 def tab_rows(app: str, current: str, url_of: Any) -> list[dict[str, Any]]:
-    return [{"title": title, "url": url_of(f"dashboard:{name}", app), "current": name == current} for name, title in TABS]
+    return [
+        {"title": title, "url": url_of(f"dashboard:{name}", app), "current": name == current} for name, title in TABS
+    ]

@@ -11,6 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from controller.actions.auth import log_in
 from controller.dashboard.edge import dressed, sentence
 from controller.errors import Invalid, PaasError
+from controller.peer import client_address
 
 WRONG = "That name and password don't belong together."
 
@@ -24,7 +25,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return dressed(render(request, "dashboard/login.html", context))
     username, password = request.POST.get("username", "")[:150], request.POST.get("password", "")
     try:
-        user = log_in(username=username, password=password, address=request.META.get("REMOTE_ADDR", ""))
+        user = log_in(username=username, password=password, address=client_address(request))
     except PaasError as exc:
         text = WRONG if isinstance(exc, Invalid) else sentence(exc)
         context |= {"error": text, "username": username}

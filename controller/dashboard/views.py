@@ -24,7 +24,7 @@ from controller.models import App
 
 RELEASES_SHOWN = 30
 RELEASES_ON_FIRST_TAB = 5
-LOG_LINES = 300
+LOG_LINES = 500
 
 Context = dict[str, Any]
 Entered = Mapping[str, str]

@@ -10,6 +10,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "controller",
+    "controller.dashboard",
 ]
 MIDDLEWARE = [
     "controller.middleware.Observed",

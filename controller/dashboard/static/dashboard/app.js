@@ -152,4 +152,5 @@ document.addEventListener("click", (event) => {
 });
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 wire(document);
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 document.querySelectorAll("[data-live]").forEach(keepAlive);

@@ -1,4 +1,4 @@
-/* The live log: lines arrive as events; pausing holds them back, the filter hides what doesn't match. */
+/* The live log: lines arrive as events, the filter hides what doesn't match, pausing lets go of the connection. */
 "use strict";
 
 const LINES_KEPT = 3000;
@@ -7,21 +7,18 @@ const status = document.getElementById("log-status");
 const filter = document.getElementById("log-filter");
 const source = document.getElementById("log-source");
 const pauseButton = document.getElementById("log-pause");
-const held = [];
 let paused = false;
-let quiet = document.getElementById("log-empty");
+let events = null;
 
 function isAtEnd() {
   return log.scrollHeight - log.scrollTop - log.clientHeight < 40;
 }
 
 function show(line) {
-  const stay = !isAtEnd();
+  const follow = isAtEnd();
   log.append(render(line));
-  quiet?.remove();
-  quiet = null;
   while (log.childElementCount > LINES_KEPT) log.firstElementChild.remove();
-  if (!stay) log.scrollTop = log.scrollHeight;
+  if (follow) log.scrollTop = log.scrollHeight;
 }
 
 function render(line) {
@@ -44,6 +41,7 @@ function render(line) {
   return row;
 }
 
+/* A process type that has spoken can be chosen. */
 function offer(name) {
   const kind = name.split(".")[0];
   if (!kind || [...source.options].some((option) => option.value === kind)) return;
@@ -57,18 +55,21 @@ function judge(row) {
   const plain = text.textContent;
   const found = wanted ? plain.toLowerCase().indexOf(wanted) : -1;
   row.hidden = (wanted !== "" && found < 0) || (kind !== "" && row.dataset.source.split(".")[0] !== kind);
-  if (text.childElementCount || found >= 0) {
+  if (found >= 0) {
+    const mark = document.createElement("mark");
+    mark.textContent = plain.slice(found, found + wanted.length);
+    text.replaceChildren(plain.slice(0, found), mark, plain.slice(found + wanted.length));
+  } else if (text.childElementCount) {
     text.textContent = plain;
-    if (found >= 0) {
-      const mark = document.createElement("mark");
-      mark.textContent = plain.slice(found, found + wanted.length);
-      text.replaceChildren(plain.slice(0, found), mark, plain.slice(found + wanted.length));
-    }
   }
 }
 
+function rows() {
+  return [...log.children].filter((row) => row.dataset.source !== undefined);
+}
+
 function judgeAll() {
-  for (const row of log.children) if (row.dataset.source !== undefined) judge(row);
+  rows().forEach(judge);
   log.scrollTop = log.scrollHeight;
 }
 
@@ -77,38 +78,56 @@ function tell(tone, text) {
   status.querySelector("span:last-child").textContent = text;
 }
 
+/* Every connection begins with the last lines again: the first event of each takes the place of what is shown. */
+function follow() {
+  let fresh = true;
+  events = new EventSource(log.dataset.stream);
+  events.addEventListener("open", () => {
+    fresh = true;
+    tell("good", "Live");
+  });
+  events.addEventListener("message", (event) => {
+    if (fresh) log.replaceChildren();
+    fresh = false;
+    show(JSON.parse(event.data));
+  });
+  events.addEventListener("error", () => {
+    const over = events?.readyState === EventSource.CLOSED;
+    tell("busy", over ? "Ended; reload to follow again" : "Connecting again");
+  });
+}
+
+function leave() {
+  events?.close();
+  events = null;
+}
+
 function pause() {
   paused = !paused;
   pauseButton.setAttribute("aria-pressed", String(paused));
   pauseButton.textContent = paused ? "Resume" : "Pause";
-  if (!paused) held.splice(0).forEach(show);
-  tell(paused ? "idle" : "good", paused ? "Paused" : "Live");
+  if (paused) {
+    leave();
+    tell("idle", "Paused");
+  } else {
+    tell("busy", "Connecting");
+    follow();
+  }
 }
 
-function follow() {
-  const events = new EventSource(log.dataset.stream);
-  events.addEventListener("open", () => { if (!paused) tell("good", "Live"); });
-  events.addEventListener("message", (event) => {
-    const line = JSON.parse(event.data);
-    if (!paused) {
-      show(line);
-      return;
-    }
-    held.push(line);
-    if (held.length > LINES_KEPT) held.shift();
-    tell("idle", `Paused, ${held.length} waiting`);
-  });
-  events.addEventListener("error", () => {
-    tell("busy", events.readyState === EventSource.CLOSED ? "Ended; reload to follow again" : "Connecting again");
-  });
-  addEventListener("pagehide", () => events.close());
+/* A page nobody looks at holds no connection. */
+function attend() {
+  if (document.visibilityState === "hidden") leave();
+  else if (events === null && !paused) follow();
 }
 
-for (const row of log.children) if (row.dataset.source) offer(row.dataset.source);
+rows().forEach((row) => offer(row.dataset.source));
 filter.addEventListener("input", judgeAll);
 source.addEventListener("change", judgeAll);
 pauseButton.addEventListener("click", pause);
 document.getElementById("log-clear").addEventListener("click", () => log.replaceChildren());
+document.addEventListener("visibilitychange", attend);
+addEventListener("pagehide", leave);
 document.getElementById("log-tools").hidden = false;
 log.scrollTop = log.scrollHeight;
 follow();
