@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,13 +70,11 @@ class BuildpackBuilds:
         fresh = bool(job.config.get("DEIS_DISABLE_CACHE"))
         workspace.take_cache(space, self.caches, job.app, fresh)
         snapshot.write_environment(space.env, job.config, workspace.APP_UID)
-        ended = False
-        try:
-            code = await self._run(container, job, progress)
-            ended = True
-        finally:
-            if ended:
-                workspace.give_back_cache(space, self.caches, job.app)
+        if not is_custom(space.app, job.config):  # ours survive being killed; others may leave half a file
+            container.on_killed = lambda: workspace.give_back_cache(space, self.caches, job.app)
+        code = await self._run(container, job, progress)
+        container.on_killed = None
+        workspace.give_back_cache(space, self.caches, job.app)
         if code:
             await self._explain(container, code)
         return self._collect(space, job, progress)
@@ -150,6 +148,11 @@ class BuildpackBuilds:
             return ""
 
 
+def is_custom(app: Path, config: Mapping[str, str]) -> bool:
+    """Whether the app brings a buildpack of its own."""
+    return bool(config.get("BUILDPACK_URL")) or (app / ".buildpacks").is_file()
+
+
 async def stream_lines(container: BuildContainer, progress: Progress) -> None:
     """Pass the container's output on, whole lines at a time, until it ends."""
     pending = b""
@@ -157,6 +160,7 @@ async def stream_lines(container: BuildContainer, progress: Progress) -> None:
         *lines, pending = (pending + chunk).split(b"\n")
         for line in lines:
             progress.raw(line + b"\n")
+        await progress.drained()
         if len(pending) > LINE_MAX:
             progress.raw(pending + b"\n")
             pending = b""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ NDJSON = "application/x-ndjson"
 class Identity:
     username: str
     apps: frozenset[str]
+    uuids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Controller:
             if exc.status == 404:
                 return None
             raise
-        return Identity(str(answer["username"]), frozenset(answer.get("apps") or ()))
+        return Identity(str(answer["username"]), frozenset(answer.get("apps") or ()), answer.get("uuids") or {})
 
     async def may_use(self, app: str, username: str) -> bool:
         try:

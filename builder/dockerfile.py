@@ -178,6 +178,7 @@ class DockerfileBuilds:
                         for line in str(item.get("stream") or "").splitlines():
                             last_step = line.partition(" : ")[2] or last_step if line.startswith("Step ") else last_step
                             progress.detail(line)
+                        await progress.drained()
             except TimeoutError as exc:
                 raise BuildFailed(
                     f"The build was stopped: not done after {limits.timeout:.0f} s (BUILD_TIMEOUT), in: {last_step}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ class BuildContainer:
     id: str
     space: Workspace
     output: aiohttp.ClientResponse
+    on_killed: Callable[[], None] | None = None  # called when the container is gone, its folders still there
 
 
 def labels(instance: str) -> dict[str, str]:
@@ -118,6 +119,8 @@ class Pool:
             await self._engine.remove(container.id)
         except EngineError as exc:
             log.warning("build container %s stays until the next start: %s", container.id[:12], exc)
+        if container.on_killed:
+            container.on_killed()
         await workspace.remove(container.space)
         self._wanted.set()
 
@@ -127,6 +130,9 @@ class Pool:
         await asyncio.gather(*self._retiring, return_exceptions=True)
 
     async def _alive(self, container: BuildContainer) -> bool:
+        """Whether it runs and its output still reaches us; an engine that restarted keeps the one, not the other."""
+        if container.output.connection is None or container.output.content.at_eof():
+            return False
         try:
             return bool((await self._engine.inspect(container.id))["State"]["Running"])
         except EngineError:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+SECRET_KEYS = re.compile(r"(?i)secret|token|passw|credential|private|api_?key|_key$|_url$|dsn")
+SECRET_LENGTH = 8  # characters; shorter values would blot out ordinary words
 Clock = Callable[[], float]
 
 
 class Progress:
     """Writes lines to the pusher and times the phases of a push."""
 
-    def __init__(self, write: Callable[[bytes], None], clock: Clock = time.monotonic) -> None:
-        self._write, self._clock = write, clock
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        clock: Clock = time.monotonic,
+        drain: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._sink, self._clock, self._drain = write, clock, drain
+        self._secrets: list[tuple[bytes, bytes]] = []
         self.began = clock()
         self.phases: dict[str, float] = {}
 
@@ -29,6 +38,20 @@ class Progress:
     def error(self, text: str) -> None:
         for line in text.splitlines() or [""]:
             self._line(" !     " + line)
+
+    def hide(self, config: Mapping[str, str]) -> None:
+        """From now on the values of keys that sound secret are shown as their key."""
+        secret = [
+            (value, key) for key, value in config.items() if SECRET_KEYS.search(key) and len(value) >= SECRET_LENGTH
+        ]
+        self._secrets = [
+            (value.encode(), f"[{key}]".encode()) for value, key in sorted(secret, key=lambda item: -len(item[0]))
+        ]
+
+    async def drained(self) -> None:
+        """Wait until the pusher has taken what was written, so that a slow one slows the build down."""
+        if self._drain:
+            await self._drain()
 
     def raw(self, line: bytes) -> None:
         """A line of a build's own output, as it came."""
@@ -52,7 +75,12 @@ class Progress:
         return self._clock() - self.began
 
     def _line(self, text: str) -> None:
-        self._write(text.encode() + b"\n")
+        self._write(text.encode(errors="replace") + b"\n")
+
+    def _write(self, data: bytes) -> None:
+        for value, shown in self._secrets:
+            data = data.replace(value, shown)
+        self._sink(data)
 
 
 def render_phases(phases: dict[str, float], total: float) -> str:

@@ -144,6 +144,7 @@ class Pipeline:
                 tree = await self._unpack(push.app, commit, git, container.space.app)
             with progress.phase("config"):
                 config = await config_task
+            progress.hide(config)
             root = {entry.name for entry in container.space.app.iterdir()}
             way = choose_way(root, config)
             if way is Way.DOCKERFILE:

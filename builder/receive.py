@@ -84,7 +84,7 @@ class HookServer:
             if not writer.is_closing():
                 writer.write(HEADER.pack(b"o", len(data)) + data)
 
-        work = asyncio.ensure_future(handler(list(request["updates"]), git, Progress(write)))
+        work = asyncio.ensure_future(handler(list(request["updates"]), git, Progress(write, drain=writer.drain)))
         gone = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)

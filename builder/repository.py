@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ CODE = Path(__file__).resolve().parent
 CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
 # Old repositories carry these harmless flaws; everything else fsck finds refuses the push.
 LENIENT = ("zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate")
-STALE_OBJECTS = ("tmp_objdir-*", "incoming-*", "tmp_*", "pack/tmp_*")
+YOUNG = 600  # seconds; an app made since the list was read keeps its repository
+STALE_OBJECTS = ("incoming-*", "tmp_*", "pack/tmp_*")
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,28 @@ class Repositories:
             (path / "HEAD").write_text("ref: refs/heads/master\n")
         return path
 
+    def ensure_of(self, app: str, uuid: str) -> Path:
+        """Like `ensure`; what another app left under this name is dropped first."""
+        mark = self.path(app) / "paas-app"
+        if uuid and mark.exists() and mark.read_text() != uuid:
+            self.drop(app)
+        path = self.ensure(app)
+        if uuid and not mark.exists():
+            mark.write_text(uuid)
+        return path
+
     def drop(self, app: str) -> None:
-        shutil.rmtree(self.path(app), ignore_errors=True)
+        """Remove everything kept for the app."""
+        for folder in (self.path(app), *(self.root.parent / name / app for name in ("cache", "layers"))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def drop_others(self, apps: Collection[str], now: float) -> list[str]:
+        """Drop what belongs to none of `apps`, the platform's list a moment ago; the names that went."""
+        settled = [path for path in self.root.glob("*.git") if now - path.stat().st_mtime > YOUNG]
+        gone = [path.stem for path in settled if path.stem not in apps]
+        for app in gone:
+            self.drop(app)
+        return gone
 
     def point_head(self, app: str, ref: str) -> None:
         """Let a clone check out the branch that was deployed, while its HEAD names nothing."""

@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -122,7 +123,8 @@ class Sessions:
             return 1
         try:
             app = await self._permitted(words[1], identity)
-            return await self._serve(process, SERVICES[words[0]], Push(app, identity.username))
+            push = Push(app, identity.username)
+            return await self._serve(process, SERVICES[words[0]], push, identity)
         except BuilderError as exc:
             process.stdout.write(error_packet(str(exc)))
             log.info("refused %s to %s: %s", words, identity.username, exc)
@@ -140,14 +142,14 @@ class Sessions:
             )
         return app
 
-    async def _serve(self, process: asyncssh.SSHServerProcess, service: str, push: Push) -> int:
+    async def _serve(self, process: asyncssh.SSHServerProcess, service: str, push: Push, who: Identity) -> int:
         with ExitStack() as held:
             extra = {}
             if service == "receive-pack":
                 held.enter_context(self._locks.hold(push.app, push.user))
                 token = held.enter_context(self._hooks.announce(partial(self._pipeline.run, push)))
                 extra = {"PAAS_SOCKET": str(self._hooks.path), "PAAS_PUSH": token}
-            self._repositories.ensure(push.app)
+            await asyncio.to_thread(self._repositories.ensure_of, push.app, who.uuids.get(push.app, ""))
             if protocol := process.env.get("GIT_PROTOCOL"):
                 extra["GIT_PROTOCOL"] = protocol[:64]
             status = await run_git(
@@ -156,7 +158,15 @@ class Sessions:
             if service == "receive-pack":
                 for ref in DEPLOYED:
                     self._repositories.point_head(push.app, ref)
+                await self._collect(who.apps)
             return status
+
+    async def _collect(self, apps: frozenset[str]) -> None:
+        """Drop the repositories of apps that are gone."""
+        for app in await asyncio.to_thread(
+            self._repositories.drop_others, apps | self._locks.held().keys(), time.time()
+        ):
+            log.info("dropped what was kept for %s: the app is gone", app)
 
 
 def error_packet(text: str) -> bytes:

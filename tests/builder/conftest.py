@@ -275,15 +275,35 @@ def remove_engine_objects(instance: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def builder(tmp_path_factory, controller, registry):
-    """One builder for the tests that leave it as it was."""
-    running = make_builder(
-        tmp_path_factory.mktemp("builder"), controller, registry, BUILD_MEMORY=str(256 << 20), BUILD_TIMEOUT="20"
-    )
-    running.start()
-    yield running
-    running.stop()
-    remove_engine_objects(running.env["BUILDER_INSTANCE"])
+def stack():
+    """The stack image, made once on a machine and kept."""
+    data = Path.home() / ".cache" / "paas-tests"
+    words = [sys.executable, "-m", "builder", "stack", "--tag", STACK, "--data", str(data), "--instance", "tests"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def start_builder(tmp_path_factory, controller, registry, stack):
+    """Starts builders with settings of their own; all are stopped, and what they made is removed, at the end."""
+    started = []
+
+    def start(name: str, **extra: str) -> RunningBuilder:
+        running = make_builder(tmp_path_factory.mktemp(name), controller, registry, **extra)
+        running.start()
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        running.stop()
+        remove_engine_objects(running.env["BUILDER_INSTANCE"])
+
+
+@pytest.fixture(scope="session")
+def builder(start_builder):
+    """The builder of the tests that leave it as it was."""
+    return start_builder("builder", BUILD_MEMORY=str(256 << 20))
 
 
 @pytest.fixture(autouse=True)
