@@ -187,8 +187,8 @@ def _controller(platform: Platform) -> list[Program]:
         Program(
             "controller-worker",
             _python(
-                "-m", "celery", "-A", "controller", "worker", "-P", "threads", "-c", "8", "-B",
-                "-s", f"{platform.home}/controller/beat", "-l", "info", "--without-gossip", "--without-mingle",
+                "-m", "celery", "-A", "controller", "worker", "-P", "threads", "-c", "8", "-l", "info",
+                "--without-gossip", "--without-mingle",
             ),
             environment,
             310,

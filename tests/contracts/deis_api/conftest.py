@@ -1,0 +1,14 @@
+"""The fixtures of the controller's tests, for the wire contract."""
+
+from tests.controller.harness import (  # noqa: F401
+    admin,
+    anonymous,
+    blue,
+    bob,
+    builder,
+    cluster,
+    database,
+    live,
+    push,
+    sign_in,
+)

@@ -1,0 +1,237 @@
+"""Sections 3, 5 and 6: builds, config, and the releases they make."""
+
+import pytest
+
+
+def summaries(user, app="blue"):
+    return [release["summary"] for release in user.get(f"/v2/apps/{app}/releases/").json()["results"]]
+
+
+def test_a_release_object_has_deis_fields(live):
+    release = live.get("/v2/apps/blue/releases/v2/").json()
+    assert set(release) == {
+        "uuid", "app", "owner", "created", "updated", "version", "summary", "failed", "exception", "config", "build",
+    }  # fmt: skip
+    assert (release["app"], release["owner"], release["version"], release["failed"]) == ("blue", "bob", 2, False)
+    assert release["build"] == live.get("/v2/apps/blue/builds/").json()["results"][0]["uuid"]
+    assert release["config"] == live.get("/v2/apps/blue/config/").json()["uuid"]
+
+
+def test_releases_are_found_by_v_and_number_only(live):
+    assert live.get("/v2/apps/blue/releases/2").status_code == 404
+    missing = live.get("/v2/apps/blue/releases/v99")
+    assert (missing.status_code, missing.json()) == (404, "No Release matches the given query.")
+
+
+@pytest.mark.parametrize(
+    ("body", "summary"),
+    [
+        ({"values": {"B": "1", "A": "2"}}, "bob added A, B"),
+        ({"values": {"OLD": "new"}}, "bob changed OLD"),
+        ({"values": {"OLD": None, "NEW": "1"}}, "bob added NEW, deleted OLD"),
+        ({"memory": {"web": "64M"}, "cpu": {"web": "500m"}}, "bob changed limits for memory, cpu"),
+        ({"values": {"A": "1"}, "memory": {"web": "64M"}}, "bob added A and bob changed limits for memory"),
+        ({"termination_grace_period": {"web": "60"}}, "bob changed timeouts for termination_grace_period"),
+        ({"tags": {"disk": "ssd"}}, "bob added tag disk"),
+        (
+            {"registry": {"username": "u"}, "values": {"PORT": "80"}},
+            "bob added PORT and bob added registry info username",
+        ),
+        (
+            {"healthcheck": {"web/cmd": {"livenessProbe": {"tcpSocket": {"port": 5000}}}}},
+            "bob added healthcheck info for proc type web/cmd",
+        ),
+        ({"lifecycle_post_start": {"web": "true"}}, "bob added lifecycle_post_start  web"),
+    ],
+)
+def test_summaries(live, body, summary):
+    live.post("/v2/apps/blue/config/", {"values": {"OLD": "1"}})
+    assert live.post("/v2/apps/blue/config/", body).status_code == 201
+    assert summaries(live)[0] == summary
+
+
+def test_changing_nothing_is_a_conflict_and_leaves_no_release(live):
+    live.post("/v2/apps/blue/config/", {"values": {"A": "1"}})
+    answer = live.post("/v2/apps/blue/config/", {"values": {"A": "1"}})
+    assert (answer.status_code, answer.json()) == (409, {"detail": "bob changed nothing - release stopped"})
+    assert len(summaries(live)) == 3
+
+
+def test_unsetting_what_is_absent_is_422_and_changes_nothing(live):
+    answer = live.post("/v2/apps/blue/config/", {"values": {"A": "1", "NONE": None}})
+    assert (answer.status_code, answer.json()) == (422, {"detail": "NONE does not exist under values"})
+    assert live.get("/v2/apps/blue/config/").json()["values"] == {}
+
+
+def test_config_object_and_partial_merge(live):
+    live.post("/v2/apps/blue/config/", {"values": {"A": "1", "N": 5, "T": True, "F": 1.5}, "cpu": {"web": 1}})
+    config = live.post("/v2/apps/blue/config/", {"values": '{"B": "2"}'}).json()
+    assert config["values"] == {"A": "1", "B": "2", "N": "5", "T": "True", "F": "1.5"}
+    assert config["cpu"] == {"web": "1"}
+    assert set(config) == {
+        "uuid", "app", "owner", "values", "memory", "cpu", "tags", "registry", "healthcheck",
+        "termination_grace_period", "lifecycle_post_start", "lifecycle_pre_stop", "created", "updated",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("section", "content", "text"),
+    [
+        ("values", {"1A": "x"}, "Config keys must start with a letter or underscore and only contain [A-z0-9_]"),
+        ("values", {"A-B": "x"}, "Config keys must start with a letter or underscore and only contain [A-z0-9_]"),
+        ("values", {"PORT": "http"}, "PORT can only be a numeric value"),
+        ("values", {"PORT": "70000"}, "PORT needs to be between 1 and 65535"),
+        (
+            "memory",
+            {"web": "lots"},
+            "Memory limit format: <number><unit> or <number><unit>/<number><unit>, where unit = B, K, M or G",
+        ),
+        (
+            "cpu",
+            {"web": "many"},
+            "CPU limit format: <value> or <value>/<value>, where value must be a numeric",
+        ),
+        ("memory", {"Web": "64M"}, "Process types can only contain lowercase alphanumeric characters"),
+        ("healthcheck", {"web": {"startup": {}}}, "Healthcheck keys must be either livenessProbe or readinessProbe"),
+        ("values", 7, 'Expected a dictionary of items but got type "int".'),
+    ],
+)
+def test_config_errors_name_their_section(blue, section, content, text):
+    answer = blue.post("/v2/apps/blue/config/", {section: content})
+    assert (answer.status_code, answer.json()) == (400, {section: [text]})
+
+
+def test_config_without_a_build_still_makes_a_release(blue):
+    assert blue.post("/v2/apps/blue/config/", {"values": {"A": "1"}}).status_code == 201
+    assert summaries(blue) == ["bob added A", "bob created initial release"]
+
+
+def test_tags_must_match_a_node(live):
+    answer = live.post("/v2/apps/blue/config/", {"tags": {"disk": "tape"}})
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("No nodes matched the provided labels: disk=tape")
+    live.post("/v2/apps/blue/config/", {"tags": {"disk": "ssd"}})
+    both = live.post("/v2/apps/blue/config/", {"tags": {"zone": "b"}}).json()["detail"]
+    assert both == "No nodes matched the provided labels: disk=ssd, zone=b - Addition of zone=b is the cause"
+
+
+def test_a_private_registry_needs_a_port(live):
+    answer = live.post("/v2/apps/blue/config/", {"registry": {"username": "u", "password": "p"}})
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": "PORT needs to be set in the config when using a private registry"}
+
+
+def test_healthchecks_merge_probe_by_probe(live):
+    path = "/v2/apps/blue/config/"
+    probe = {"httpGet": {"port": 5000, "path": "/up"}, "periodSeconds": 3}
+    live.post(path, {"healthcheck": {"web/cmd": {"livenessProbe": probe, "readinessProbe": probe}}})
+    left = live.post(path, {"healthcheck": {"web/cmd": {"livenessProbe": None}}}).json()["healthcheck"]
+    assert left == {"web/cmd": {"readinessProbe": probe}}
+    empty = live.post(path, {"healthcheck": {"web/cmd": {"readinessProbe": None}}}).json()["healthcheck"]
+    assert empty == {"web/cmd": {}}
+    again = live.post(path, {"healthcheck": {"web/cmd": {"readinessProbe": None}}})
+    assert (again.status_code, again.json()) == (422, {"detail": "web/cmd does not exist under healthcheck"})
+    assert live.post(path, {"healthcheck": {"web/cmd": None}}).json()["healthcheck"] == {}
+
+
+def test_legacy_healthcheck_variables_become_probes(live):
+    config = live.post(
+        "/v2/apps/blue/config/", {"values": {"HEALTHCHECK_URL": "/up", "HEALTHCHECK_TIMEOUT": "3"}}
+    ).json()
+    assert config["values"] == {}
+    assert config["healthcheck"]["web/cmd"]["livenessProbe"] == {
+        "initialDelaySeconds": 50,
+        "timeoutSeconds": 3,
+        "periodSeconds": 10,
+        "successThreshold": 1,
+        "failureThreshold": 3,
+        "httpGet": {"path": "/up"},
+    }
+
+
+def test_rollback_restores_build_and_config(live, push):
+    live.post("/v2/apps/blue/config/", {"values": {"A": "1"}})
+    push(sha="bbbbbbbb")
+    answer = live.post("/v2/apps/blue/releases/rollback/", {"version": 2})
+    assert (answer.status_code, answer.json()) == (201, {"version": 5})
+    assert summaries(live)[0] == "bob rolled back to v2"
+    assert live.get("/v2/apps/blue/config/").json()["values"] == {}
+    assert live.post("/v2/apps/blue/releases/rollback/").json() == {"version": 6}
+    assert summaries(live)[0] == "bob rolled back to v4"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"version": 0}, "version cannot be below 0"),
+        ({"version": -3}, "version cannot be below 0"),
+        ({"version": 1}, "Cannot roll back to initial release."),
+        ({"version": 77}, "Release matching query does not exist."),
+    ],
+)
+def test_rollbacks_that_cannot_be(live, body, text):
+    answer = live.post("/v2/apps/blue/releases/rollback/", body)
+    assert (answer.status_code, answer.json()) == (400, {"detail": text})
+
+
+def test_an_empty_rollback_at_the_first_release(blue):
+    assert blue.post("/v2/apps/blue/releases/rollback/").json() == {"detail": "version cannot be below 0"}
+
+
+def test_an_image_build(blue):
+    answer = blue.post("/v2/apps/blue/builds/", {"image": "example/go:1"})
+    assert answer.status_code == 201
+    build = answer.json()
+    assert (build["image"], build["sha"], build["procfile"], build["dockerfile"]) == ("example/go:1", "", {}, "")
+    assert summaries(blue)[0] == "bob deployed example/go:1"
+    assert blue.get("/v2/apps/blue/").json()["structure"] == {"cmd": 1}
+    assert blue.get(f"/v2/apps/blue/builds/{build['uuid']}").json() == build
+
+
+def test_an_identical_image_is_a_new_release(blue):
+    for version in (2, 3):
+        blue.post("/v2/apps/blue/builds/", {"image": "example/go:1"})
+        assert blue.get(f"/v2/apps/blue/releases/v{version}").json()["summary"] == "bob deployed example/go:1"
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({}, {"image": ["This field is required."]}),
+        ({"image": ""}, {"image": ["This field may not be blank."]}),
+        (
+            {"image": "a", "procfile": {"Web": "x"}},
+            {"procfile": ["Process types can only contain lowercase alphanumeric characters"]},
+        ),
+        ({"image": "a", "procfile": {"web": ""}}, {"procfile": ["Command can't be empty for process type"]}),
+    ],
+)
+def test_build_errors(blue, body, error):
+    answer = blue.post("/v2/apps/blue/builds/", body)
+    assert (answer.status_code, answer.json()) == (400, error)
+    assert blue.get("/v2/apps/blue/builds/").json()["count"] == 0
+
+
+def test_platform_images_are_refused(blue):
+    assert blue.post("/v2/apps/blue/builds/", {"image": "deis/controller:v2"}).status_code == 400
+
+
+def test_types_a_new_procfile_lacks_are_stopped(live, push):
+    live.post("/v2/apps/blue/scale/", {"worker": 2})
+    push(sha="bbbbbbbb", procfile={"web": "x", "clock": "y"})
+    assert live.get("/v2/apps/blue/").json()["structure"] == {"web": 1, "worker": 0}
+    assert live.get("/v2/apps/blue/pods/").json()["count"] == 1
+
+
+def test_another_kind_of_build_gets_its_own_default(live, push):
+    push(sha="bbbbbbbb", procfile={}, dockerfile="true", ports=[8080])
+    assert live.get("/v2/apps/blue/").json()["structure"] == {"web": 0, "cmd": 1}
+
+
+def test_an_image_without_a_port_cannot_be_routed(blue, push):
+    answer = push(procfile={}, dockerfile="true", ports=[])
+    assert answer.status_code == 400
+    text = "Expose a port or make the app non routable by changing the process type"
+    assert answer.json() == {"detail": text}
+    blue.post("/v2/apps/blue/settings/", {"routable": False})
+    assert push(procfile={}, dockerfile="true", ports=[]).status_code == 200
