@@ -59,10 +59,6 @@ def test_a_failed_deploy_tells_the_hook_why(blue, push, cluster):
         "state": {"waiting": {"reason": "CrashLoopBackOff"}},
         "lastState": {"terminated": ended},
     }
-        "restartCount": 2,
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-        "lastState": {"terminated": ended},
-    }
     cluster.outputs["web"] = "Traceback\nKeyError: 'X'\n"
     answer = push()
     assert answer.status_code == 400
