@@ -14,15 +14,24 @@ from orchestrator.client import ApiClient
 from orchestrator.machinery.clock import Clock, RealClock
 from orchestrator.machinery.reconciler import Reconciler, World
 from orchestrator.machinery.workqueue import retry_delay
+from orchestrator.reconcilers.cronjob import CronJobReconciler
+from orchestrator.reconcilers.daemonset import DaemonSetReconciler
 from orchestrator.reconcilers.deployment import DeploymentReconciler
+from orchestrator.reconcilers.disruption import DisruptionReconciler
 from orchestrator.reconcilers.endpoints import EndpointsReconciler
 from orchestrator.reconcilers.endpointslice import EndpointSliceReconciler
+from orchestrator.reconcilers.finished_ttl import FinishedTtlReconciler
 from orchestrator.reconcilers.garbage import GarbageCollector
+from orchestrator.reconcilers.hpa import HpaReconciler
 from orchestrator.reconcilers.job import JobReconciler
 from orchestrator.reconcilers.namespace import NamespaceReconciler
 from orchestrator.reconcilers.node_lifecycle import NodeLifecycleReconciler
 from orchestrator.reconcilers.pod_garbage import PodGarbageCollector
+from orchestrator.reconcilers.quota import QuotaReconciler
 from orchestrator.reconcilers.replicaset import ReplicaSetReconciler, ReplicationControllerReconciler
+from orchestrator.reconcilers.service_account import ServiceAccountReconciler
+from orchestrator.reconcilers.statefulset import StatefulSetReconciler
+from orchestrator.reconcilers.volumes import ClaimReconciler, VolumeReconciler
 from orchestrator.scheduler.loop import Scheduler
 
 log = logging.getLogger(__name__)
@@ -36,6 +45,16 @@ RECONCILERS: tuple[type[Reconciler], ...] = (
     NamespaceReconciler,
     GarbageCollector,
     JobReconciler,
+    CronJobReconciler,
+    FinishedTtlReconciler,
+    StatefulSetReconciler,
+    DaemonSetReconciler,
+    HpaReconciler,
+    DisruptionReconciler,
+    QuotaReconciler,
+    ServiceAccountReconciler,
+    ClaimReconciler,
+    VolumeReconciler,
     NodeLifecycleReconciler,
     PodGarbageCollector,
 )

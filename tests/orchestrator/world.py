@@ -36,6 +36,7 @@ class Plane:
 
     async def advance(self, seconds: float) -> None:
         """Let time pass, everything that falls due being worked on at its moment."""
+        await self.settle()
         target = self.clock.elapsed + seconds
         while (due := self.clock.next_due()) is not None and self.clock.elapsed + due <= target:
             self.clock.advance(max(due, 0))
