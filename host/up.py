@@ -150,8 +150,8 @@ def finish_stack_build(platform: Platform, stack: subprocess.Popen[bytes]) -> No
         ) from None
     if code != 0:
         raise HostError(
-            f"The stack image could not be made. The end of {stack_log(platform)}:\n{health.tail(stack_log(platform))}\n"
-            "Mend that and run this again."
+            f"The stack image could not be made; mend that and run this again. The end of {stack_log(platform)}:\n"
+            + health.tail(stack_log(platform))
         )
 
 

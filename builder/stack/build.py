@@ -58,7 +58,7 @@ def spec(names: tuple[str, ...]) -> str:
 
 
 def run_spec() -> str:
-    return spec(("install-base", "packages-run", "npm-version", "init"))
+    return spec(("install-base", "packages-run", "npm-version", "init", "ready"))
 
 
 def build_spec() -> str:

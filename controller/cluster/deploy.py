@@ -222,7 +222,7 @@ def explain(cluster: Cluster, app: str, finding: diagnose.Finding, pods: list[Ma
     with contextlib.suppress(ClusterError, Unreachable):
         if finding.kind in ("crash", "start", "memory", "silent", "probe"):
             logs = read_last_logs(cluster, app, finding)
-        if finding.kind == "probe":
+        if finding.kind in ("probe", "silent"):
             items, _ = cluster.list("Event", app, fields=f"involvedObject.name={finding.pod}")
             events = [item.get("message", "") for item in items if item.get("reason") == "Unhealthy"]
     return diagnose.explain(finding, image, logs, events)

@@ -17,6 +17,7 @@ HOPELESS_PULL = re.compile(
     r"(?i)not found|manifest unknown|name unknown|unauthorized|denied|no such (host|image)|invalid reference|"
     r"pull access|does not exist"
 )
+NO_ANSWER = "answers no HTTP request"  # as the stack image's /runner/ready says it
 NOT_STARTABLE = ("RunContainerError", "CreateContainerError", "StartError", "ContainerCannotRun")
 MISSING_PROGRAM = re.compile(r"(?i)executable file not found|no such file or directory|command not found")
 
@@ -180,6 +181,8 @@ def explain(finding: Finding, image: str, logs: str = "", events: Sequence[str] 
         case "crash":
             return f"{finding.type} crashed with exit code {finding.code}{said}"
         case "silent":
+            if events and NO_ANSWER in events[-1]:
+                return f"{finding.type} listens on port {finding.port} but answers no HTTP request{said}"
             return f"{finding.type} runs but nothing listens on port {finding.port}; listen on 0.0.0.0:$PORT{said}"
         case "room":
             return f"no node fits {finding.type}: {finding.text}"

@@ -6,6 +6,8 @@ from controller.cluster.wish import ReleaseWish
 
 BUILDPACK_PORT = 5000
 PROBE_DEFAULTS = {"timeoutSeconds": 5, "periodSeconds": 1, "successThreshold": 1, "failureThreshold": 3}
+FIRST_ANSWER = {"timeoutSeconds": 30, "periodSeconds": 1, "failureThreshold": 60}  # /runner/ready waits by itself
+SETTLE = 1  # seconds a process must live to count as started where nothing shows that it works
 _UNIT = re.compile(r"(?i)^(\d+(?:\.\d+)?)([bkmg]?)b?$")
 
 
@@ -73,7 +75,14 @@ def probes_of(release: ReleaseWish, kind: str) -> dict[str, dict]:
     checks = {name: _probe(probe, port) for name, probe in checks_of(release, kind).items()}
     if not checks and kind in ("web", "cmd") and port:
         checks["readinessProbe"] = {"tcpSocket": {"port": port}, **PROBE_DEFAULTS}
+        if release.kind == "buildpack":
+            checks["startupProbe"] = {"exec": {"command": ["/runner/ready", str(port)]}, **FIRST_ANSWER}
     return checks
+
+
+def settle_of(release: ReleaseWish, kind: str) -> int:
+    """minReadySeconds: none for a type whose first answer is awaited, else long enough to see it crash at start."""
+    return 0 if probes_of(release, kind).get("startupProbe") else SETTLE
 
 
 def _probe(probe: dict, port: int | None) -> dict:

@@ -7,7 +7,7 @@ wished restart changes a pod template, and with it restarts processes. docs/arch
 import base64
 import json
 
-from controller.cluster.processes import command_of, port_of, probes_of, resources_of, routable_type
+from controller.cluster.processes import command_of, port_of, probes_of, resources_of, routable_type, settle_of
 from controller.cluster.wish import ReleaseWish, Wish
 
 DRAIN = 3  # seconds a routed pod keeps serving after it left the routers' lists; they follow within one
@@ -202,6 +202,7 @@ def render_deployment(wish: Wish, kind: str, count: int, timeout: int = 120) -> 
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxSurge": surge_of(wish), "maxUnavailable": 0},
             },
+            "minReadySeconds": settle_of(release, kind),
             "progressDeadlineSeconds": timeout_of(wish, timeout) + 10,
             "revisionHistoryLimit": int(history) if history.isdigit() else HISTORY,
             "template": render_template(wish, kind),
