@@ -16,7 +16,7 @@ BROKEN = {
         {"bin/pre_compile": "#!/bin/sh\necho compiling the assets\nif then\n"},
         r"pre_compile.*(failed|exit)",
     ),
-    "a crash at start": ({"app.py": "raise SystemExit('no database configured')\n"}, r"crashed.*exit code"),
+    "a crash at start": ({"app.py": "raise RuntimeError('no database configured')\n"}, r"crashed.*exit code"),
     "the wrong port": ({"Procfile": "web: python -m http.server 4999\n"}, r"nothing listens on port 5000"),
     "a missing command": ({"Procfile": "web: gunicrn app:app\n"}, r"(127|not found)"),
     "exhausted memory": (
