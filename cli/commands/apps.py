@@ -155,7 +155,7 @@ def logs(session: Session, lines: int | None, follow: bool | None) -> None:
 )
 def run(session: Session, command: list[str]) -> int:
     line = shell_line(command)
-    output.note(f"Running '{line}'...")
+    output.line(f"Running '{line}'...")
     answer = session.api.post(session.app_path("run"), {"command": line}, timeout=DEPLOY)
     stream = sys.stdout if answer["exit_code"] == 0 else sys.stderr
     text = answer["output"]
