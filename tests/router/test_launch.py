@@ -6,7 +6,7 @@ import signal
 import threading
 
 from router.launch import find_orphans, live_master
-from tests.router.conftest import wait_for
+from tests.router.harness import wait_for
 
 
 class Client(threading.Thread):
