@@ -7,7 +7,7 @@ optional lists and maps vanish, and a value of the wrong type refuses the whole 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from orchestrator import errors
@@ -218,15 +218,36 @@ def _path_text(path: Path) -> str:
     return text
 
 
-def decode(resource: Resource, body: Any, validation: FieldValidation = "Warn") -> tuple[Obj, list[str]]:
+def decode(
+    resource: Resource, body: Any, validation: FieldValidation = "Warn", problems: Sequence[str] = ()
+) -> tuple[Obj, list[str]]:
     """`body` as a new object of `resource`'s kind, and the warnings to send with the reply.
 
-    Custom resources keep values of any type here: their own schema judges them in `validation`.
+    Custom resources keep values of any type here: their own schema judges them in `validation`. `problems` are what
+    reading the body found already (`duplicate field "spec.replicas"`); they count like unknown fields.
     Raises: BadRequest for wrong types, and under "Strict" for unknown fields.
     """
     if resource.custom is not None:
-        return _decode_custom(resource, body, validation)
-    return decode_as(schema_of(resource), resource.api_version, resource.kind, body, validation)
+        return _decode_custom(resource, body, validation, problems)
+    return decode_as(schema_of(resource), resource.api_version, resource.kind, body, validation, problems)
+
+
+def decode_applied(resource: Resource, body: Any) -> Obj:
+    """`body` as the configuration of a server-side apply, where every field must be known.
+
+    Raises: BadRequest.
+    """
+    obj, unknown = decode(resource, body, "Warn")
+    if unknown:
+        paths = "\n".join(f".{text.removeprefix('unknown field ').strip(chr(34))}" for text in unknown)
+        meta = obj["metadata"]
+        name = "/".join(filter(None, (meta.get("namespace"), meta.get("name"))))
+        declared = "\n".join(f"{path}: field not declared in schema" for path in paths.split("\n"))
+        text = f"errors:\n{declared}" if len(unknown) > 1 else declared
+        raise errors.BadRequest(
+            f"failed to create typed patch object ({name}; {resource.api_version}, Kind={resource.kind}): {text}"
+        )
+    return obj
 
 
 def decode_kind(api_version: str, kind: str, body: Any, validation: FieldValidation = "Warn") -> tuple[Obj, list[str]]:
@@ -234,7 +255,14 @@ def decode_kind(api_version: str, kind: str, body: Any, validation: FieldValidat
     return decode_as(schema_of_kind(api_version, kind), api_version, kind, body, validation)
 
 
-def decode_as(node: Node, api_version: str, kind: str, body: Any, validation: FieldValidation) -> tuple[Obj, list[str]]:
+def decode_as(
+    node: Node,
+    api_version: str,
+    kind: str,
+    body: Any,
+    validation: FieldValidation,
+    problems: Sequence[str] = (),
+) -> tuple[Obj, list[str]]:
     version = api_version.rpartition("/")[2]
     refused = f'{kind} in version "{version}" cannot be handled as a {kind}'
     _check_type_meta(api_version, kind, body)
@@ -247,7 +275,8 @@ def decode_as(node: Node, api_version: str, kind: str, body: Any, validation: Fi
         raise errors.BadRequest(f"{refused}: json: exceeded max depth") from None
     decoded = {"apiVersion": api_version, "kind": kind} | decoded
     decoded.setdefault("metadata", {})
-    return decoded, _judge(refused, (f'unknown field "{path}"' for path in decoder.unknown), validation)
+    unknown = (f'unknown field "{path}"' for path in decoder.unknown)
+    return decoded, _judge(refused, (*unknown, *problems), validation)
 
 
 def _check_type_meta(api_version: str, kind: str, body: Any) -> None:
@@ -271,7 +300,9 @@ def _judge(refused: str, problems: Iterable[str], validation: FieldValidation) -
     return found if validation == "Warn" else []
 
 
-def _decode_custom(resource: Resource, body: Any, validation: FieldValidation) -> tuple[Obj, list[str]]:
+def _decode_custom(
+    resource: Resource, body: Any, validation: FieldValidation, problems: Sequence[str]
+) -> tuple[Obj, list[str]]:
     from orchestrator.objects import custom
 
     refused = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
@@ -286,5 +317,5 @@ def _decode_custom(resource: Resource, body: Any, validation: FieldValidation) -
     rest = {key: value for key, value in body.items() if key not in ("apiVersion", "kind", "metadata")}
     pruned, unknown = custom.prune(resource.custom, rest)
     decoded = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata} | pruned
-    problems = (f'unknown field "{path}"' for path in (*decoder.unknown, *unknown))
-    return decoded, _judge(refused, problems, validation)
+    named = (f'unknown field "{path}"' for path in (*decoder.unknown, *unknown))
+    return decoded, _judge(refused, (*named, *problems), validation)

@@ -110,3 +110,21 @@ def test_custom_resources_are_pruned_to_their_schema(widgets):
     obj, warnings = decode.decode(widgets, body)
     assert obj["spec"] == {"size": 1, "free": {"a": {"b": 1}}, "parts": [{"name": "p"}]}
     assert sorted(warnings) == ['unknown field "spec.other"', 'unknown field "spec.parts[0].x"']
+
+
+def test_problems_of_the_body_count_like_unknown_fields(pod):
+    pod["spec"]["foo"] = 1
+    doubled = ['duplicate field "spec.replicas"']
+    assert decode.decode(kinds.PODS, pod, "Warn", doubled)[1] == ['unknown field "spec.foo"', *doubled]
+    with pytest.raises(errors.BadRequest, match='error: unknown field "spec.foo", duplicate field "spec.replicas"$'):
+        decode.decode(kinds.PODS, pod, "Strict", doubled)
+
+
+def test_an_applied_configuration_may_hold_only_known_fields(pod, widgets):
+    assert decode.decode_applied(kinds.PODS, pod)["spec"] == pod["spec"]
+    with pytest.raises(errors.BadRequest) as refused:
+        decode.decode_applied(widgets, {"metadata": {"name": "w"}, "unknownField": 1, "spec": {"size": 1}})
+    assert refused.value.message == (
+        "failed to create typed patch object (w; example.com/v1, Kind=Widget): "
+        ".unknownField: field not declared in schema"
+    )
