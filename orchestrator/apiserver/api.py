@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from orchestrator.apiserver.clock import rfc3339
 from orchestrator.apiserver.signer import Signer
-from orchestrator.objects.kinds import Kinds
+from orchestrator.objects.conversions import STORED
+from orchestrator.objects.kinds import Kinds, Resource
 from orchestrator.settings import ServerSettings
 from orchestrator.store.store import Store
 
@@ -33,6 +34,12 @@ class Api:
         self.draining = False
         self.kinds = kinds or Kinds()
         self.now = now
+        self.stored_versions: dict[str, Resource] = dict(STORED)
+        """Storage key → the version objects are stored in, for kinds that are served in several."""
+
+    def stored_version(self, resource: Resource) -> Resource:
+        """The row under which the resource's objects are stored: itself for most."""
+        return self.stored_versions.get(resource.storage_key, resource)
 
     def timestamp(self, offset: float = 0) -> str:
         return rfc3339(self.now() + offset)

@@ -41,6 +41,8 @@ class Call:
     field_manager: str = "unknown"
     field_validation: FieldValidation = "Ignore"
     force: bool = False
+    view: Resource | None = None
+    """The version the client speaks, where objects are stored in another one (which is then `resource`)."""
     tracked_subresource: str = ""
     """Under which subresource managedFields books the write, where that is not `subresource`."""
     warnings: list[str] = field(default_factory=list)

@@ -96,9 +96,9 @@ _ROUTER = [
 
 CLUSTER_ROLES: dict[str, list[dict[str, Any]]] = {
     "cluster-admin": [_rule(_ALL, _ALL, _ALL), {"verbs": _ALL, "nonResourceURLs": _ALL}],
-    "admin": [*_ADMIN, *_EDIT, *_VIEW],
-    "edit": [*_EDIT, *_VIEW],
-    "view": _VIEW,
+    "admin": [],
+    "edit": [],
+    "view": [],
     "system:aggregate-to-admin": _ADMIN,
     "system:aggregate-to-edit": _EDIT,
     "system:aggregate-to-view": _VIEW,

@@ -20,6 +20,8 @@ class LocalClient:
         self._api, self._user, self._manager = api, user, field_manager
 
     def _call(self, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> Call:
+        resource = self._api.kinds.by_path(resource.group, resource.version, resource.plural) or resource
+        resource = self._api.stored_version(resource)
         return Call(verb, resource, namespace, name, subresource, self._user, field_manager=self._manager)
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Obj:

@@ -11,9 +11,11 @@ import sys
 from orchestrator.apiserver import bootstrap
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.app import App
+from orchestrator.apiserver.definitions import Definitions
 from orchestrator.apiserver.local import LocalClient
 from orchestrator.apiserver.serve import HttpsServer, node_tls_context
 from orchestrator.apiserver.signer import Signer
+from orchestrator.apiserver.upkeep import Upkeep
 from orchestrator.pki import ensure_pki
 from orchestrator.settings import ServerSettings
 from orchestrator.store.sqlite import SqliteLog
@@ -40,10 +42,14 @@ class Server:
         self.api = Api(self.store, settings, Signer(pki.token_key), node_tls_context(pki), pki.ca.read_text())
         self.client = LocalClient(self.api)
         await bootstrap.ensure_objects(self.api)
+        definitions = Definitions(self.api)
+        definitions.load()
         self.app = App(self.api)
         self.http = HttpsServer(self.app, pki, settings.host, settings.port, settings.drain_timeout)
         await self.http.start()
         self._start_task("compaction", self._compact_forever())
+        self._start_task("definitions", definitions.run())
+        self._start_task("upkeep", Upkeep(self.api).run())
         if self._with_controllers and importlib.util.find_spec("orchestrator.reconcilers.run") is not None:
             from orchestrator.reconcilers.run import run_controllers
 

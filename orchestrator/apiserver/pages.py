@@ -13,7 +13,6 @@ from orchestrator.apiserver.exchange import JSON, Exchange
 from orchestrator.apiserver.metrics import Metrics
 from orchestrator.apiserver.routes import unknown_path
 from orchestrator.objects import discovery, openapi
-from orchestrator.objects.kinds import Resource
 
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _TEXT = b"text/plain; charset=utf-8"
@@ -23,7 +22,7 @@ _PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2"
 class Pages:
     def __init__(self, api: Api, metrics: Metrics) -> None:
         self.api, self.metrics = api, metrics
-        self._documents: tuple[tuple[Resource, ...], openapi.Documents] | None = None
+        self._documents: tuple[int, openapi.Documents] | None = None
 
     async def serve(self, exchange: Exchange) -> None:
         if exchange.method not in ("GET", "HEAD"):
@@ -122,9 +121,9 @@ class Pages:
         await exchange.answer(body, 200, content_type, headers)
 
     def _current_documents(self) -> openapi.Documents:
-        served = tuple(self.api.kinds)
-        if self._documents is None or self._documents[0] != served:
-            self._documents = (served, openapi.Documents(served))
+        version = self.api.kinds.version
+        if self._documents is None or self._documents[0] != version:
+            self._documents = (version, openapi.Documents(tuple(self.api.kinds)))
         return self._documents[1]
 
 

@@ -12,6 +12,7 @@ from orchestrator.apiserver.create import check_identity, create
 from orchestrator.apiserver.update import write
 from orchestrator.client import PatchType
 from orchestrator.objects.apply import apply_patch
+from orchestrator.objects.conversions import convert
 from orchestrator.objects.decode import decode
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj, clone
@@ -35,10 +36,12 @@ async def patch(api: Api, call: Call, patch_type: PatchType, content: Any) -> Re
         return await _apply(api, call, old, content)
     if old is None:
         raise refusals.not_found(call.resource, call.name)
-    body = patched(call.resource, old.obj, patch_type, content)
+    view = call.view or call.resource
+    body = patched(view, convert(old.obj, view), patch_type, content)
     if not isinstance(body, dict):
         raise errors.BadRequest("the patch turns the object into something that is not an object")
-    new, warnings = decode(call.resource, clone(body), call.field_validation)
+    new, warnings = decode(view, clone(body), call.field_validation)
+    new = convert(new, call.resource)
     call.warnings += warnings
     check_identity(call, new)
     if new["metadata"].get("name") != call.name:
@@ -48,7 +51,8 @@ async def patch(api: Api, call: Call, patch_type: PatchType, content: Any) -> Re
 
 async def _apply(api: Api, call: Call, old: Record | None, content: Any) -> Record:
     """Server-side apply: the fields of `content` are the manager's, whatever else the object holds."""
-    configuration, warnings = decode(call.resource, content, call.field_validation)
+    configuration, warnings = decode(call.view or call.resource, content, call.field_validation)
+    configuration = convert(configuration, call.resource)
     call.warnings += warnings
     check_identity(call, configuration)
     meta = configuration["metadata"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.exchange import JSON
 from orchestrator.apiserver.read import Page
 from orchestrator.apiserver.watch import Event
+from orchestrator.objects.conversions import convert
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
 from orchestrator.objects.printers import table
@@ -117,12 +119,41 @@ class PartialRenderer:
         return event_line(event.type, orjson.dumps(_partial(obj or {}, self.resource)))
 
 
+class ConvertingRenderer:
+    """Shows records in another version than the one they are stored in."""
+
+    def __init__(self, resource: Resource, renderer: Renderer) -> None:
+        self.resource, self.renderer = resource, renderer
+        self.content_type = renderer.content_type
+
+    def _converted(self, record: Record) -> Record:
+        return Record(record.resource, record.key, record.revision, convert(record.obj, self.resource))
+
+    def one(self, record: Record) -> bytes:
+        return self.renderer.one(self._converted(record))
+
+    def page(self, page: Page) -> bytes:
+        return self.renderer.page(dataclasses.replace(page, records=[self._converted(r) for r in page.records]))
+
+    def event(self, event: Event) -> bytes:
+        if event.record is not None:
+            return self.renderer.event(Event(event.type, self._converted(event.record)))
+        bookmark = {**(event.bookmark or {}), "apiVersion": self.resource.api_version, "kind": self.resource.kind}
+        return self.renderer.event(Event(event.type, None, bookmark))
+
+
 def _partial(obj: Obj, resource: Resource) -> Obj:
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
 
 
 def renderer_for(api: Api, resource: Resource, accept: str, include_object: str | None) -> Renderer:
     """The first of the media types in `accept` that this server can make. Raises: NotAcceptable, BadRequest."""
+    if api.stored_version(resource) != resource:
+        return ConvertingRenderer(resource, _renderer_for(api, resource, accept, include_object))
+    return _renderer_for(api, resource, accept, include_object)
+
+
+def _renderer_for(api: Api, resource: Resource, accept: str, include_object: str | None) -> Renderer:
     if not accept or accept.startswith("application/json,") or accept in ("application/json", "*/*"):
         return JsonRenderer(resource)
     for wanted in accept.split(","):

@@ -15,6 +15,7 @@ from orchestrator.apiserver.reviews import Reviews
 from orchestrator.apiserver.routes import Route
 from orchestrator.apiserver.streams import stream_events
 from orchestrator.client import PatchType
+from orchestrator.objects.conversions import convert
 from orchestrator.objects.decode import decode
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
@@ -29,6 +30,9 @@ class Rest:
         self.nodes = NodeProxy(api)
 
     async def serve(self, exchange: Exchange, call: Call, route: Route) -> None:
+        stored = self.api.stored_version(call.resource)
+        if stored != call.resource:
+            call.resource, call.view = stored, call.resource
         if call.resource.verbs == ("create",):
             body, _ = decode(call.resource, await exchange.object(self.api.settings.max_body), call.field_validation)
             await exchange.answer_json(self.reviews.answer(call, body), 201)
@@ -42,7 +46,9 @@ class Rest:
             await self.nodes.serve(exchange, call, route)
 
     def _renderer(self, exchange: Exchange, call: Call) -> Renderer:
-        return renderer_for(self.api, call.resource, exchange.header(b"accept"), exchange.query.get("includeObject"))
+        return renderer_for(
+            self.api, call.view or call.resource, exchange.header(b"accept"), exchange.query.get("includeObject")
+        )
 
     async def _create_subresource(self, exchange: Exchange, call: Call) -> None:
         body = await exchange.object(self.api.settings.max_body)
@@ -91,9 +97,9 @@ class Rest:
     async def _object(self, exchange: Exchange, call: Call) -> Obj:
         """The body as an object of the call's kind, its fields checked as `fieldValidation` asks."""
         body = await exchange.object(self.api.settings.max_body)
-        obj, warnings = decode(call.resource, body, call.field_validation)
+        obj, warnings = decode(call.view or call.resource, body, call.field_validation)
         call.warnings += warnings
-        return obj
+        return convert(obj, call.resource)
 
     async def _create(self, exchange: Exchange, call: Call) -> None:
         obj = await self._object(exchange, call)

@@ -159,16 +159,20 @@ class Kinds:
     def __init__(self, resources: tuple[Resource, ...] = BUILT_IN) -> None:
         self._by_path: dict[tuple[str, str, str], Resource] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
+        self.version = 0
+        """Moves with every change: what is derived from all the kinds is then made anew."""
         for resource in resources:
             self.register(resource)
 
     def register(self, resource: Resource) -> None:
         self._by_path[resource.group, resource.version, resource.plural] = resource
         self._by_kind[resource.api_version, resource.kind] = resource
+        self.version += 1
 
     def unregister(self, resource: Resource) -> None:
         self._by_path.pop((resource.group, resource.version, resource.plural), None)
         self._by_kind.pop((resource.api_version, resource.kind), None)
+        self.version += 1
 
     def by_path(self, group: str, version: str, plural: str) -> Resource | None:
         return self._by_path.get((group, version, plural))

@@ -40,7 +40,7 @@ def check_create(problems: Problems, resource: Resource, obj: Obj) -> None:
     else:
         problems.each("metadata.name", name, check_name(name))
     _check_namespace(problems, resource, meta)
-    _check_common(problems, meta)
+    _check_common(problems, resource, meta)
 
 
 def check_update(problems: Problems, resource: Resource, new: Obj, old: Obj) -> None:
@@ -57,7 +57,7 @@ def check_update(problems: Problems, resource: Resource, new: Obj, old: Obj) -> 
                 "no new finalizers can be added if the object is being deleted, "
                 f"found new finalizers []string{{{listed}}}",
             )
-    _check_common(problems, meta)
+    _check_common(problems, resource, meta)
 
 
 def _check_namespace(problems: Problems, resource: Resource, meta: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ def _check_namespace(problems: Problems, resource: Resource, meta: dict[str, Any
         problems.each("metadata.namespace", namespace, names.dns_label_problems(namespace))
 
 
-def _check_common(problems: Problems, meta: dict[str, Any]) -> None:
+def _check_common(problems: Problems, resource: Resource, meta: dict[str, Any]) -> None:
     if labels := meta.get("labels"):
         check_labels(problems, labels, "metadata.labels")
     if annotations := meta.get("annotations"):
@@ -79,7 +79,8 @@ def _check_common(problems: Problems, meta: dict[str, Any]) -> None:
     if owners := meta.get("ownerReferences"):
         _check_owners(problems, owners)
     for finalizer in meta.get("finalizers") or ():
-        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+        bare = "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS
+        if bare and resource.custom is None and resource.kind != "CustomResourceDefinition":
             problems.invalid(
                 "metadata.finalizers", finalizer, "name is neither a standard finalizer name nor is it fully qualified"
             )
