@@ -17,6 +17,7 @@ GLOBAL_WITH_VALUE = ("-a", "--app", "-c", "--config")
 
 def main(argv: list[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
+    output.tolerate_any_text()
     try:
         return dispatch(words)
     except CliError as exc:

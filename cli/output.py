@@ -22,7 +22,16 @@ def drink() -> str:
 
 
 def is_colourful(stream: Any) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return sys.platform != "win32" or "WT_SESSION" in os.environ  # the old Windows console shows the codes
+
+
+def tolerate_any_text() -> None:
+    """Print what the terminal's encoding lacks as `?` instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def paint(text: str, colour: str, stream: Any = None) -> str:

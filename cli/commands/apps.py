@@ -133,7 +133,8 @@ def logs(session: Session, lines: int | None, follow: bool | None) -> None:
     where = session.app_path("logs")
     if follow:
         for text in session.api.stream(where, log_lines=lines, follow="true"):
-            output.log_line(text)
+            if text:  # an empty line only keeps the connection
+                output.log_line(text)
         return
     text = session.api.request("GET", where, query={"log_lines": lines}).text
     if not text.strip():

@@ -90,6 +90,13 @@ def error_page(request: HttpRequest, exc: PaasError) -> HttpResponse:
     return render(request, "dashboard/error.html", context, status=exc.status)
 
 
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """The answer to a form without its token: mostly a page that was open while its reader signed in again."""
+    text = "This page was older than your login. Go back, reload it, and try again."
+    context = {"title": "Reload the page", "heading": "Reload the page", "text": text}
+    return dressed(render(request, "dashboard/error.html", context, status=403))
+
+
 def sentence(exc: PaasError) -> str:
     """The error's words as a sentence: fields' names are for programs."""
     errors = getattr(exc, "errors", None)

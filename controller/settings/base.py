@@ -45,6 +45,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS: list[dict] = []
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
+CSRF_FAILURE_VIEW = "controller.dashboard.edge.forged"
 
 ALLOWED_HOSTS = ["*"]  # the router decides which host reaches the controller
 APPEND_SLASH = False

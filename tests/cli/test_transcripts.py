@@ -199,7 +199,7 @@ def test_logs_print_text_or_say_why_there_is_none(platform, paas):
 
 
 def test_followed_logs_end_with_the_stream(platform, paas):
-    platform.on("GET /v2/apps/hello/logs", b"one\ntwo\n")
+    platform.on("GET /v2/apps/hello/logs", b"one\n\ntwo\n\n")
     assert paas("logs", "-f", "-a", "hello").out == "one\ntwo\n"
     assert platform.asked[0].path == "/v2/apps/hello/logs?follow=true"
 

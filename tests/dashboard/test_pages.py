@@ -61,7 +61,9 @@ def test_signing_out_ends_the_session(admin):
 
 
 def test_a_form_without_its_token_does_nothing(admin):
-    assert admin.post("/apps/", {"name": "forged"}).status_code == 403
+    answer = admin.post("/apps/", {"name": "forged"})
+    assert answer.status_code == 403
+    assert "reload it, and try again" in words(answer)
     assert not App.objects.exists()
 
 
