@@ -5,7 +5,6 @@ Source: structured-merge-diff merge/update.go, apimachinery pkg/util/managedfiel
 
 from __future__ import annotations
 
-import copy
 from typing import Any, NamedTuple
 
 import orjson
@@ -26,7 +25,7 @@ from orchestrator.objects.fieldsets import (
     union,
 )  # fmt: skip
 from orchestrator.objects.kinds import Resource
-from orchestrator.objects.meta import Obj
+from orchestrator.objects.meta import Obj, clone
 from orchestrator.objects.schema import ANYTHING, Node, schema_of
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -281,7 +280,7 @@ def _refresh_last_applied(result: Obj, configuration: Obj) -> None:
     annotations = result["metadata"].get("annotations") or {}
     if LAST_APPLIED not in annotations:
         return
-    plain = copy.deepcopy(configuration)
+    plain = clone(configuration)
     (plain["metadata"].get("annotations") or {}).pop(LAST_APPLIED, None)
     result["metadata"]["annotations"] = {**annotations, LAST_APPLIED: orjson.dumps(plain).decode() + "\n"}
 
@@ -289,11 +288,11 @@ def _refresh_last_applied(result: Obj, configuration: Obj) -> None:
 def merge(node: Node, live: Any, wanted: Any) -> Any:
     """`live` with `wanted` laid over it, lists by their keys. Raises: AmbiguousList."""
     if not is_granular(node, wanted) or not is_granular(node, live):
-        return copy.deepcopy(wanted)
+        return clone(wanted)
     if isinstance(wanted, dict):
         result = dict(live)
         for key, value in wanted.items():
-            result[key] = merge(node.child(key), live[key], value) if key in live else copy.deepcopy(value)
+            result[key] = merge(node.child(key), live[key], value) if key in live else clone(value)
         return result
     return _merge_list(node, live, wanted)
 
@@ -311,7 +310,7 @@ def _merge_list(node: Node, live: list[Any], wanted: list[Any]) -> list[Any]:
             return
         for step in pending:
             emitted.add(step)
-            result.append(merge(child, old[step], new[step]) if step in old else copy.deepcopy(new[step]))
+            result.append(merge(child, old[step], new[step]) if step in old else clone(new[step]))
             if step == stop:
                 return
 

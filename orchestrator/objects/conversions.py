@@ -6,13 +6,12 @@ the other version has no field for travels in annotations, as in Kubernetes.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import orjson
 
 from orchestrator.objects.kinds import EVENTS, EVENTS_V1, HPAS_V1, HPAS_V2, Resource
-from orchestrator.objects.meta import Obj
+from orchestrator.objects.meta import Obj, clone
 
 STORED: dict[str, Resource] = {HPAS_V2.storage_key: HPAS_V2, EVENTS.storage_key: EVENTS}
 """Storage key → the version its objects are stored in, where there is more than one."""
@@ -109,7 +108,7 @@ def _loaded(text: str) -> Any:
 
 
 def _copied(obj: Obj, target: Resource) -> Obj:
-    result = copy.deepcopy(obj)
+    result = clone(obj)
     result["apiVersion"], result["kind"] = target.api_version, target.kind
     result.setdefault("spec", {})
     return result

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.objects.meta import clone
 from orchestrator.objects.schema import Node
 
 
@@ -29,7 +29,7 @@ def prune(custom: CustomType | None, value: dict[str, Any]) -> tuple[dict[str, A
     """`value` without the fields the schema does not name, and the paths of those dropped."""
     dropped: list[str] = []
     if custom is None or custom.preserve_unknown:
-        return copy.deepcopy(value), dropped
+        return clone(value), dropped
     return _prune(custom.schema, value, "", dropped), dropped
 
 
@@ -69,7 +69,7 @@ def apply_defaults(custom: CustomType, obj: dict[str, Any]) -> None:
 def _default_field(parent: dict[str, Any], key: str, schema: Mapping[str, Any]) -> None:
     value = parent.get(key)
     if "default" in schema and (key not in parent or (value is None and not schema.get("nullable"))):
-        value = parent[key] = copy.deepcopy(schema["default"])
+        value = parent[key] = clone(schema["default"])
     _default_value(value, schema)
 
 

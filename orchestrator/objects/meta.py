@@ -1,7 +1,7 @@
 """Reading and writing the metadata every object has.
 
 Objects are plain JSON dictionaries throughout: what is stored, watched and sent is the same thing, never converted.
-An object that came from a store, a cache or a watch is shared: copy it (`copy.deepcopy`) before changing it.
+An object that came from a store, a cache or a watch is shared: copy it (`clone`) before changing it.
 """
 
 from __future__ import annotations

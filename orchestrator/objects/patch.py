@@ -5,11 +5,11 @@ Neither changes its input. `strategic.py` has the strategic merge, `apply.py` se
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestrator import errors
+from orchestrator.objects.meta import clone
 
 MAX_OPERATIONS = 10_000
 
@@ -17,7 +17,7 @@ MAX_OPERATIONS = 10_000
 def merge_patch(target: Any, patch: Any) -> Any:
     """`target` with `patch` merged in: null removes, objects merge, all else replaces."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return clone(patch)
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -25,7 +25,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
         elif isinstance(value, dict):
             result[key] = merge_patch(result.get(key), value)
         else:
-            result[key] = copy.deepcopy(value)
+            result[key] = clone(value)
     return result
 
 
@@ -38,7 +38,7 @@ def json_patch(target: Any, operations: Any) -> Any:
         raise errors.RequestEntityTooLarge(
             f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
         )
-    document = copy.deepcopy(target)
+    document = clone(target)
     for operation in operations:
         document = _apply_operation(document, operation)
     return document
@@ -89,7 +89,7 @@ def _index(part: str, last: int, path: str) -> int:
 def _value_of(operation: Mapping[str, Any]) -> Any:
     if "value" not in operation:
         raise _Refused(f"operation {operation['op']} {operation['path']} has no value")
-    return copy.deepcopy(operation["value"])
+    return clone(operation["value"])
 
 
 def _put(document: Any, path: str, value: Any, *, replace: bool) -> Any:
@@ -149,7 +149,7 @@ def _move(document: Any, operation: Mapping[str, Any]) -> Any:
 
 def _copy(document: Any, operation: Mapping[str, Any]) -> Any:
     source = operation.get("from")
-    value = copy.deepcopy(_get(document, _pointer(source), str(source)))
+    value = clone(_get(document, _pointer(source), str(source)))
     return _put(document, operation["path"], value, replace=False)
 
 

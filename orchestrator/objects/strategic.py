@@ -6,12 +6,12 @@ Source: apimachinery pkg/util/strategicpatch/patch.go. The input is never change
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from orchestrator import errors
 from orchestrator.objects.kinds import Resource
+from orchestrator.objects.meta import clone
 from orchestrator.objects.schema import ANYTHING, LIST, Node, schema_of
 
 DIRECTIVE = "$patch"
@@ -35,7 +35,7 @@ def strategic_patch(resource: Resource, target: Any, patch: Any) -> Any:
 def _merge_map(node: Node, target: Any, patch: dict[str, Any], path: str) -> Any:
     directive = patch.get(DIRECTIVE)
     if directive == "replace":
-        return {key: copy.deepcopy(value) for key, value in patch.items() if key != DIRECTIVE}
+        return {key: clone(value) for key, value in patch.items() if key != DIRECTIVE}
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):
@@ -62,14 +62,14 @@ def _merge_map(node: Node, target: Any, patch: dict[str, Any], path: str) -> Any
 def _merge_value(node: Node, target: Any, patch: Any, order: Any, path: str) -> Any:
     if isinstance(patch, dict):
         if "replace" in node.strategies and DIRECTIVE not in patch:
-            return copy.deepcopy(patch)
+            return clone(patch)
         return _merge_map(node, target, patch, path)
     if isinstance(patch, list) and node.type == LIST and "merge" in node.strategies:
         existing = target if isinstance(target, list) else []
         if node.merge_key:
             return _merge_objects(node, existing, patch, order, path)
         return _merge_primitives(existing, patch, order)
-    return copy.deepcopy(patch)
+    return clone(patch)
 
 
 def _retain(result: dict[str, Any], patch: dict[str, Any], path: str) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _identity(merge_key: str, path: str) -> Callable[[Any], Any]:
 def _merge_objects(node: Node, existing: list[Any], patch: list[Any], order: Any, path: str) -> list[Any]:
     if any(isinstance(item, dict) and item.get(DIRECTIVE) == "replace" for item in patch):
         return [
-            {key: copy.deepcopy(value) for key, value in item.items() if key != DIRECTIVE}
+            {key: clone(value) for key, value in item.items() if key != DIRECTIVE}
             for item in patch
             if not (isinstance(item, dict) and item.keys() == {DIRECTIVE})
         ]

@@ -1,17 +1,17 @@
 """What the server decides about a write, whatever the writer sent: status, generation, copied and reset fields.
 
-All functions change `obj` or `new` in place and only read `old`. Source: the strategy.go of each kind in kubernetes
+All functions change `obj` or `new` in place and only read `old`; what an update keeps whole, such as the status, is
+shared by both, as stored objects never change. Source: the strategy.go of each kind in kubernetes
 pkg/registry.
 """
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from orchestrator.objects import pod_status
 from orchestrator.objects.kinds import Resource
-from orchestrator.objects.meta import Obj
+from orchestrator.objects.meta import Obj, clone
 
 _SERVER_METADATA = ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion")
 _COPIED_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
@@ -120,7 +120,7 @@ def prepare_update(resource: Resource, new: Obj, old: Obj, subresource: str = ""
 
 def _keep(new: Obj, old: Obj, field: str) -> None:
     if field in old:
-        new[field] = copy.deepcopy(old[field])
+        new[field] = old[field]
     else:
         new.pop(field, None)
 
@@ -129,15 +129,15 @@ def _keep_all_but_status(resource: Resource, new: Obj, old: Obj) -> None:
     for field in new.keys() - old.keys() - {"status"}:
         del new[field]
     for field in old.keys() - {"status", "metadata"}:
-        new[field] = copy.deepcopy(old[field])
+        new[field] = old[field]
     meta = new["metadata"]
     if resource.custom is not None:
         kept = {"managedFields", "resourceVersion"}
-        new["metadata"] = {**copy.deepcopy(old["metadata"]), **{key: meta[key] for key in kept & meta.keys()}}
+        new["metadata"] = {**old["metadata"], **{key: meta[key] for key in kept & meta.keys()}}
     elif resource.kind == "Pod":
         meta.pop("deletionTimestamp", None) if "deletionTimestamp" not in old["metadata"] else None
         if "ownerReferences" in old["metadata"]:
-            meta["ownerReferences"] = copy.deepcopy(old["metadata"]["ownerReferences"])
+            meta["ownerReferences"] = old["metadata"]["ownerReferences"]
         if qos := (old.get("status") or {}).get("qosClass"):
             new.setdefault("status", {}).setdefault("qosClass", qos)
 
@@ -162,7 +162,7 @@ def _keep_service_addresses(new: Obj, old: Obj) -> None:
         return
     for field in ("clusterIP", "clusterIPs"):
         if not spec.get(field) and before.get(field):
-            spec[field] = copy.deepcopy(before[field])
+            spec[field] = clone(before[field])
     if spec.get("type") == before.get("type") and spec.get("type") in ("NodePort", "LoadBalancer"):
         allocated = {(port.get("protocol"), port["port"]): port.get("nodePort") for port in before.get("ports") or ()}
         used = {port.get("nodePort") for port in spec.get("ports") or ()}
@@ -187,7 +187,7 @@ def _keep_namespace_finalizers(new: Obj, old: Obj) -> None:
 def _keep_job_selector(new: Obj, old: Obj) -> None:
     spec, before = new["spec"], old.get("spec") or {}
     if not spec.get("selector") and before.get("selector"):
-        spec["selector"] = copy.deepcopy(before["selector"])
+        spec["selector"] = clone(before["selector"])
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
     kept = ((before.get("template") or {}).get("metadata") or {}).get("labels") or {}
     if not spec.get("manualSelector") and isinstance(spec.get("template"), dict):
@@ -199,7 +199,7 @@ def _keep_job_selector(new: Obj, old: Obj) -> None:
 
 def _keep_account_secrets(new: Obj, old: Obj) -> None:
     if "secrets" not in new and old.get("secrets"):
-        new["secrets"] = copy.deepcopy(old["secrets"])
+        new["secrets"] = clone(old["secrets"])
 
 
 _ON_UPDATE = {
