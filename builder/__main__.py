@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from builder.engine import Engine
 from builder.errors import BuilderError
+from builder.settings import StackDefaults, load, stack_defaults
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(defaults: StackDefaults) -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m builder", description=__doc__)
     commands = top.add_subparsers(dest="command")
     commands.add_parser("serve", help="receive pushes and build them (the default)")
     stack = commands.add_parser("stack", help="make the stack image; does nothing when it is current")
-    stack.add_argument("--docker-host", default=os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
-    stack.add_argument("--tag", default=os.environ.get("STACK_IMAGE") or "paas/stack:trixie", help="name:tag")
-    stack.add_argument("--data", default=os.environ.get("BUILDER_DATA") or "/var/lib/paas/builder", help="BUILDER_DATA")
-    stack.add_argument("--instance", default=os.environ.get("BUILDER_INSTANCE") or "paas", help="label value")
+    stack.add_argument("--docker-host", default=defaults.docker_host)
+    stack.add_argument("--tag", default=defaults.image, help="name:tag")
+    stack.add_argument("--data", default=defaults.data, help="BUILDER_DATA")
+    stack.add_argument("--instance", default=defaults.instance, help="label value")
     stack.add_argument("--network", default="host", help="engine network to fetch packages through")
     stack.add_argument("--quiet", action="store_true", help="steps only")
     return top
 
 
-async def make_stack(options: argparse.Namespace) -> None:
+async def make_stack(options: argparse.Namespace, host: Mapping[str, str]) -> None:
     from builder.stack.build import Stack, build_stack
 
     name, _, tag = options.tag.rpartition(":")
@@ -44,6 +45,7 @@ async def make_stack(options: argparse.Namespace) -> None:
         f"{name}-build:{tag}",
         Path(options.data) / "stack",
         options.instance,
+        host,
         options.network,
     )
     async with Engine(options.docker_host) as engine:
@@ -51,14 +53,15 @@ async def make_stack(options: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+    defaults = stack_defaults()
+    options = parser(defaults).parse_args(argv)
     try:
         if options.command == "stack":
-            asyncio.run(make_stack(options))
+            asyncio.run(make_stack(options, defaults.host))
         else:
-            from builder import server, settings
+            from builder import server
 
-            asyncio.run(server.serve(settings.load()))
+            asyncio.run(server.serve(load()))
     except (BuilderError, ValueError) as exc:
         print(f"builder: {exc}", file=sys.stderr)
         return 1

@@ -33,7 +33,7 @@ class Receiver(ReceivePackHandler):
     def _on_update(self, ref_name: bytes, old_sha: bytes, new_sha: bytes) -> bytes | None:
         if self._verdict is None:
             lines = [b" ".join(update).decode(errors="replace") for update in self._pushed]
-            self._verdict = relay(os.environ["PAAS_SOCKET"], os.environ["PAAS_PUSH"], lines, self._tell)
+            self._verdict = relay(lines, self._tell)
         if self._verdict:
             return b"pre-receive hook declined"
         if ref_name.startswith(b"refs/heads/") and ref_name.decode(errors="replace") not in DEPLOYED:

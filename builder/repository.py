@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Collection, Mapping
@@ -105,7 +104,7 @@ class Repositories:
 def git_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """What git's processes see: nothing of the host's or the account's git settings."""
     base = {
-        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/nonexistent",
         "LC_ALL": "C.UTF-8",
         "GIT_CONFIG_NOSYSTEM": "1",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shutil
 import signal
 import sys
@@ -40,7 +39,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(Engine(settings.docker_host, os.environ.get("DOCKER_CERT_PATH", "")))
+        engine = await stack.enter_async_context(Engine(settings.docker_host, settings.docker_cert_path))
         registry = await stack.enter_async_context(RegistryClient(settings.registry))
         controller = await stack.enter_async_context(
             Controller(settings.controller_url, settings.builder_key, settings.deploy_timeout)
@@ -55,7 +54,7 @@ class Builder:
         self.settings = settings
         data = settings.data
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._host = host_config.collect(os.environ, HOST_FILES, data / "host")
+        self._host = host_config.collect(settings.host, HOST_FILES, data / "host")
         self.repositories = repository.Repositories(
             data / "repos", data / "hooks", settings.git, settings.limits.source_bytes
         )

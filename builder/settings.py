@@ -53,6 +53,8 @@ class Settings:
     app_url_template: str = ""  # http://{app}.example.com
     deploy_timeout: float = 900.0  # seconds the controller may take to make a release live
     mtu: int = 0  # of build networks; 0: the smallest of the host's
+    docker_cert_path: str = ""  # certificates for an engine on TCP
+    host: Mapping[str, str] = field(default_factory=dict, repr=False)  # the environment: proxies, pip's and npm's own
 
     @property
     def build_image(self) -> str:
@@ -128,4 +130,27 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         app_url_template=env.get("APP_URL_TEMPLATE", ""),
         deploy_timeout=number("DEPLOY_TIMEOUT", Settings.deploy_timeout),
         mtu=int(number("BUILDER_MTU", 0)),
+        docker_cert_path=env.get("DOCKER_CERT_PATH", ""),
+        host=dict(env),
+    )
+
+
+@dataclass(frozen=True)
+class StackDefaults:
+    """What `python -m builder stack` takes from the environment when its options don't say."""
+
+    docker_host: str
+    image: str
+    data: str
+    instance: str
+    host: Mapping[str, str] = field(repr=False)
+
+
+def stack_defaults(env: Mapping[str, str] = os.environ) -> StackDefaults:
+    return StackDefaults(
+        docker_host=env.get("DOCKER_HOST") or Settings.docker_host,
+        image=env.get("STACK_IMAGE") or Settings.stack_image,
+        data=env.get("BUILDER_DATA") or "/var/lib/paas/builder",
+        instance=env.get("BUILDER_INSTANCE") or Settings.instance,
+        host=dict(env),
     )

@@ -13,9 +13,10 @@ HEADER = struct.Struct(">cI")
 GONE = b" !     The builder stopped in the middle of this push; nothing was changed. Push again.\n"
 
 
-def relay(path, token, updates, write):
-    """Ask the builder listening at `path`; its exit code. `write` gets the pusher's lines."""
-    request = {"push": token, "updates": updates, "git": {k: v for k, v in os.environ.items() if k.startswith("GIT_")}}
+def relay(updates, write, env=os.environ):
+    """Ask the builder that started this push; its exit code. `write` gets the pusher's lines."""
+    path, token = env["PAAS_SOCKET"], env["PAAS_PUSH"]
+    request = {"push": token, "updates": updates, "git": {k: v for k, v in env.items() if k.startswith("GIT_")}}
     with socket.socket(socket.AF_UNIX) as builder:
         try:
             builder.connect(path)
@@ -39,4 +40,4 @@ def write_stderr(data):
 
 
 if __name__ == "__main__":
-    sys.exit(relay(os.environ["PAAS_SOCKET"], os.environ["PAAS_PUSH"], sys.stdin.read().splitlines(), write_stderr))
+    sys.exit(relay(sys.stdin.read().splitlines(), write_stderr))

@@ -45,6 +45,7 @@ class Stack:
     build_image: str
     data: Path
     instance: str
+    host: Mapping[str, str]  # the host's environment: proxies and the CA bundle's place
     network: str = "host"  # installation needs only the host's own way out
 
 
@@ -113,12 +114,12 @@ async def import_base(engine: Engine, stack: Stack, say: Say) -> str:
     return f"{repository}:{tag}"
 
 
-async def prepare(engine: Engine, base: str, folder: Path) -> None:
+async def prepare(engine: Engine, base: str, folder: Path, host: Mapping[str, str]) -> None:
     """Fill `folder` with what the installation script reads at /mnt."""
     os.chmod(folder, 0o755)
     for path in FILES.iterdir():
         shutil.copy(path, folder / path.name)
-    bundle = host_config.ca_bundle(os.environ)
+    bundle = host_config.ca_bundle(host)
     if bundle:
         shutil.copy(bundle, folder / "ca.crt")
     else:
@@ -150,7 +151,7 @@ async def install(engine: Engine, stack: Stack, base: str, script: str, image: s
     """Run `script` in a container of `base` and commit the outcome as `image`."""
     with tempfile.TemporaryDirectory(prefix="paas-stack-", dir=stack.data) as name:
         folder = Path(name)
-        await prepare(engine, base, folder)
+        await prepare(engine, base, folder, stack.host)
         container = await engine.create("", container_spec(stack, base, script, folder))
         try:
             await run(engine, container, script, say)
@@ -164,7 +165,7 @@ async def install(engine: Engine, stack: Stack, base: str, script: str, image: s
 
 
 def container_spec(stack: Stack, base: str, script: str, folder: Path) -> dict[str, object]:
-    environment = {**host_config.proxies(os.environ), **registry_hint(folder)}
+    environment = {**host_config.proxies(stack.host), **registry_hint(stack.host, folder)}
     return {
         "Image": base,
         "User": "root",
@@ -176,9 +177,9 @@ def container_spec(stack: Stack, base: str, script: str, folder: Path) -> dict[s
     }
 
 
-def registry_hint(folder: Path) -> dict[str, str]:
+def registry_hint(host: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Where corepack finds npm, if the host's npm settings name a registry of their own."""
-    config = host_config.collect(os.environ, "/mnt", folder)
+    config = host_config.collect(host, "/mnt", folder)
     for line in config.files["npmrc"].splitlines():
         if line.startswith("registry="):
             return {"COREPACK_NPM_REGISTRY": line.partition("=")[2].rstrip("/")}
