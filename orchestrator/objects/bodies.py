@@ -53,7 +53,7 @@ class BadYaml(ValueError):
     """A body that is no YAML document this server reads."""
 
 
-class _Loader(yaml.CSafeLoader):
+class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
     """Like the safe loader, but what looks like a date stays text."""
 
     yaml_implicit_resolvers = {

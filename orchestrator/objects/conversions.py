@@ -108,7 +108,7 @@ def _loaded(text: str) -> Any:
 
 
 def _copied(obj: Obj, target: Resource) -> Obj:
-    result = clone(obj)
+    result: Obj = clone(obj)
     result["apiVersion"], result["kind"] = target.api_version, target.kind
     result.setdefault("spec", {})
     return result

@@ -67,7 +67,8 @@ class Schedule(NamedTuple):
 def parse_schedule(text: str) -> Schedule:
     """Raises: ValueError, saying what is wrong."""
     if text.startswith("@every "):
-        return Schedule(*(frozenset(),) * 5, False, False, _duration(text.removeprefix("@every ")))
+        never: frozenset[int] = frozenset()
+        return Schedule(never, never, never, never, never, False, False, _duration(text.removeprefix("@every ")))
     if text.startswith("@"):
         if text not in _DESCRIPTORS:
             raise ValueError(f"unrecognized descriptor: {text}")
@@ -75,8 +76,8 @@ def parse_schedule(text: str) -> Schedule:
     parts = text.split()
     if len(parts) != len(_FIELDS):
         raise ValueError(f"expected exactly 5 fields, found {len(parts)}: [{' '.join(parts)}]")
-    sets = [_field(part, *field) for part, field in zip(parts, _FIELDS, strict=True)]
-    return Schedule(*sets, parts[2][0] in "*?", parts[4][0] in "*?")
+    minutes, hours, days, months, weekdays = (_field(part, *field) for part, field in zip(parts, _FIELDS, strict=True))
+    return Schedule(minutes, hours, days, months, weekdays, parts[2][0] in "*?", parts[4][0] in "*?")
 
 
 def cron_problem(text: str) -> str:

@@ -200,7 +200,8 @@ def _json_type(value: Any) -> str:
         return "number" if -(2**63) <= value < 2**63 and abs(value) < 2**31 else f"number {value}"
     if isinstance(value, float):
         return f"number {value}"
-    return {str: "string", list: "array", dict: "object"}.get(type(value), "null")
+    names: dict[type, str] = {str: "string", list: "array", dict: "object"}
+    return names.get(type(value), "null")
 
 
 def _parts(path: Path) -> list[Any]:

@@ -32,9 +32,10 @@ def qos_class(spec: Mapping[str, Any]) -> str:
     for resources in holders:
         limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
         for name in _QOS_RESOURCES:
-            limit, request = limits.get(name), requests.get(name, limits.get(name))
+            limit: Any = limits.get(name)
+            request: Any = requests.get(name, limit)
             any_set = any_set or _positive(limit) or _positive(request)
-            same = _positive(limit) and request is not None and quantity.compare(limit, request) == 0
+            same = _positive(limit) and quantity.compare(limit, request) == 0
             guaranteed = guaranteed and same
     if not any_set:
         return "BestEffort"
