@@ -1,7 +1,5 @@
 """Addresses: the API below `/v2/`, health and metrics, everything else is the dashboard."""
 
-from importlib.util import find_spec
-
 from django.urls import include, path, re_path
 
 from controller import health
@@ -11,8 +9,7 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("readiness", health.readiness),
     path("metrics", health.show_metrics),
+    path("", include("controller.dashboard.urls")),
 ]
-if find_spec("controller.dashboard"):
-    urlpatterns.append(path("", include("controller.dashboard.urls")))
 
 handler500 = "controller.api.edge.server_error"

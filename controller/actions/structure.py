@@ -24,6 +24,8 @@ def plan_structure(structure: dict[str, int], build: Build, previous: Build | No
         planned = {kind: count if kind in build.procfile else 0 for kind, count in planned.items()}
     if not planned:
         return default_structure(build)
+    if any(structure.values()) and not any(planned.values()):
+        return planned | default_structure(build)  # a push never stops an app altogether
     if previous is not None and previous.kind != build.kind:
         planned |= {kind: 0 for kind in ("cmd", "web") if kind in planned}
         planned |= default_structure(build)

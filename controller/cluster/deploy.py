@@ -184,9 +184,9 @@ def wait_until_up(
             ours = [d for d in deployments.objects() if d["metadata"]["name"] in wanted]
             if len(ours) == len(wanted) and all(map(is_rolled_out, ours)):
                 return
-            if ours and (line := describe_progress(ours)) != said:
-                report(said := line)
             fresh = _watched(of_release(pods.objects(), version), wanted)
+            if (line := describe_progress(ours, fresh)) and line != said:
+                report(said := line)
             if finding := diagnose.observe_failure(fresh, diagnose.now()):
                 raise RolloutFailed(explain(cluster, app, finding, fresh))
             late = time.monotonic() > deadline or any(map(behind_its_deadline, ours))

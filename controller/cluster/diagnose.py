@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 CRASHES = 2  # exits at start that count as "doesn't start"; one may be a dependency not up yet
+PULL_PATIENCE = 20  # seconds a pull may fail for a cause that passes, like a registry that restarts
 NO_ROOM_PATIENCE = 15  # seconds a pod may wait for room: pods that are going away free some
+NODE_AWAY_PATIENCE = 60  # seconds it may wait for a node that is coming back
+AWAY = re.compile(r"node\.kubernetes\.io/(unreachable|not-ready)")
 LINES = 12  # last lines of a crashed process worth showing
 HOPELESS_PULL = re.compile(
     r"(?i)not found|manifest unknown|name unknown|unauthorized|denied|no such (host|image)|invalid reference|"
@@ -70,8 +73,9 @@ def _failure_of(pod: Pod, at: datetime) -> Finding | None:
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in ("InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
         return _found(pod, "pull", message or reason)
-    if reason == "ImagePullBackOff" or (reason == "ErrImagePull" and HOPELESS_PULL.search(message)):
-        return _found(pod, "pull", message or reason)
+    if reason in ("ErrImagePull", "ImagePullBackOff"):
+        hopeless = HOPELESS_PULL.search(message) or _age(pod, at) > PULL_PATIENCE
+        return _found(pod, "pull", message or reason) if hopeless else None
     if reason in NOT_STARTABLE and (MISSING_PROGRAM.search(message) or status.get("restartCount", 0) >= CRASHES):
         return _found(pod, "start", message or reason)
     if reason == "CreateContainerConfigError":
@@ -79,7 +83,10 @@ def _failure_of(pod: Pod, at: datetime) -> Finding | None:
     if crash := _crash_of(pod, status, CRASHES):
         return crash
     room = _scheduling_of(pod)
-    return room if room and _age(pod, at) > NO_ROOM_PATIENCE else None
+    if room is None:
+        return None
+    patience = NODE_AWAY_PATIENCE if AWAY.search(room.text) else NO_ROOM_PATIENCE
+    return room if _age(pod, at) > patience else None
 
 
 def _crash_of(pod: Pod, status: dict, crashes: int) -> Finding | None:
@@ -168,7 +175,7 @@ def explain(finding: Finding, image: str, logs: str = "", events: Sequence[str] 
             return f"the image {image} can't be pulled: {finding.text}"
         case "start":
             why = "its command isn't in the image or isn't executable"
-            return f"{finding.type} can't be started, {why}: {finding.text}{said}"
+            return f"{finding.type} can't be started, {why}: {bare(finding.text)}{said}"
         case "config":
             return f"{finding.type} can't be started: {finding.text}"
         case "memory":
@@ -190,6 +197,12 @@ def explain(finding: Finding, image: str, logs: str = "", events: Sequence[str] 
             why = f": {events[-1]}" if events else ""
             return f"{finding.type} runs but its readiness check fails{why}{said}"
     return f"{finding.type} isn't up yet: {finding.text}{said}"
+
+
+def bare(text: str) -> str:
+    """The runtime's complaint without the layers it came through."""
+    start = text.find("exec: ")
+    return (text[start:] if start >= 0 else text).removesuffix(": unknown")
 
 
 def last_lines(logs: str) -> str:

@@ -1,5 +1,6 @@
 """What Deployments and pods say about a rollout or a process. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from controller.cluster.diagnose import Pod, is_ready
@@ -25,15 +26,11 @@ def behind_its_deadline(deployment: Manifest) -> bool:
     return any(c["type"] == "Progressing" and c.get("reason") == "ProgressDeadlineExceeded" for c in conditions)
 
 
-def describe_progress(deployments: Iterable[Manifest]) -> str:
-    """`web 1/3, worker 1/1`: ready of wished, of the newest template."""
-    parts = []
-    for deployment in sorted(deployments, key=lambda d: d["metadata"]["name"]):
-        wished, status = deployment["spec"].get("replicas", 1), deployment.get("status") or {}
-        ready = min(status.get("updatedReplicas", 0), status.get("readyReplicas", 0))
-        fresh = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 1)
-        parts.append(f"{deployment['metadata']['labels']['type']} {min(ready, wished) if fresh else 0}/{wished}")
-    return ", ".join(parts)
+def describe_progress(deployments: Iterable[Manifest], fresh: Iterable[Pod]) -> str:
+    """`web 1/3, worker 1/1`: how many of the wished processes are ready among the `fresh` ones."""
+    ready = Counter(pod["metadata"]["labels"]["type"] for pod in fresh if is_ready(pod))
+    wished = {d["metadata"]["labels"]["type"]: d["spec"].get("replicas", 1) for d in deployments}
+    return ", ".join(f"{kind} {min(ready[kind], count)}/{count}" for kind, count in sorted(wished.items()) if count)
 
 
 def of_release(pods: Sequence[Pod], version: int) -> list[Pod]:

@@ -114,7 +114,11 @@ def run_once(
     api.create(render_run(wish, name, command, int(timeout)))
     try:
         pod = _await_end(api, wish.app, name, timeout, tick)
-        return _exit_code(pod), _output(api, wish.app, name)
+        ended = _ended(pod)
+        output = _output(api, wish.app, name)
+        if not output and diagnose.MISSING_PROGRAM.search(ended.get("message") or ""):
+            output = f"{diagnose.bare(ended['message'])}\n"
+        return ended.get("exitCode", 0 if pod["status"]["phase"] == "Succeeded" else 1), output
     finally:
         with contextlib.suppress(ClusterTrouble):
             api.delete("Pod", wish.app, name, grace=0)
@@ -140,10 +144,10 @@ def _await_end(api: Cluster, app: str, name: str, timeout: float, tick: Callable
                 raise ClusterTrouble(f"{name} (run): the command didn't end within {timeout:.0f} s and was stopped")
 
 
-def _exit_code(pod: Pod) -> int:
+def _ended(pod: Pod) -> dict:
+    """How the pod's container ended."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
-    ended = (statuses[0].get("state") or {}).get("terminated") or {}
-    return ended.get("exitCode", 0 if pod["status"]["phase"] == "Succeeded" else 1)
+    return (statuses[0].get("state") or {}).get("terminated") or {}
 
 
 def _output(api: Cluster, app: str, name: str) -> str:

@@ -7,7 +7,8 @@ from controller.cluster.wish import ReleaseWish
 BUILDPACK_PORT = 5000
 PROBE_DEFAULTS = {"timeoutSeconds": 5, "periodSeconds": 1, "successThreshold": 1, "failureThreshold": 3}
 FIRST_ANSWER = {"timeoutSeconds": 30, "periodSeconds": 1, "failureThreshold": 60}  # /runner/ready waits by itself
-SETTLE = 1  # seconds a process must live to count as started where nothing shows that it works
+SETTLE = 1  # seconds a process must live after its first good check …
+SETTLE_UNSEEN = 3  # … and one that nothing checks: crashes at start show by then
 _UNIT = re.compile(r"(?i)^(\d+(?:\.\d+)?)([bkmg]?)b?$")
 
 
@@ -82,7 +83,10 @@ def probes_of(release: ReleaseWish, kind: str) -> dict[str, dict]:
 
 def settle_of(release: ReleaseWish, kind: str) -> int:
     """minReadySeconds: none for a type whose first answer is awaited, else long enough to see it crash at start."""
-    return 0 if probes_of(release, kind).get("startupProbe") else SETTLE
+    probes = probes_of(release, kind)
+    if "startupProbe" in probes:
+        return 0
+    return SETTLE if "readinessProbe" in probes else SETTLE_UNSEEN
 
 
 def _probe(probe: dict, port: int | None) -> dict:
