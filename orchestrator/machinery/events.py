@@ -21,7 +21,8 @@ from orchestrator.objects.meta import Obj
 
 log = logging.getLogger(__name__)
 
-QUEUE = 1000  # events waiting to be written; more are dropped, as a flood of events must not hold up the work
+QUEUE = 4096  # events waiting to be written; more are dropped, as a flood of events must not hold up the work
+AT_ONCE = 16  # writes under way
 REMEMBERED = 4096  # written events whose count can still be raised
 SIMILAR, WINDOW = 10, 600.0  # messages, seconds
 MESSAGE_LIMIT = 1024
@@ -47,6 +48,7 @@ class Recorder:
         self._written: OrderedDict[tuple[str, ...], _Written] = OrderedDict()
         self._groups: OrderedDict[tuple[str, ...], _Group] = OrderedDict()
         self._sequence = 0
+        self._dropped = 0
 
     def normal(self, about: Mapping[str, Any], reason: str, message: str, *, component: str = "") -> None:
         self.record(about, "Normal", reason, message, component=component)
@@ -59,7 +61,7 @@ class Recorder:
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
-            log.warning("event dropped, %d are waiting: %s %s", QUEUE, reason, message)
+            self._dropped += 1
 
     def render(self, about: Mapping[str, Any], kind: str, reason: str, message: str, component: str) -> Obj:
         meta = about["metadata"]
@@ -99,7 +101,20 @@ class Recorder:
     async def run(self) -> None:
         """Write what is recorded, until cancelled."""
         while True:
-            event = await self._queue.get()
+            batch = [await self._queue.get()]
+            while len(batch) < AT_ONCE and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            by_key: dict[tuple[str, ...], list[Obj]] = {}
+            for event in batch:
+                by_key.setdefault(_identity(event), []).append(event)
+            await asyncio.gather(*(self._write_all(events) for events in by_key.values()))
+            if self._dropped and self._queue.empty():
+                log.warning("%d events were dropped, as %d were waiting to be written", self._dropped, QUEUE)
+                self._dropped = 0
+
+    async def _write_all(self, events: list[Obj]) -> None:
+        """Events of one object and reason, in their order."""
+        for event in events:
             try:
                 await self._write(self._combined(event))
             except ApiError as error:  # mostly: its namespace is going away

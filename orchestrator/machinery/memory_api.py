@@ -192,7 +192,9 @@ class MemoryApi:
             raise Conflict(f'pod "{name}" is already assigned to a node')
         new = copy.deepcopy(old)
         new["spec"]["nodeName"] = body["target"]["name"]
-        new.setdefault("status", {})["conditions"] = [{"type": "PodScheduled", "status": "True"}]
+        status = new.setdefault("status", {})
+        others = [one for one in status.get("conditions", ()) if one["type"] != "PodScheduled"]
+        status["conditions"] = [*others, {"type": "PodScheduled", "status": "True"}]
         self._commit(resource, "MODIFIED", new)
         return body
 

@@ -1,6 +1,6 @@
-"""PodDisruptionBudgets: how many pods may be evicted now, and the one decision that an eviction asks for.
+"""PodDisruptionBudgets: how many pods may be evicted now. Evictions themselves are the API server's part.
 
-Source: kubernetes pkg/controller/disruption and pkg/registry/core/pod/rest/eviction.go.
+Source: kubernetes pkg/controller/disruption.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrator.errors import NotFound, TooManyRequests
+from orchestrator.errors import NotFound
 from orchestrator.machinery import pods as podlib
 from orchestrator.machinery.clock import parse_time, rfc3339
 from orchestrator.machinery.reconciler import Reconciler, index_by_namespace
@@ -26,7 +26,6 @@ from orchestrator.objects.selectors import label_selector_from_object
 from orchestrator.reconcilers.deployment_plan import int_or_percent
 
 FORGET = 120.0  # seconds an eviction may take to show as a deletion
-RETRY = 10  # seconds a refused client is told to wait
 
 
 def observe_budget(budget: Obj, pods: Sequence[Obj], scale: int, now: datetime) -> dict[str, Any]:
@@ -73,50 +72,6 @@ def _desired(spec: dict[str, Any], count: int, scale: int) -> tuple[int, int]:
     if isinstance(least, str):
         return scale, int_or_percent(least, scale, default=0, up=True)
     return count, int(least if least is not None else 1)
-
-
-def plan_eviction(pod: Obj, budgets: Iterable[Obj], now: datetime) -> tuple[Obj, dict[str, Any]] | None:
-    """The budget to charge for evicting `pod` and its new status, to be written before the pod is deleted; None when
-    no budget has a say. Raises: TooManyRequests when the budget has nothing left.
-    """
-    covering = [budget for budget in budgets if _covers(budget, pod)]
-    if not covering or podlib.is_finished(pod) or is_deleting(pod) or podlib.phase_of(pod) == "Pending":
-        return None
-    name = pod["metadata"]["name"]
-    if len(covering) > 1:
-        raise TooManyRequests(
-            f"This pod has more than one PodDisruptionBudget, which the eviction subresource does not support: {name}"
-        )
-    (budget,) = covering
-    status = budget.get("status") or {}
-    if not podlib.is_ready(pod) and _may_go_unready(budget, status):
-        return None
-    allowed = int(status.get("disruptionsAllowed") or 0)
-    told = (status.get("observedGeneration") or 0) >= (budget["metadata"].get("generation") or 0)
-    if allowed <= 0 or not told:
-        cause = {
-            "reason": "DisruptionBudget",
-            "message": f"The disruption budget {budget['metadata']['name']} needs {status.get('desiredHealthy', 0)} "
-            f"healthy pods and has {status.get('currentHealthy', 0)} currently",
-        }
-        raise TooManyRequests(
-            "Cannot evict pod as it would violate the pod's disruption budget.", causes=[cause], retry_after=RETRY
-        )
-    charged = {**status, "disruptionsAllowed": allowed - 1}
-    charged["disruptedPods"] = {**(status.get("disruptedPods") or {}), name: rfc3339(now)}
-    return budget, charged
-
-
-def _covers(budget: Obj, pod: Obj) -> bool:
-    if key_of(budget).namespace != key_of(pod).namespace:
-        return False
-    return label_selector_from_object(budget["spec"].get("selector")).matches(labels_of(pod))
-
-
-def _may_go_unready(budget: Obj, status: dict[str, Any]) -> bool:
-    if budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
-        return True
-    return (status.get("currentHealthy") or 0) >= (status.get("desiredHealthy") or 0) > 0
 
 
 class DisruptionReconciler(Reconciler):

@@ -93,11 +93,15 @@ class Plane:
             for pod in self.api.peek(PODS):
                 if is_deleting(pod):
                     moved = await self.end_pod(pod) or moved
-                elif (pod.get("status") or {}).get("phase") == "Pending":
+                elif (pod.get("status") or {}).get("phase") == "Pending" and self._has_place(pod):
                     moved = True
                     await self.set_pod(pod)
             if not moved:
                 return
+
+    def _has_place(self, pod: Obj) -> bool:
+        """Pods wait for their node where there is a scheduler to give them one."""
+        return bool(pod["spec"].get("nodeName")) or not any(isinstance(part, Scheduler) for part in self.parts)
 
     async def end_pod(self, pod: Obj) -> bool:
         before = self.api.writes
