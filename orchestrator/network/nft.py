@@ -46,6 +46,8 @@ table ip {table} {{
     map node-ports {{ type inet_proto . inet_service : verdict; }}
     set refused {{ type ipv4_addr . inet_proto . inet_service; }}
     set refused-node-ports {{ type inet_proto . inet_service; }}
+    map isolated-in {{ type ipv4_addr : verdict; }}
+    map isolated-out {{ type ipv4_addr : verdict; }}
     set hairpin {{ type ipv4_addr . ipv4_addr; }}
     chain dispatch {{
         ip daddr . meta l4proto . th dport vmap @services
@@ -82,6 +84,13 @@ table ip {table} {{
         type filter hook forward priority -10; policy accept;
         ct state new jump refuse
     }}
+    chain policies {{
+        type filter hook forward priority -5; policy accept;
+        ct state established,related accept
+        ip saddr . ip daddr @hairpin accept
+        ip saddr vmap @isolated-out
+        ip daddr vmap @isolated-in
+    }}
     chain refuse-output {{
         type filter hook output priority -10; policy accept;
         ct state new jump refuse
@@ -103,8 +112,10 @@ def render_change(table: str, old: Rules, new: Rules) -> str:
     lines += [f"flush chain ip {table} {name}" for name in sorted(changed & old.chains.keys())]
     for name in sorted(changed):
         lines += [f"add rule ip {table} {name} {rule}" for rule in new.chains[name]]
-    lines += _change_map(table, "services", old.services, new.services)
-    lines += _change_map(table, "node-ports", old.node_ports, new.node_ports)
+    lines += _change_map(table, "services", "goto", old.services, new.services)
+    lines += _change_map(table, "node-ports", "goto", old.node_ports, new.node_ports)
+    lines += _change_map(table, "isolated-in", "jump", old.isolated_in, new.isolated_in)
+    lines += _change_map(table, "isolated-out", "jump", old.isolated_out, new.isolated_out)
     lines += _change_set(table, "refused", old.refused, new.refused)
     lines += _change_set(table, "refused-node-ports", old.refused_node_ports, new.refused_node_ports)
     lines += _change_set(table, "hairpin", old.hairpin, new.hairpin)
@@ -116,9 +127,9 @@ def render_change(table: str, old: Rules, new: Rules) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def _change_map(table: str, name: str, old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+def _change_map(table: str, name: str, verb: str, old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     gone = [key for key in sorted(old) if new.get(key) != old[key]]
-    come = [f"{key} : goto {new[key]}" for key in sorted(new) if old.get(key) != new[key]]
+    come = [f"{key} : {verb} {new[key]}" for key in sorted(new) if old.get(key) != new[key]]
     return _elements("delete", table, name, gone) + _elements("add", table, name, come)
 
 

@@ -1,4 +1,4 @@
-"""This node's share of the cluster's network: Service addresses, names, and the way to the API server."""
+"""This node's share of the cluster's network: Service addresses, policies, names, and the way to the API server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from orchestrator.client import ApiClient
 from orchestrator.errors import OrchestratorError
 from orchestrator.http_client import Kubeconfig
-from orchestrator.machinery.informer import Informers
+from orchestrator.machinery.informer import Informer, Informers
 from orchestrator.network.addresses import first_node_cidr, gateway_of
 from orchestrator.network.apiproxy import serve_api
 from orchestrator.network.dns import NameServer, serve_dns
@@ -26,8 +26,9 @@ from orchestrator.network.forwarder import Forwarder, HostServers
 from orchestrator.network.names import Zone
 from orchestrator.network.nft import Firewall, FirewallError, Ranges, remove_firewall
 from orchestrator.network.pods import bridge_name
-from orchestrator.network.services import SERVICE_NAME, plan_rules, render_api_slice
-from orchestrator.objects.kinds import ENDPOINTSLICES, SERVICES
+from orchestrator.network.policy import plan_policies, read_pods, slim_pod
+from orchestrator.network.services import SERVICE_NAME, Rules, plan_rules, render_api_slice
+from orchestrator.objects.kinds import ENDPOINTSLICES, NAMESPACES, NETWORKPOLICIES, PODS, SERVICES
 from orchestrator.objects.meta import Obj, key_of, labels_of
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,9 @@ class NodeNetwork:
         self._informers = Informers(client)
         self._services = self._informers.of(SERVICES)
         self._slices = self._informers.of(ENDPOINTSLICES)
+        self._policies = self._informers.of(NETWORKPOLICIES)
+        self._pods: Informer | None = None  # followed from the first policy on
+        self._namespaces: Informer | None = None
         self._zone = Zone(settings.cluster_domain, (settings.service_cidr, settings.pod_cidr))
         ranges = Ranges(settings.pod_cidr, settings.service_cidr, node_cidr, self._bridge)
         self._firewall = Firewall(settings.instance, ranges, bridged_replies=see_bridged_packets())
@@ -78,6 +82,7 @@ class NodeNetwork:
     async def run(self) -> None:
         self._services.add_handler(self._service_changed)
         self._slices.add_handler(self._slice_changed)
+        self._policies.add_handler(self._policy_changed)
         self._informers.start()
         try:
             await self._informers.synced()
@@ -98,15 +103,37 @@ class NodeNetwork:
         self._zone.change_slice(old, new)
         self._changed.set()
 
+    def _policy_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if self._pods is None or self._namespaces is None:
+            self._pods = self._informers.of(PODS, transform=slim_pod)
+            self._namespaces = self._informers.of(NAMESPACES)
+            self._pods.add_handler(self._pod_changed)
+            self._namespaces.add_handler(self._namespace_changed)
+        self._changed.set()
+
+    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if old is None or new is None or any(_differs(old, new, part) for part in ("spec", "status", "labels")):
+            self._changed.set()
+
+    def _namespace_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if old is None or new is None or labels_of(old) != labels_of(new):
+            self._changed.set()
+
     async def _follow_changes(self) -> None:
         self._changed.set()
         while True:
             await self._changed.wait()
             await asyncio.sleep(COALESCE)
             self._changed.clear()
-            await self._firewall.apply(
-                plan_rules(self._services, self._all_slices(), node_name=self._settings.node_name)
-            )
+            await self._firewall.apply(await self._plan())
+
+    async def _plan(self) -> Rules:
+        rules = plan_rules(self._services, self._all_slices(), node_name=self._settings.node_name)
+        if len(self._policies) and self._pods is not None and self._namespaces is not None:
+            await self._pods.synced.wait()
+            await self._namespaces.synced.wait()
+            plan_policies(rules, list(self._policies), read_pods(self._pods), self._namespaces)
+        return rules
 
     def _all_slices(self) -> list[Obj]:
         slices = list(self._slices)
@@ -139,6 +166,10 @@ class NodeNetwork:
                 raise
             # The server listens on every address: it is there already.
             await asyncio.sleep(CHECK)
+
+
+def _differs(old: Obj, new: Obj, part: str) -> bool:
+    return labels_of(old) != labels_of(new) if part == "labels" else old.get(part) != new.get(part)
 
 
 def _is_of_api(piece: Obj) -> bool:

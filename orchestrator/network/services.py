@@ -47,6 +47,9 @@ class Rules:
     refused_node_ports: set[str] = field(default_factory=set)
     hairpin: set[str] = field(default_factory=set)
     """`pod . pod`: a pod that reaches itself through a Service must see another source address."""
+    isolated_in: dict[str, str] = field(default_factory=dict)
+    """Pod address → the chain of what may reach it; pods without one are open."""
+    isolated_out: dict[str, str] = field(default_factory=dict)
     udp: dict[str, frozenset[str]] = field(default_factory=dict)
     """Addresses of UDP Services → their endpoints: connections to lost endpoints have to be forgotten."""
 

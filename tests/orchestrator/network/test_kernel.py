@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.network.nft import Firewall, Ranges, remove_firewall, run_tool, table_name
 from orchestrator.network.pods import entered
+from orchestrator.network.policy import Pod, plan_policies
 from orchestrator.network.services import SERVICE_NAME, plan_rules
 
 RANGES = Ranges("10.201.0.0/16", "10.202.0.0/16", "10.201.0.0/24", "br0")
@@ -99,11 +100,11 @@ class World:
 
         threading.Thread(target=run, daemon=True).start()
 
-    def ask(self, name, address=SERVICE, port=80):
+    def ask(self, name, address=SERVICE, port=80, timeout=3):
         with self.inside(name):
             client = socket.socket()
         with client:
-            client.settimeout(3)
+            client.settimeout(timeout)
             client.connect((address, port))
             return client.recv(100).decode()
 
@@ -221,3 +222,59 @@ async def test_removal_leaves_no_table(world, firewall):
     await firewall.apply(plan_rules([service()], [pods("a")]))
     assert remove_firewall(INSTANCE) == [f"nftables table {table_name(INSTANCE)}"]
     assert remove_firewall(INSTANCE) == []
+
+
+def policy(**spec):
+    return {"metadata": {"namespace": "d", "name": "rule"}, "spec": {"podSelector": {}, **spec}}
+
+
+def pod(name, namespace="d"):
+    return Pod(PODS[name], namespace, {"name": name}, ())
+
+
+def with_policies(*policies):
+    rules = plan_rules([service()], [pods("b")])
+    plan_policies(rules, policies, [pod("a"), pod("b")], [{"metadata": {"name": "d"}}])
+    return rules
+
+
+def is_cut_off(world, asker, address, port):
+    try:
+        world.ask(asker, address, port, timeout=0.3)
+    except TimeoutError:
+        return True
+    return False
+
+
+async def test_a_policy_admits_its_peers_and_the_node_only(world):
+    for name in PODS:
+        world.serve(name)
+    with world.inside("node"):
+        firewall = Firewall(INSTANCE, RANGES, bridged_replies=True)
+        await firewall.apply(with_policies(policy(podSelector={"matchLabels": {"name": "b"}})))
+        for address, port in ((PODS["b"], 5000), (SERVICE, 80)):
+            assert is_cut_off(world, "a", address, port)
+            assert is_cut_off(world, "client", address, port)
+            assert world.ask("node", address, port)
+        assert world.ask("b", PODS["a"], 5000), "the other way stays open"
+        assert world.ask("b", SERVICE, 80), "a pod reaches itself"
+        peers = [{"podSelector": {"matchLabels": {"name": "a"}}}]
+        await firewall.apply(with_policies(policy(ingress=[{"from": peers, "ports": [{"port": 5000}]}])))
+        assert world.ask("a", SERVICE, 80)
+        assert is_cut_off(world, "client", SERVICE, 80)
+        await firewall.apply(with_policies())
+        assert world.ask("client", SERVICE, 80)
+
+
+async def test_an_egress_policy_lets_out_to_its_networks_only(world):
+    world.serve("b")
+    world.serve("client")
+    with world.inside("node"):
+        firewall = Firewall(INSTANCE, RANGES, bridged_replies=True)
+        out = {"to": [{"ipBlock": {"cidr": "10.203.0.0/16"}}]}
+        await firewall.apply(with_policies(policy(policyTypes=["Egress"], egress=[out])))
+        assert world.ask("a", "10.203.0.2", 5000)
+        assert is_cut_off(world, "a", PODS["b"], 5000)
+        out["to"][0]["ipBlock"]["except"] = ["10.203.0.2/32"]
+        await firewall.apply(with_policies(policy(policyTypes=["Egress"], egress=[out])))
+        assert is_cut_off(world, "a", "10.203.0.2", 5000)
