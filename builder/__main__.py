@@ -25,6 +25,11 @@ def parser(defaults: StackDefaults) -> argparse.ArgumentParser:
     stack.add_argument("--instance", default=defaults.instance, help="label value")
     stack.add_argument("--network", default="host", help="engine network to fetch packages through")
     stack.add_argument("--quiet", action="store_true", help="steps only")
+    cleanup = commands.add_parser(
+        "cleanup", help="remove the containers, networks and app images an instance's builds made"
+    )
+    cleanup.add_argument("--docker-host", default=defaults.docker_host)
+    cleanup.add_argument("--instance", default=defaults.instance, help="label value")
     return top
 
 
@@ -52,12 +57,22 @@ async def make_stack(options: argparse.Namespace, host: Mapping[str, str]) -> No
         await build_stack(engine, stack, say)
 
 
+async def clean_up(options: argparse.Namespace) -> None:
+    from builder.cleanup import remove_everything
+
+    async with Engine(options.docker_host) as engine:
+        for line in await remove_everything(engine, options.instance):
+            print(f"removed {line}")
+
+
 def main(argv: list[str] | None = None) -> int:
     defaults = stack_defaults()
     options = parser(defaults).parse_args(argv)
     try:
         if options.command == "stack":
             asyncio.run(make_stack(options, defaults.host))
+        elif options.command == "cleanup":
+            asyncio.run(clean_up(options))
         else:
             from builder import server
 

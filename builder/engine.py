@@ -199,6 +199,14 @@ class Engine:
             if exc.status != 409:
                 raise
 
+    async def remove_network(self, name: str) -> None:
+        """Missing, or still used by a container, is fine."""
+        try:
+            await self.call("DELETE", f"/networks/{name}")
+        except EngineError as exc:
+            if exc.status not in (403, 404, 409):
+                raise
+
 
 async def frames(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[int, bytes]]:
     """(stream number, bytes) of a multiplexed attach stream until it ends."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,9 +126,13 @@ class Pool:
         self._wanted.set()
 
     async def close(self) -> None:
+        """Nothing of the pool stays on the engine."""
         while not self._ready.empty():
             self.retire(self._ready.get_nowait())
         await asyncio.gather(*self._retiring, return_exceptions=True)
+        with suppress(EngineError):
+            await self.clean()  # also one whose making was cut short
+            await self._engine.remove_network(network_name(self._settings.instance))
 
     async def _alive(self, container: BuildContainer) -> bool:
         """Whether it runs and its output still reaches us; an engine that restarted keeps the one, not the other."""

@@ -27,6 +27,7 @@ from builder.stack_image import StackImage
 log = logging.getLogger("builder")
 HOST_FILES = "/run/paas-host"  # where a build container sees the host's pip and npm settings
 DRAIN = 15.0  # seconds pushes under way may take after TERM
+STOP = 3.0  # seconds for cancelled work to clean up after itself
 RETRY = 2.0  # seconds
 
 
@@ -93,8 +94,10 @@ class Builder:
             web.close()
             if self.sessions.active:
                 await asyncio.wait(self.sessions.active, timeout=DRAIN)
-            for task in (*background, *self.sessions.active):
+            ending = [*background, *self.sessions.active]
+            for task in ending:
                 task.cancel()
+            await asyncio.wait(ending, timeout=STOP)
             await self.hooks.stop()
             await self.pool.close()
 
