@@ -16,19 +16,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 CLONE_NEWUTS = 0x04000000
-POLL = 0.001  # seconds between looks for the process; the window is 5 to 20 ms wide
+FIRST_LOOK = 0.015  # seconds; no start gets that far sooner
+POLL = 0.002  # seconds between looks for the process; the window is 5 to 20 ms wide
 LONGEST_WATCH = 30.0  # seconds a start may take before the watch gives up
 CGROUPS = Path("/sys/fs/cgroup")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def process_lists(container_id: str, root: Path = CGROUPS) -> list[Path]:
-    """Where the processes of a container may be listed: cgroup version 1, version 2, and its systemd form."""
-    return [
-        root / "pids" / "docker" / container_id / "cgroup.procs",
-        root / "docker" / container_id / "cgroup.procs",
-        root / "system.slice" / f"docker-{container_id}.scope" / "cgroup.procs",
-    ]
+def process_lists(container_id: str, root: Path = CGROUPS) -> list[str]:
+    """Where the processes of a container will be listed: cgroup version 1, version 2, and its systemd form."""
+    lists = []
+    for folder in (root / "pids" / "docker", root / "docker"):
+        if folder.is_dir():
+            lists.append(str(folder / container_id / "cgroup.procs"))
+    if not lists:
+        lists = [
+            str(root / "docker" / container_id / "cgroup.procs"),
+            str(root / "system.slice" / f"docker-{container_id}.scope" / "cgroup.procs"),
+        ]
+    return lists
 
 
 class HostnameSetter:
@@ -54,6 +60,7 @@ class HostnameSetter:
 
     def _run(self) -> None:
         own = socket.gethostname()
+        self._ended.wait(FIRST_LOOK)
         for _ in range(int(LONGEST_WATCH / POLL)):
             pid = first_process(self._lists)
             if pid and self._name(pid, own):
@@ -70,10 +77,11 @@ class HostnameSetter:
             return False  # it has ended, or has no namespace yet
 
 
-def first_process(lists: Sequence[Path]) -> int:
+def first_process(lists: Sequence[str]) -> int:
     for path in lists:
         try:
-            words = path.read_text().split()
+            with open(path, "rb") as handle:
+                words = handle.read().split()
         except OSError:
             continue
         if words:
