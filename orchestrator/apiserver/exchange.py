@@ -6,11 +6,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
-import yaml
 
 from orchestrator import errors
 from orchestrator.apiserver.call import ANONYMOUS, User
 from orchestrator.apiserver.wire import protobuf
+from orchestrator.objects.bodies import BadYaml, json_duplicates, load_yaml
 
 JSON = b"application/json"
 _YAML = ("application/yaml", "application/apply-patch+yaml", "text/yaml")
@@ -22,8 +22,8 @@ class Disconnected(Exception):
 
 class Exchange:
     __slots__ = (
-        "_headers", "_query", "_receive", "_send", "_started", "method", "path", "resource", "scope", "status", "user",
-        "verb", "warnings",
+        "_headers", "_query", "_receive", "_send", "_started", "body_problems", "method", "path", "resource", "scope",
+        "status", "user", "verb", "warnings",
     )  # fmt: skip
 
     def __init__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -32,6 +32,7 @@ class Exchange:
         self.path: str = scope["path"]
         self.user: User = ANONYMOUS
         self.warnings: list[str] = []
+        self.body_problems: list[str] = []
         self.status = 0
         self.verb = self.resource = ""
         self._headers: dict[bytes, bytes] | None = None
@@ -94,7 +95,9 @@ class Exchange:
         body = await self.body(limit)
         if not body:
             return {}
-        return decode_body(body, self.header(b"content-type").partition(";")[0].strip().lower())
+        content_type = self.header(b"content-type").partition(";")[0].strip().lower()
+        value, self.body_problems = decode_body(body, content_type)
+        return value
 
     async def disconnected(self) -> None:
         """Return when the client is gone."""
@@ -131,10 +134,13 @@ class Exchange:
         await self.answer(orjson.dumps(error.status()), error.code, JSON, headers)
 
 
-def decode_body(body: bytes, content_type: str) -> Any:
-    """Raises: BadRequest, UnsupportedMediaType."""
+def decode_body(body: bytes, content_type: str) -> tuple[Any, list[str]]:
+    """The document, and what strict reading finds wrong with it: keys set twice.
+
+    Raises: BadRequest, UnsupportedMediaType.
+    """
     if content_type == protobuf.MEDIA_TYPE:
-        return protobuf.decode_protobuf(body)
+        return protobuf.decode_protobuf(body), []
     if "protobuf" in content_type or "cbor" in content_type:
         raise errors.UnsupportedMediaType(
             "the body of the request was in an unknown format - accepted media types include: "
@@ -142,15 +148,16 @@ def decode_body(body: bytes, content_type: str) -> Any:
         )
     if content_type in _YAML:
         try:
-            return orjson.loads(body)
+            return orjson.loads(body), []
         except ValueError:
             pass
         try:
-            return yaml.safe_load(body)
-        except (yaml.YAMLError, ValueError, RecursionError) as exc:
+            return load_yaml(body)
+        except BadYaml as exc:
             raise errors.BadRequest(f"error decoding YAML: {exc}") from exc
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
+        return value, json_duplicates(body, value)
     except ValueError as exc:
         raise errors.BadRequest(f"couldn't get version/kind; json parse error: {exc}") from exc
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from orchestrator import errors
@@ -13,7 +14,7 @@ from orchestrator.apiserver.update import write
 from orchestrator.client import PatchType
 from orchestrator.objects.apply import apply_patch
 from orchestrator.objects.conversions import convert
-from orchestrator.objects.decode import decode
+from orchestrator.objects.decode import decode, decode_applied
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj, clone
 from orchestrator.objects.patch import json_patch, merge_patch
@@ -29,18 +30,21 @@ CONTENT_TYPES: dict[str, PatchType] = {
 }
 
 
-async def patch(api: Api, call: Call, patch_type: PatchType, content: Any) -> Record:
-    """Raises: NotFound, Conflict, Invalid, BadRequest, UnsupportedMediaType."""
+async def patch(api: Api, call: Call, patch_type: PatchType, content: Any, problems: Sequence[str] = ()) -> Record:
+    """`problems` are what reading the body found, such as keys set twice.
+
+    Raises: NotFound, Conflict, Invalid, BadRequest, UnsupportedMediaType.
+    """
     old = api.store.latest(call.resource.storage_key, call.key)
     if patch_type == "apply":
-        return await _apply(api, call, old, content)
+        return await _apply(api, call, old, content, problems)
     if old is None:
         raise refusals.not_found(call.resource, call.name)
     view = call.view or call.resource
     body = patched(view, convert(old.obj, view), patch_type, content)
     if not isinstance(body, dict):
         raise errors.BadRequest("the patch turns the object into something that is not an object")
-    new, warnings = decode(view, clone(body), call.field_validation)
+    new, warnings = decode(view, clone(body), call.field_validation, problems)
     new = convert(new, call.resource)
     call.warnings += warnings
     check_identity(call, new)
@@ -49,11 +53,13 @@ async def patch(api: Api, call: Call, patch_type: PatchType, content: Any) -> Re
     return await write(api, call, old, new)
 
 
-async def _apply(api: Api, call: Call, old: Record | None, content: Any) -> Record:
+async def _apply(api: Api, call: Call, old: Record | None, content: Any, problems: Sequence[str]) -> Record:
     """Server-side apply: the fields of `content` are the manager's, whatever else the object holds."""
-    configuration, warnings = decode(call.view or call.resource, content, call.field_validation)
-    configuration = convert(configuration, call.resource)
-    call.warnings += warnings
+    configuration = convert(decode_applied(call.view or call.resource, content), call.resource)
+    if problems and call.field_validation == "Strict":
+        raise errors.BadRequest(f"error strict decoding YAML: {', '.join(problems)}")
+    if call.field_validation == "Warn":
+        call.warnings += problems
     check_identity(call, configuration)
     meta = configuration["metadata"]
     if meta.setdefault("name", call.name) != call.name:

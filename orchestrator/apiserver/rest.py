@@ -97,7 +97,7 @@ class Rest:
     async def _object(self, exchange: Exchange, call: Call) -> Obj:
         """The body as an object of the call's kind, its fields checked as `fieldValidation` asks."""
         body = await exchange.object(self.api.settings.max_body)
-        obj, warnings = decode(call.view or call.resource, body, call.field_validation)
+        obj, warnings = decode(call.view or call.resource, body, call.field_validation, exchange.body_problems)
         call.warnings += warnings
         return convert(obj, call.resource)
 
@@ -114,7 +114,7 @@ class Rest:
     async def _patch(self, exchange: Exchange, call: Call) -> None:
         patch_type = patch_type_of(exchange)
         content = await exchange.object(self.api.settings.max_body)
-        record = await patch.patch(self.api, call, patch_type, content)
+        record = await patch.patch(self.api, call, patch_type, content, exchange.body_problems)
         await self._answer_written(exchange, call, record, 200)
 
     async def _answer_written(self, exchange: Exchange, call: Call, record, status: int) -> None:  # type: ignore[no-untyped-def]

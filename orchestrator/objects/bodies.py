@@ -23,11 +23,17 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def json_duplicates(raw: bytes, parsed: Any) -> list[str]:
-    """The paths of doubled keys, such as `spec.replicas`; `parsed` is what `raw` was parsed to."""
-    if _keys(raw) == _keys(orjson.dumps(parsed)):
-        return []
-    written = json.loads(raw, object_pairs_hook=_Pairs)
-    return list(dict.fromkeys(_doubled(written, "")))[:_LIMIT]
+    """Sentences such as `duplicate field "spec.replicas"`; `parsed` is what `raw` was parsed to.
+
+    Raises: ValueError when the document is nested deeper than could be written back.
+    """
+    try:
+        if _keys(raw) == _keys(orjson.dumps(parsed)):
+            return []
+        written = json.loads(raw, object_pairs_hook=_Pairs)
+    except (orjson.JSONEncodeError, RecursionError) as problem:
+        raise ValueError("the document is nested too deeply") from problem
+    return [f'duplicate field "{path}"' for path in dict.fromkeys(_doubled(written, ""))][:_LIMIT]
 
 
 def _keys(text: bytes) -> int:

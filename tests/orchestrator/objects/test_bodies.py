@@ -15,7 +15,13 @@ from orchestrator.objects.bodies import BadYaml, json_duplicates, load_yaml
     ],
 )
 def test_doubled_json_keys_are_found_by_path(text, paths):
-    assert json_duplicates(text, orjson.loads(text)) == paths
+    assert json_duplicates(text, orjson.loads(text)) == [f'duplicate field "{path}"' for path in paths]
+
+
+def test_a_document_too_deep_to_write_back_is_refused():
+    text = b"[" * 500 + b"]" * 500
+    with pytest.raises(ValueError, match="nested too deeply"):
+        json_duplicates(text, orjson.loads(text))
 
 
 def test_doubled_yaml_keys_are_found_by_line():
