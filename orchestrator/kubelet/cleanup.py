@@ -19,6 +19,7 @@ from orchestrator.kubelet.engine import Engine, EngineError
 from orchestrator.kubelet.pause import PAUSE_IMAGE
 from orchestrator.kubelet.settings import engine_from_environment
 from orchestrator.kubelet.volumes import run_command
+from orchestrator.network.nft import remove_firewall
 from orchestrator.network.pods import remove_pod_network
 
 
@@ -27,7 +28,7 @@ def cleanup(instance: str, docker_host: str, *, data: Path | None = None, cert_p
     removed = asyncio.run(remove_containers(instance, docker_host, cert_path))
     if data is not None:
         removed += unmount_below(data)
-    return removed + remove_pod_network(instance)
+    return removed + remove_firewall(instance) + remove_pod_network(instance)
 
 
 async def remove_containers(instance: str, docker_host: str, cert_path: str) -> list[str]:

@@ -24,7 +24,7 @@ from orchestrator.network.apiproxy import serve_api
 from orchestrator.network.dns import NameServer, serve_dns
 from orchestrator.network.forwarder import Forwarder, HostServers
 from orchestrator.network.names import Zone
-from orchestrator.network.nft import Firewall, FirewallError, Ranges, remove_firewall
+from orchestrator.network.nft import Firewall, FirewallError, Ranges
 from orchestrator.network.pods import bridge_name
 from orchestrator.network.policy import plan_policies, read_pods, slim_pod
 from orchestrator.network.services import SERVICE_NAME, Rules, plan_rules, render_api_slice
@@ -55,11 +55,6 @@ async def run_network(client: ApiClient, settings: Settings) -> None:
     node = first_node_cidr(settings.pod_cidr)
     network = NodeNetwork(client, settings, node)
     await network.run()
-
-
-def remove_network(instance: str) -> list[str]:
-    """Removes what `run_network` left on the host; returns what that was."""
-    return remove_firewall(instance)
 
 
 class NodeNetwork:
