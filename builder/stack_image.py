@@ -19,7 +19,11 @@ class StackImage:
     def __init__(self, engine: Engine, registry: RegistryClient, assembler: Assembler, settings: Settings) -> None:
         self._engine, self._registry, self._assembler, self._settings = engine, registry, assembler, settings
         self._lock = asyncio.Lock()
-        self.ready = False
+        self._published = ""  # the engine's id of the image the registry holds
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._published)
 
     @property
     def _tag(self) -> str:
@@ -37,11 +41,11 @@ class StackImage:
                 await asyncio.sleep(RETRY)
 
     async def publish(self) -> None:
-        """The registry holds the engine's stack image afterwards. Raises: RegistryError, EngineError."""
+        """The registry holds the engine's stack image of now afterwards. Raises: RegistryError, EngineError."""
         async with self._lock:
-            if self.ready:
-                return
             local = await self._engine.image(self._settings.stack_image)
+            if local is not None and local["Id"] == self._published:
+                return
             if local is None:
                 raise RegistryError(
                     f"{self._settings.stack_image} isn't on this engine: run `python -m builder stack`."
@@ -49,7 +53,7 @@ class StackImage:
             known = await self._registry.manifest(self._settings.stack_repository, self._tag)
             if known is None or known.content["config"]["digest"] != local["Id"]:
                 await self._send()
-            self.ready = True
+            self._published = local["Id"]
 
     async def _send(self) -> None:
         registry = self._settings.registry
@@ -64,6 +68,5 @@ class StackImage:
 
     async def base(self) -> Base:
         """The image to build on. Raises: RegistryError, EngineError."""
-        if not self.ready:
-            await self.publish()
+        await self.publish()
         return await self._assembler.base(self._settings.stack_repository, self._tag)
