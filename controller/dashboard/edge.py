@@ -83,7 +83,8 @@ def error_page(request: HttpRequest, exc: PaasError) -> HttpResponse:
     heading = "That didn't work"
     text = sentence(exc)
     if isinstance(exc, Forbidden):
-        heading, text = "Not yours", "You have no permission to do that. The app's owner can give it: perms:create."
+        heading = "Not yours"
+        text = "You have no permission to do that. The app's owner can give it with `paas perms:create NAME`."
     elif isinstance(exc, Missing | NotFound):
         heading, text = "Not here", "There is no such thing on this platform, or no longer."
     context = {"title": heading, "heading": heading, "text": text}

@@ -1,7 +1,5 @@
 """Who may see and do what: the same door as the API's."""
 
-import pytest
-
 from controller.actions.perms import grant
 
 PAGES = [
@@ -18,9 +16,9 @@ PAGES = [
 WRITES = {
     "scale/": {"type": "web", "count": "2"},
     "restart/": {"type": "web"},
-    "releases/rollback/": {"version": "2"},
     "config/set/": {"key": "A", "value": "1"},
     "config/unset/": {"key": "A"},
+    "releases/rollback/": {"version": "2"},
     "domains/add/": {"domain": "x.example.test"},
     "domains/remove/": {"domain": "shop"},
     "settings/maintenance/": {"on": "true"},
@@ -29,41 +27,54 @@ WRITES = {
 OWNERS_ONLY = {"domains/remove/", "settings/destroy/"}
 
 
-@pytest.mark.parametrize("page", [*PAGES, "config/values/A/", "logs/stream/"])
-def test_another_users_app_is_refused(deployed, sign_in, page):
-    assert sign_in("stranger").get(f"/apps/shop/{page}").status_code == 403
+def statuses_of_writes(browser):
+    return {
+        target: browser.send("/keys/", f"/apps/shop/{target}", **fields).status_code
+        for target, fields in WRITES.items()
+    }
 
 
-@pytest.mark.parametrize("target", WRITES)
-def test_another_users_app_is_not_changed(deployed, sign_in, target):
+def test_another_users_app_is_refused_on_every_page(deployed, sign_in):
     stranger = sign_in("stranger")
-    assert stranger.send("/keys/", f"/apps/shop/{target}", **WRITES[target]).status_code == 403
+    pages = [*PAGES, "config/values/A/", "logs/stream/"]
+    assert {page: stranger.get(f"/apps/shop/{page}").status_code for page in pages} == dict.fromkeys(pages, 403)
+
+
+def test_another_users_app_is_changed_by_no_form(deployed, sign_in):
+    assert statuses_of_writes(sign_in("stranger")) == dict.fromkeys(WRITES, 403)
     deployed.refresh_from_db()
     assert deployed.structure == {"web": 1}
     assert deployed.releases.count() == 2
     assert [domain.domain for domain in deployed.domains.all()] == ["shop"]
 
 
-@pytest.mark.parametrize("target", WRITES)
-def test_a_collaborator_changes_but_never_removes(deployed, sign_in, target):
-
+def test_a_collaborator_changes_but_never_removes(deployed, sign_in):
     helper = sign_in("helper")
     grant(app=deployed, username="helper")
-    answer = helper.send("/keys/", f"/apps/shop/{target}", **WRITES[target])
-    assert (answer.status_code == 403) == (target in OWNERS_ONLY)
+    expected = {target: 403 if target in OWNERS_ONLY else 200 for target in WRITES}
+    assert statuses_of_writes(helper) == expected
 
 
 def test_others_apps_are_not_listed(deployed, sign_in):
     assert b"shop" not in sign_in("stranger").get("/").content
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_missing_app_is_not_found(admin, page):
-    answer = admin.get(f"/apps/none/{page}")
-    assert answer.status_code == 404
-    assert b"Not here" in answer.content
+def test_nobody_signed_in_reaches_nothing(deployed, browser):
+    for page in PAGES:
+        assert browser.get(f"/apps/shop/{page}").headers["Location"].startswith("/login/?next="), page
+    token = browser.get("/login/").context["csrf_token"]
+    for target, fields in WRITES.items():
+        answer = browser.post(f"/apps/shop/{target}", {**fields, "csrfmiddlewaretoken": str(token)})
+        assert answer.headers["Location"] == "/login/?next=/", target
+    assert deployed.releases.count() == 2
 
 
-@pytest.mark.parametrize("target", WRITES)
-def test_forms_are_only_posted(deployed, admin, target):
-    assert admin.get(f"/apps/shop/{target}").status_code == 405
+def test_a_missing_app_is_not_found_on_every_page(admin):
+    for page in PAGES:
+        answer = admin.get(f"/apps/none/{page}")
+        assert answer.status_code == 404 and b"Not here" in answer.content, page
+
+
+def test_forms_are_only_posted(deployed, admin):
+    statuses = {target: admin.get(f"/apps/shop/{target}").status_code for target in WRITES}
+    assert statuses == dict.fromkeys(WRITES, 405)

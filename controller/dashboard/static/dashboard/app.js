@@ -40,11 +40,13 @@ function isInUse(part) {
 }
 
 function replace(part, html) {
-  const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+  if (part.contains(document.activeElement)) part.focused = document.activeElement.id;
+  else if (document.activeElement !== document.body) part.focused = "";
   const parsed = new DOMParser().parseFromString(html, "text/html");
   part.replaceChildren(...parsed.body.childNodes);
   wire(part);
-  if (focused) document.getElementById(focused)?.focus();
+  /* A button that is disabled for now gets the focus back once it works again. */
+  if (part.focused) document.getElementById(part.focused)?.focus();
 }
 
 /* The button that was pressed turns until the next page is there; a second press does nothing. */
