@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -75,7 +76,7 @@ class Pool:
         self._ready: asyncio.Queue[BuildContainer] = asyncio.Queue()
         self._wanted = asyncio.Event()
         self._network = False
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._pending: set[asyncio.Task[Any]] = set()  # goes on though nobody waits for it
 
     async def clean(self) -> None:
         """Remove containers and workspaces of a builder that was here before."""
@@ -88,7 +89,7 @@ class Pool:
             self._wanted.clear()
             try:
                 while self._ready.qsize() < self._settings.pool:
-                    self._ready.put_nowait(await self._make())
+                    self._ready.put_nowait(await self._made())
             except (EngineError, OSError) as exc:
                 log.warning("no build container ready: %s", exc)
                 await asyncio.sleep(RETRY)
@@ -103,15 +104,13 @@ class Pool:
                 return container
             await self.discard(container)
         try:
-            return await self._make()
+            return await self._made()
         except EngineError as exc:
             raise BuildFailed(f"No build container could be started: {exc}") from exc
 
     def retire(self, container: BuildContainer) -> None:
         """Discard a used container behind the push's back, then make the next one."""
-        task = asyncio.create_task(self.discard(container))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._keep(asyncio.create_task(self.discard(container)))
 
     async def discard(self, container: BuildContainer) -> None:
         """Kill the container with everything in it and remove its workspace."""
@@ -129,9 +128,9 @@ class Pool:
         """Nothing of the pool stays on the engine."""
         while not self._ready.empty():
             self.retire(self._ready.get_nowait())
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        while self._pending:
+            await asyncio.wait(self._pending)
         with suppress(EngineError):
-            await self.clean()  # also one whose making was cut short
             await self._engine.remove_network(network_name(self._settings.instance))
 
     async def _alive(self, container: BuildContainer) -> bool:
@@ -142,6 +141,20 @@ class Pool:
             return bool((await self._engine.inspect(container.id))["State"]["Running"])
         except EngineError:
             return False
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def _made(self) -> BuildContainer:
+        """A new container. Whoever waits may be cancelled; the engine's work isn't cut short, its outcome is retired."""
+        making = asyncio.create_task(self._make())
+        self._keep(making)
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(lambda task: None if task.exception() else self.retire(task.result()))
+            raise
 
     async def _make(self) -> BuildContainer:
         if not self._network:
