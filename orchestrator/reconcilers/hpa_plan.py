@@ -241,9 +241,9 @@ def _stabilized(
     lowest = highest = desired
     for moment, wish in memory.recommendations:
         age = (now - moment).total_seconds()
-        if age <= up_window:
+        if age < up_window:
             lowest = min(lowest, wish)
-        if age <= down_window:
+        if age < down_window:
             highest = max(highest, wish)
     horizon = timedelta(seconds=max(up_window, down_window))
     memory.recommendations = [one for one in memory.recommendations if now - one[0] <= horizon] + [(now, desired)]

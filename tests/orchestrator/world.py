@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from orchestrator.machinery.clock import FakeClock, rfc3339
-from orchestrator.machinery.memory_api import MemoryApi
 from orchestrator.machinery.reconciler import Reconciler, World
 from orchestrator.objects.kinds import EVENTS, LEASES, NODES, PODS, Resource
 from orchestrator.objects.meta import Obj, is_deleting, key_of
 from orchestrator.scheduler.loop import Scheduler
+from tests.orchestrator.memory_api import MemoryApi
 
 
 class Plane:

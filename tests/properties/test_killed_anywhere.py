@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from orchestrator.machinery.clock import FakeClock
-from orchestrator.machinery.memory_api import MemoryApi
 from orchestrator.objects.kinds import (
     DAEMONSETS,
     DEPLOYMENTS,
@@ -28,6 +27,7 @@ from orchestrator.reconcilers.replicaset import ReplicaSetReconciler
 from orchestrator.reconcilers.statefulset import StatefulSetReconciler
 from orchestrator.reconcilers.volumes import ClaimReconciler, VolumeReconciler
 from orchestrator.scheduler.loop import Scheduler
+from tests.orchestrator.memory_api import MemoryApi
 from tests.orchestrator.world import deployment, plane, pod_template
 
 ALL = (

@@ -3,8 +3,8 @@ from contextlib import asynccontextmanager
 
 from orchestrator.machinery.clock import FakeClock
 from orchestrator.machinery.events import SIMILAR, Recorder
-from orchestrator.machinery.memory_api import MemoryApi
 from orchestrator.objects.kinds import EVENTS
+from tests.orchestrator.memory_api import MemoryApi
 
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "default", "uid": "u"}}
 

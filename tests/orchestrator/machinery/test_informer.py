@@ -4,9 +4,9 @@ from orchestrator.client import WatchEvent
 from orchestrator.errors import Expired
 from orchestrator.machinery.clock import FakeClock
 from orchestrator.machinery.informer import Informer, Informers
-from orchestrator.machinery.memory_api import MemoryApi
 from orchestrator.objects.kinds import CONFIGMAPS
 from orchestrator.objects.meta import Key
+from tests.orchestrator.memory_api import MemoryApi
 
 
 def versioned(name, revision, uid="u", **fields):

@@ -1,4 +1,4 @@
-"""An `ApiClient` over dictionaries: for tests and simulations of what runs against the API, at full speed.
+"""An `ApiClient` over dictionaries, to try what runs against the API at full speed and under a fake clock.
 
 It keeps what reconcilers rely on (revisions, uids, conflicts, generations, finalizers, graceful deletion of pods,
 bindings, watches in order), and leaves out what they don't: no schema, no defaults, no durability, no users.
