@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
-
 from orchestrator import errors
 from orchestrator.apiserver import refusals
 from orchestrator.apiserver.admission import admit_create
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
-from orchestrator.apiserver.naming import generate_name
+from orchestrator.apiserver.naming import generate_name, new_uid
 from orchestrator.objects import kinds
 from orchestrator.objects.apply import track_update
 from orchestrator.objects.defaults import apply_defaults
@@ -93,7 +91,7 @@ def _prepare(api: Api, call: Call, obj: Obj) -> None:
         meta.pop(field, None)
     if not applied:
         meta.pop("managedFields", None)
-    meta["uid"] = str(uuid.uuid4())
+    meta["uid"] = new_uid()
     meta["creationTimestamp"] = api.timestamp()
     apply_defaults(call.resource, obj)
     prepare_create(call.resource, obj)

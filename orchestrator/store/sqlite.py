@@ -17,8 +17,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import orjson
-
 from orchestrator.objects.meta import Key
 from orchestrator.store.log import Loaded, OnCommit, OnFailure
 from orchestrator.store.record import Change, ChangeType, Record
@@ -89,7 +87,7 @@ class SqliteLog:
         )
         for revision, resource, namespace, name, type_number, value in rows:
             key = (resource, namespace, name)
-            record = Record(resource, Key(namespace, name), revision, orjson.loads(value), value)
+            record = Record(resource, Key(namespace, name), revision, None, value)
             previous = live.pop(key, None)
             if _TYPES[type_number] != "DELETED":
                 live[key] = record
@@ -187,8 +185,8 @@ class SqliteLog:
             key = Key(namespace, name)
             previous = None
             if previous_value is not None:
-                previous = Record(resource, key, previous_revision, orjson.loads(previous_value), previous_value)
-            record = Record(resource, key, revision, orjson.loads(value), value)
+                previous = Record(resource, key, previous_revision, None, previous_value)
+            record = Record(resource, key, revision, None, value)
             changes.append(Change(_TYPES[type_number], record, previous))
         return changes
 

@@ -19,6 +19,7 @@ from orchestrator.store.record import Change, Compacted, Exists, Missing, Record
 from orchestrator.store.watch import FieldIs, Hub, Watcher, field_value
 
 WINDOW = 4096  # changes kept in memory; older ones are read from the log
+RECENT = 256  # replaced records that stay decoded, for watchers that are about to compare them
 
 
 class Table:
@@ -64,6 +65,7 @@ class Store:
         self._tables: dict[str, Table] = {}
         self._hubs: dict[str, Hub] = {}
         self._window: deque[Change] = deque(maxlen=window)
+        self._replaced: deque[Record] = deque()
         self._queued: dict[tuple[str, Key], Change] = {}
         self._waiting: deque[tuple[Change, asyncio.Future[Record]]] = deque()
         self._epoch = 0
@@ -205,13 +207,21 @@ class Store:
             assert expected is change, "the log reports commits in the order of appends"
             self.revision = change.revision
             self._table(record.resource).apply(change)
-            self._window.append(change)
+            self._remember(change)
             if self._queued.get((record.resource, record.key)) is change:
                 del self._queued[record.resource, record.key]
             if hub := self._hubs.get(record.resource):
                 hub.publish(change)
             if not done.done():
                 done.set_result(record)
+
+    def _remember(self, change: Change) -> None:
+        """Keep the change for watchers to come; what it replaced soon keeps its encoded form only."""
+        self._window.append(change)
+        if change.previous is not None:
+            self._replaced.append(change.previous)
+            if len(self._replaced) > RECENT:
+                self._replaced.popleft().forget_decoded()
 
     def _write_failed(self, exc: BaseException) -> None:
         self._epoch += 1
