@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator import errors
 from orchestrator.apiserver import refusals
-from orchestrator.apiserver.admission import admit_create
+from orchestrator.apiserver.admission import admit_create, admit_valid
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.naming import generate_name, new_uid
@@ -97,6 +97,7 @@ def _prepare(api: Api, call: Call, obj: Obj) -> None:
     prepare_create(call.resource, obj)
     admit_create(api, call, obj)
     validate_create(call.resource, obj)
+    admit_valid(api, call, obj)
     if not applied:
         track_update(call.resource, obj, None, manager=call.field_manager, now=meta["creationTimestamp"])
 
