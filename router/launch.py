@@ -184,9 +184,27 @@ def settle(settings: Settings) -> None:
 
 
 def find_orphans(settings: Settings) -> set[int]:
+    """Workers whose master died: those that say so on the old socket, and whoever holds a socket of ours."""
     master = live_master(settings)
-    family = {pid for pid in socket_holders(settings.admin_socket) if pid == master or parent_of(pid) == master}
-    return socket_holders(settings.admin_socket) - family
+    found = socket_holders(settings.admin_socket) | _reported_workers(settings)
+    return {pid for pid in found if pid != master and parent_of(pid) != master and _is_nginx(pid)}
+
+
+def _reported_workers(settings: Settings) -> set[int]:
+    """Without the right to look into other users' processes, as in a pod, this is the only way to know them."""
+    try:
+        status, answer = call(old_socket(settings), "GET", "/workers", timeout=2)
+    except ProxyUnreachable:
+        return set()
+    pids = answer.get("pids") if status == 200 else None
+    return {int(pid) for pid in pids} if isinstance(pids, list) else set()
+
+
+def _is_nginx(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"nginx: ")
+    except OSError:
+        return False
 
 
 def parent_of(pid: int) -> int:

@@ -168,6 +168,7 @@ http {{
         end
     }}
     init_worker_by_lua_block {{
+        require("admin").register_worker()
         require("metrics").start()
         ngx.timer.every(60, require("balancer").prune)
     }}
@@ -289,6 +290,7 @@ http {{
         location = /version {{ content_by_lua_block {{ require("admin").version() }} }}
         location = /drain {{ content_by_lua_block {{ require("admin").drain() }} }}
         location = /connections {{ content_by_lua_block {{ require("admin").connections() }} }}
+        location = /workers {{ content_by_lua_block {{ require("admin").workers() }} }}
         location = /metrics {{ content_by_lua_block {{ require("admin").metrics() }} }}
         location = /healthz {{ content_by_lua_block {{ require("admin").health() }} }}
         location / {{ return 404 "No such thing here.\\n"; }}

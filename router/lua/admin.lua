@@ -48,6 +48,19 @@ function M.connections()
     return answer(200, {active = tonumber(ngx.var.connections_active)})
 end
 
+-- Each worker at its start; a new one takes the place of the one that died.
+function M.register_worker()
+    state:set("worker:" .. ngx.worker.id(), ngx.worker.pid())
+end
+
+function M.workers()
+    local pids = {}
+    for id = 0, ngx.worker.count() - 1 do
+        pids[#pids + 1] = state:get("worker:" .. id)
+    end
+    return answer(200, {pids = pids})
+end
+
 local function sync_age()
     local synced = state:get("synced")
     return synced and ngx.time() - synced

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 
+from router import launch
 from router.launch import find_orphans, live_master
 from tests.router.harness import wait_for
 
@@ -121,3 +122,16 @@ def test_a_killed_worker_is_replaced(make_router, backends, objects):
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: len(router.workers() - victims) == 2)
     assert router.ask()["by"] == "one"
+
+
+def test_workers_of_a_dead_master_are_found_without_looking_into_processes(make_router, monkeypatch):
+    router = make_router()
+    router.start()
+    workers = router.workers()
+    os.kill(router.master, signal.SIGKILL)
+    router.launcher.wait(10)
+    router.settings.admin_socket.rename(launch.old_socket(router.settings))
+    monkeypatch.setattr(launch, "socket_holders", lambda path: set())
+    assert find_orphans(router.settings) == workers
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
