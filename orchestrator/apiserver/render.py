@@ -120,7 +120,7 @@ class PartialRenderer:
 
 
 class ConvertingRenderer:
-    """Shows records in another version than the one they are stored in."""
+    """Shows records in another version than the one they are stored in, or with defaults that came later."""
 
     def __init__(self, resource: Resource, renderer: Renderer) -> None:
         self.resource, self.renderer = resource, renderer
@@ -148,7 +148,7 @@ def _partial(obj: Obj, resource: Resource) -> Obj:
 
 def renderer_for(api: Api, resource: Resource, accept: str, include_object: str | None) -> Renderer:
     """The first of the media types in `accept` that this server can make. Raises: NotAcceptable, BadRequest."""
-    if api.stored_version(resource) != resource:
+    if api.stored_version(resource) != resource or (resource.custom is not None and resource.custom.has_defaults):
         return ConvertingRenderer(resource, _renderer_for(api, resource, accept, include_object))
     return _renderer_for(api, resource, accept, include_object)
 

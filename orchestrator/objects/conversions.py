@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from orchestrator.objects.custom import CustomType, apply_defaults
 from orchestrator.objects.kinds import EVENTS, EVENTS_V1, HPAS_V1, HPAS_V2, Resource
 from orchestrator.objects.meta import Obj, clone
 
@@ -26,7 +27,12 @@ def stored_resource(resource: Resource) -> Resource:
 
 
 def convert(obj: Obj, target: Resource) -> Obj:
-    """`obj` as `target`'s version of the same kind; the very same object when it is that already."""
+    """`obj` as `target`'s version of the same kind; the very same object when it is that already.
+
+    Custom resources are completed on the way: a default added to their definition shows in what was stored before.
+    """
+    if target.custom is not None:
+        return _to_custom(obj, target, target.custom)
     if obj.get("apiVersion") == target.api_version and obj.get("kind") == target.kind:
         return obj
     if target == HPAS_V1:
@@ -37,8 +43,18 @@ def convert(obj: Obj, target: Resource) -> Obj:
         return _event_to_group(obj)
     if target == EVENTS:
         return _event_to_core(obj)
-    # versions of a custom resource differ in name only
     return {**obj, "apiVersion": target.api_version, "kind": target.kind}
+
+
+def _to_custom(obj: Obj, target: Resource, custom: CustomType) -> Obj:
+    """Versions of a custom resource differ in name, and in what their schemas fill in."""
+    if (obj.get("apiVersion"), obj.get("kind")) != (target.api_version, target.kind):
+        obj = {**obj, "apiVersion": target.api_version, "kind": target.kind}
+    if not custom.has_defaults:
+        return obj
+    completed: Obj = clone(obj)
+    apply_defaults(custom, completed)
+    return completed if completed != obj else obj
 
 
 def _cpu_metric(metric: dict[str, Any]) -> int | None:

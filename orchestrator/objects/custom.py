@@ -21,6 +21,8 @@ class CustomType:
     selectable_fields: tuple[str, ...] = ()
     columns: tuple[Mapping[str, Any], ...] = ()
     status: bool = False
+    has_defaults: bool = False
+    """Whether the schema fills anything in; what is stored is then completed when it is read, too."""
     scale: Mapping[str, str] = field(default_factory=dict)
     """specReplicasPath, statusReplicasPath and labelSelectorPath; empty without a scale subresource."""
 
@@ -56,6 +58,14 @@ def _prune(schema: Mapping[str, Any], value: Any, path: str, dropped: list[str])
         else:
             dropped.append(below)
     return result
+
+
+def has_defaults(schema: Any) -> bool:
+    if isinstance(schema, Mapping):
+        return "default" in schema or any(map(has_defaults, (
+            *(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties"),
+        )))  # fmt: skip
+    return False
 
 
 def apply_defaults(custom: CustomType, obj: dict[str, Any]) -> None:

@@ -77,6 +77,7 @@ PERSISTENTVOLUMECLAIMS = _core(
 )
 RESOURCEQUOTAS = _core("resourcequotas", "ResourceQuota", short_names=("quota",), subresources=("status",))
 LIMITRANGES = _core("limitranges", "LimitRange", short_names=("limits",))
+PODTEMPLATES = _core("podtemplates", "PodTemplate")
 REPLICATIONCONTROLLERS = _core(
     "replicationcontrollers", "ReplicationController", short_names=("rc",), categories=ALL,
     subresources=("status", "scale"),

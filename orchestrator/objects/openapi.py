@@ -202,34 +202,49 @@ def _gvk(resource: Resource) -> Json:
 
 
 def _custom_schema(resource: Resource, dialect: int) -> Json:
+    """The definition's schema, with what every kind has; version 2 shows no fields of a kind that allows any."""
     schema = dict(resource.custom.schema) if resource.custom is not None else {}
+    gvk = {"x-kubernetes-group-version-kind": [_gvk(resource)]}
+    if dialect == 2 and (not schema or schema.get("x-kubernetes-preserve-unknown-fields")):
+        return {"type": "object", **gvk}
     where = "#/definitions" if dialect == 2 else "#/components/schemas"
     meta: Json = {"$ref": f"{where}/{META}"}
-    text = "Standard object's metadata."
-    properties = {key: _custom_dialect(value, dialect) for key, value in (schema.get("properties") or {}).items()}
-    properties["apiVersion"] = {"type": "string", "description": "The versioned schema of this object."}
-    properties["kind"] = {"type": "string", "description": "The REST resource this object represents."}
-    properties["metadata"] = {"allOf": [meta], "description": text} if dialect == 3 else {**meta, "description": text}
-    result = {key: value for key, value in schema.items() if key not in ("properties", "x-kubernetes-validations")}
-    return {**result, "type": "object", "properties": properties, "x-kubernetes-group-version-kind": [_gvk(resource)]}
+    common = raw_definition(definition_name("", "v1", "Namespace"))["properties"]
+    result: Json = _custom_dialect(schema, dialect)
+    properties = result.get("properties") or {}
+    for field in ("apiVersion", "kind"):
+        properties[field] = {"type": "string", "description": common[field]["description"]}
+    text = {"description": common["metadata"]["description"]}
+    properties["metadata"] = {"allOf": [meta], **text} if dialect == 3 else {**meta, **text}
+    return {**result, "type": "object", "properties": properties, **gvk}
 
 
-_NOT_IN_V2 = frozenset(("oneOf", "anyOf", "not", "nullable", "default", "allOf", "x-kubernetes-validations"))
+_NOT_IN_V2 = frozenset(("oneOf", "anyOf", "not", "allOf", "nullable", "default", "x-kubernetes-validations"))
 
 
 def _custom_dialect(schema: Any, dialect: int) -> Any:
-    """Version 2 knows less: what it lacks is left out, so that old clients judge nothing wrongly."""
+    """Version 2 knows less: what it lacks is left out, so that old clients judge nothing wrongly.
+
+    Source: apiextensions-apiserver pkg/controller/openapi/v2/conversion.go.
+    """
     if dialect == 3 or not isinstance(schema, dict):
-        return schema
-    if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string"):
-        return {key: schema[key] for key in ("description", "x-kubernetes-preserve-unknown-fields") if key in schema}
+        return dict(schema) if isinstance(schema, dict) else schema
+    free = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("nullable")
+    left_out = _NOT_IN_V2 | ({"type", "items", "properties"} if free else frozenset())
     result: Json = {}
     for key, value in schema.items():
+        if key in left_out:
+            continue
         if key == "properties":
             result[key] = {name: _custom_dialect(below, dialect) for name, below in value.items()}
         elif key in ("items", "additionalProperties"):
             result[key] = _custom_dialect(value, dialect)
-        elif key not in _NOT_IN_V2:
+        elif key == "required":
+            fields = schema.get("properties") or {}
+            needed = [name for name in value if not (fields.get(name) or {}).get("nullable")]
+            if needed:
+                result[key] = needed
+        else:
             result[key] = value
     return result
 

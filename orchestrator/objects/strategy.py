@@ -16,8 +16,8 @@ from orchestrator.objects.meta import Obj, clone
 _SERVER_METADATA = ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion")
 _COPIED_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 _WITH_GENERATION = frozenset((
-    "Pod", "ReplicationController", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob",
-    "Ingress", "IngressClass", "NetworkPolicy", "PodDisruptionBudget", "CustomResourceDefinition",
+    "Pod", "PodTemplate", "ReplicationController", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job",
+    "CronJob", "Ingress", "IngressClass", "NetworkPolicy", "PodDisruptionBudget", "CustomResourceDefinition",
     "EndpointSlice", "PriorityClass",
 ))  # fmt: skip
 _KEEPS_STATUS_ON_CREATE = frozenset(("Node",))

@@ -23,6 +23,7 @@ def apply_defaults(resource: Resource, obj: Obj) -> None:
 
 _SETTERS: dict[tuple[str, str], Callable[[Obj], None]] = {
     ("", "Pod"): pods.default_pod,
+    ("", "PodTemplate"): pods.default_template,
     ("", "ReplicationController"): workloads.default_replication_controller,
     ("apps", "Deployment"): workloads.default_deployment,
     ("apps", "ReplicaSet"): workloads.default_replica_set,

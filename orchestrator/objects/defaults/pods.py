@@ -27,8 +27,9 @@ def default_pod(obj: Obj) -> None:
         _requests_from_limits(spec["resources"])
 
 
-def default_template(owner_spec: dict[str, Any]) -> None:
-    template = owner_spec.get("template")
+def default_template(owner: dict[str, Any]) -> None:
+    """Of the `template` in a workload's spec, or in a PodTemplate."""
+    template = owner.get("template")
     if isinstance(template, dict):
         template.setdefault("metadata", {})
         default_pod_spec(template.setdefault("spec", {}))

@@ -70,6 +70,7 @@ _PRINTERS: dict[str, Printer] = {
     "Deployment": workloads.DEPLOYMENT,
     "ReplicaSet": workloads.REPLICA_SET,
     "ReplicationController": workloads.REPLICA_SET,
+    "PodTemplate": workloads.POD_TEMPLATE,
     "StatefulSet": workloads.STATEFUL_SET,
     "DaemonSet": workloads.DAEMON_SET,
     "ControllerRevision": workloads.CONTROLLER_REVISION,

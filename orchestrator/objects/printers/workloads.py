@@ -51,6 +51,15 @@ def _replica_set(obj: Obj, now: float) -> list[Any]:
 REPLICA_SET = Printer(("Name:name", "Desired:integer", "Current:integer", "Ready:integer", "Age", *_WIDE), _replica_set)
 
 
+def _pod_template(obj: Obj, now: float) -> list[Any]:
+    template = obj.get("template") or {}
+    labels = labels_text((template.get("metadata") or {}).get("labels"))
+    return [name_of(obj), *containers_cells(template), labels]
+
+
+POD_TEMPLATE = Printer(("Name:name", "Containers", "Images", "Pod Labels"), _pod_template)
+
+
 def _stateful_set(obj: Obj, now: float) -> list[Any]:
     ready = f"{status_of(obj).get('readyReplicas', 0)}/{spec_of(obj).get('replicas', 0)}"
     return [name_of(obj), ready, age_cell(obj, now), *containers_cells(spec_of(obj).get("template") or {})]

@@ -44,6 +44,7 @@ def validate_update(resource: Resource, new: Obj, old: Obj, subresource: str = "
 
 _CREATE: dict[tuple[str, str], Create] = {
     ("", "Pod"): pods.check_pod,
+    ("", "PodTemplate"): lambda problems, obj: pods.check_template(problems, obj.get("template"), "template"),
     ("", "ReplicationController"): workloads.check_replication_controller,
     ("apps", "Deployment"): workloads.check_deployment,
     ("apps", "ReplicaSet"): workloads.check_replica_set,

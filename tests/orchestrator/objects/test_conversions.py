@@ -1,6 +1,6 @@
 import copy
 
-from orchestrator.objects import conversions, kinds
+from orchestrator.objects import conversions, crds, kinds
 
 HPA = {
     "apiVersion": "autoscaling/v2",
@@ -64,3 +64,20 @@ def test_an_object_of_the_asked_version_is_returned_as_it_is():
     assert conversions.convert(HPA, kinds.HPAS_V2) is HPA
     assert conversions.stored_resource(kinds.HPAS_V1) is kinds.HPAS_V2
     assert conversions.stored_resource(kinds.PODS) is kinds.PODS
+
+
+def test_a_default_added_later_shows_in_what_was_stored_before(widgets, widget_definition):
+    stored = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "x"}, "spec": {"size": 1}}
+    before = copy.deepcopy(stored)
+    assert conversions.convert(stored, widgets)["spec"] == {"size": 1, "color": "red"}
+    assert stored == before
+    complete = {**stored, "spec": {"size": 1, "color": "blue"}}
+    assert conversions.convert(complete, widgets) is complete
+
+
+def test_versions_of_a_custom_resource_differ_in_name(widget_definition):
+    newer = copy.deepcopy(widget_definition["spec"]["versions"][0]) | {"name": "v2", "storage": False}
+    widget_definition["spec"]["versions"].append(newer)
+    resource = crds.custom_resources(widget_definition)[1]
+    stored = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "x"}, "spec": {"size": 1}}
+    assert conversions.convert(stored, resource)["apiVersion"] == "example.com/v2"

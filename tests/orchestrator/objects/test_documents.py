@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orchestrator.objects import discovery, kinds, openapi
+from orchestrator.objects import crds, discovery, kinds, openapi
 
 
 def test_groups_list_their_versions_preferred_first():
@@ -136,3 +136,44 @@ def test_the_protobuf_document_says_the_same_as_the_json_one(documents):
     assert one(one(one(ports, 23), 1), 1) == b"#/definitions/io.k8s.api.core.v1.ServicePort"
     extensions = {one(entry, 1): one(one(entry, 2), 2) for key, entry in fields(ports) if key == 31}
     assert extensions[b"x-kubernetes-patch-merge-key"] == b'"port"'
+
+
+def published(widget_definition, schema, path="swagger"):
+    widget_definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema
+    document = openapi.Documents(crds.custom_resources(widget_definition))
+    return json.loads(document.swagger())["definitions"]["com.example.v1.Widget"]
+
+
+def test_old_clients_see_custom_kinds_without_what_they_cannot_read(widget_definition):
+    schema = {
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "spec": {
+                "type": "object",
+                "required": ["a", "b"],
+                "properties": {
+                    "a": {"type": "string", "nullable": True},
+                    "b": {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {}},
+                    "c": {"anyOf": [{"type": "string"}], "x-kubernetes-int-or-string": True},
+                },
+            }
+        },
+    }
+    shown = published(widget_definition, schema)
+    assert shown["properties"]["spec"] == {
+        "type": "object",
+        "required": ["b"],
+        "properties": {
+            "a": {},
+            "b": {"x-kubernetes-preserve-unknown-fields": True},
+            "c": {"x-kubernetes-int-or-string": True},
+        },
+    }
+    assert shown["properties"]["apiVersion"]["description"].startswith("APIVersion defines")
+
+
+def test_a_kind_that_allows_anything_shows_no_fields(widget_definition):
+    shown = published(widget_definition, {"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+    del shown["x-kubernetes-group-version-kind"]
+    assert shown == {"type": "object"}
