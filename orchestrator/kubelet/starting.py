@@ -19,6 +19,7 @@ from orchestrator.kubelet.runtime import (
     ContainerSpec,
     Image,
     ImageMissing,
+    Mount,
     PullFailed,
     RuntimeFailure,
     RuntimeUnavailable,
@@ -118,15 +119,7 @@ async def _prepare(
     hostname = "" if sandbox.host_network else hostname_of(pod)
     if hostname:
         environment.setdefault("HOSTNAME", hostname)
-    uid = pod["metadata"]["uid"]
-    mounts = render_mounts(
-        pod,
-        container,
-        volumes=volumes,
-        folder=services.volumes.folder(uid),
-        environment=environment,
-        termination_file=services.volumes.termination_file(uid, container["name"], start.attempt),
-    )
+    mounts = container_mounts(services, pod, container, start, volumes, environment) if services.volumes.real else ()
     adjustment = oom_score_adj(pod, container, node.memory)
     return ContainerSpec(
         pod=pod_ref(pod),
@@ -150,6 +143,25 @@ async def _prepare(
         host_pid=bool(spec.get("hostPID")),
         host_ipc=bool(spec.get("hostIPC")),
         hostname=hostname,
+    )
+
+
+def container_mounts(
+    services: NodeServices,
+    pod: Obj,
+    container: Mapping[str, Any],
+    start: Start,
+    volumes: Mapping[str, Path],
+    environment: Mapping[str, str],
+) -> tuple[Mount, ...]:
+    uid = pod["metadata"]["uid"]
+    return render_mounts(
+        pod,
+        container,
+        volumes=volumes,
+        folder=services.volumes.folder(uid),
+        environment=environment,
+        termination_file=services.volumes.termination_file(uid, container["name"], start.attempt),
     )
 
 

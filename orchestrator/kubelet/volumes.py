@@ -41,11 +41,11 @@ class Volumes:
         self._pods, self._memory = data / "pods", data / "memory"
         self._lookup, self._node = lookup, node
         self._dns_address, self._cluster_domain = dns_address, cluster_domain
-        self._real = real
+        self.real = real  # False on a simulated node: nothing touches this machine
 
     async def start(self) -> None:
         """The tmpfs that secrets live on, so that they never reach a disk."""
-        if self._real:
+        if self.real:
             await asyncio.to_thread(mount_tmpfs, self._memory, "mode=0700")
 
     def folder(self, uid: str) -> Path:
@@ -53,7 +53,7 @@ class Volumes:
 
     async def prepare(self, pod: Obj, address: str) -> dict[str, Path]:
         """The path of each volume on this host. Raises: MountFailed."""
-        if not self._real:
+        if not self.real:
             return {}
         uid = pod["metadata"]["uid"]
         await asyncio.to_thread(self._write_pod_files, pod, address)
@@ -78,7 +78,7 @@ class Volumes:
 
     async def tear_down(self, uid: str) -> None:
         self._lookup.forget(uid)
-        if self._real:
+        if self.real:
             await asyncio.to_thread(self._remove, uid)
 
     def known(self) -> set[str]:

@@ -158,3 +158,10 @@ async def test_containers_of_a_pod_that_is_gone_are_removed_by_the_next_agent(wo
         assert {status.pod.name for status in await world.runtime.containers()} == {"other"}
     finally:
         await second.stop()
+
+
+async def test_a_simulated_pod_may_mount_what_it_likes(world: World) -> None:
+    mounts = [{"name": "c", "mountPath": "/c"}, {"name": "e", "mountPath": "/e"}]
+    volumes = [{"name": "c", "configMap": {"name": "any", "optional": True}}, {"name": "e", "emptyDir": {}}]
+    await world.create(make_pod(make_container(volumeMounts=mounts), volumes=volumes))
+    await world.until("web", is_ready)
