@@ -211,7 +211,7 @@ def _custom_schema(resource: Resource, dialect: int) -> Json:
     meta: Json = {"$ref": f"{where}/{META}"}
     common = raw_definition(definition_name("", "v1", "Namespace"))["properties"]
     result: Json = _custom_dialect(schema, dialect)
-    properties = result.get("properties") or {}
+    properties = dict(result.get("properties") or {})
     for field in ("apiVersion", "kind"):
         properties[field] = {"type": "string", "description": common[field]["description"]}
     text = {"description": common["metadata"]["description"]}

@@ -1,5 +1,6 @@
 """Discovery and OpenAPI: the documents from which clients learn what is served."""
 
+import copy
 import json
 
 import pytest
@@ -177,3 +178,11 @@ def test_a_kind_that_allows_anything_shows_no_fields(widget_definition):
     shown = published(widget_definition, {"type": "object", "x-kubernetes-preserve-unknown-fields": True})
     del shown["x-kubernetes-group-version-kind"]
     assert shown == {"type": "object"}
+
+
+def test_publishing_leaves_the_definition_as_it_is(widget_definition):
+    before = copy.deepcopy(widget_definition)
+    documents = openapi.Documents(crds.custom_resources(widget_definition))
+    documents.group_version("apis/example.com/v1")
+    documents.swagger_protobuf()
+    assert widget_definition == before
