@@ -14,11 +14,13 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from cli import VERSION
 from cli.errors import CliError, OutOfTime, Unreachable
+from cli.output import note
 from cli.refusals import error_of, unreachable_text
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
 
+API_VERSION = "2.3"
 CONNECT_TIMEOUT = 10.0  # seconds
 QUICK = 60.0  # seconds; for what only touches the database
 DEPLOY = 1300.0  # seconds; a release may take its whole roll-out, and one-off commands 20 minutes
@@ -55,6 +57,16 @@ def is_loopback_name(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost")
 
 
+def is_older(served: str, wanted: str) -> bool:
+    """Whether a controller of version `served` lacks something of `wanted`; another major is another API."""
+    try:
+        major, minor = (int(part) for part in served.split(".")[:2])
+    except ValueError:
+        return True
+    wanted_major, wanted_minor = (int(part) for part in wanted.split("."))
+    return major != wanted_major or minor < wanted_minor
+
+
 class Client:
     def __init__(self, controller: str, token: str = "", ssl_verify: bool = True) -> None:
         if "://" not in controller:
@@ -65,6 +77,7 @@ class Client:
             raise CliError(f"'{controller}' is no controller address; one looks like http://paas.example.com.")
         self.token = token
         self.ssl_verify = ssl_verify
+        self._checked = False
 
     def get(self, where: str, *, timeout: float = QUICK, **query: Any) -> Any:
         return self.request("GET", where, query=query, timeout=timeout).data
@@ -135,13 +148,24 @@ class Client:
             connection, prefix = self._connect()
             connection.sock.settimeout(timeout)
             connection.request(method, prefix + target, body=payload, headers=headers)
-            return connection, connection.getresponse()
+            response = connection.getresponse()
+            self._check_version(response)
+            return connection, response
         except (OSError, HTTPException) as exc:
             if connection is not None:
                 connection.close()
             if isinstance(exc, TimeoutError):
                 raise OutOfTime(f"{self.controller} did not answer within {timeout:.0f} s; try again later.") from exc
             raise Unreachable(unreachable_text(self.controller, exc)) from exc
+
+    def _check_version(self, response: HTTPResponse) -> None:
+        """Warn, once, of a controller that speaks another version than this client was written for."""
+        served = response.headers.get("DEIS_API_VERSION") or ""
+        if self._checked or response.status >= 400 or not is_older(served, API_VERSION):
+            return
+        self._checked = True
+        note(f" !    {self.controller} speaks API {served or 'unknown'}, this client {API_VERSION}:")
+        note(" !    some commands may not work. Ask its operator for an upgrade.")
 
     def _connect(self) -> tuple[HTTPConnection, str]:
         """An open connection, directly or through the environment's proxy, and what to put before the path."""

@@ -48,9 +48,11 @@ def dispatch(words: list[str]) -> int:
         return run_plugin(words)
     values = parse(entry, leading + rest)
     if values.pop("help"):
-        from cli.help import render_command
+        from cli.help import render_command, render_topic
 
         output.line(render_command(entry))
+        if words[0] == entry.noun and words[1:2] != [entry.verb]:
+            output.line(f"\n{render_topic(entry.noun)}")
         return 0
     session = Session(values)
     for shared in ("config", "app", "json"):

@@ -184,9 +184,9 @@ def destroy(session: Session, confirm: str | None) -> None:
         session.api.get(session.app_path(""))
         output.note(
             f" !    This removes {app} for good: processes, config, releases, code.\n"
-            f' !    To go on, type "{app}"; to stop, anything else.'
+            f" !    --confirm={app} does it without asking."
         )
-        confirm = prompts.ask("> ")
+        confirm = prompts.ask(f"Type {app} to go on: ")
     if confirm != app:
         raise UsageError(f"'{confirm}' is not {app}: nothing was destroyed; --confirm={app} would do it.")
     with output.long_step(f"Destroying {app}..."):

@@ -8,7 +8,7 @@ from typing import Any
 
 from cli import output
 from cli.client import DEPLOY
-from cli.errors import OutOfTime, UsageError
+from cli.errors import NotFound, OutOfTime, UsageError
 from cli.session import Session
 from cli.table import APP, JSON, Arg, Option, command
 
@@ -134,3 +134,35 @@ def wait(session: Session, timeout: int) -> None:
                 up = sum(pod["state"] == UP for pod in pods)
                 raise OutOfTime(f"After {timeout} s {up} of {wanted} processes are up; `paas logs` may tell why.")
             time.sleep(POLL_SECONDS)
+
+
+@command(
+    "ps:stop",
+    "Stop process types: they are scaled to 0",
+    "paas ps:stop worker",
+    args=(Arg("type", "none means every type", required=False, many=True),),
+    options=(APP,),
+)
+def stop(session: Session, type: list[str]) -> None:
+    structure = session.api.get(session.app_path(""))["structure"]
+    running = [kind for kind in type or sorted(structure) if type or structure[kind]]
+    if not running:
+        output.line("Could not find any processes to stop")
+        return
+    with output.progress(f"Stopping {', '.join(running)}..."):
+        session.api.post(session.app_path("scale", ""), dict.fromkeys(running, 0), timeout=DEPLOY)
+
+
+@command(
+    "ps:kill",
+    "End one process; another one takes its place",
+    "paas ps:kill web-7x2kp",
+    args=(Arg("process", "as `paas ps` names it"),),
+    options=(APP,),
+)
+def kill(session: Session, process: str) -> None:
+    kind, name = locate(session, process)
+    if not name:
+        raise NotFound(f"{session.app} has no process {process}; `paas ps` lists them.")
+    with output.progress(f"Killing {name}..."):
+        session.api.post(session.app_path("pods", kind, name, "restart", ""), timeout=DEPLOY)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from cli import VERSION, output
+from cli.client import API_VERSION
 from cli.session import Session
 from cli.table import JSON, Option, command
-
-CLIENT_API = "2.3"
 
 
 @command(
@@ -20,7 +19,7 @@ def show(session: Session, all: bool | None) -> None:
     versions = {"client": VERSION}
     if all:
         answer = session.api.raw("GET", "/healthz")
-        versions["client_api"] = CLIENT_API
+        versions["client_api"] = API_VERSION
         versions["controller_api"] = answer.headers.get("DEIS_API_VERSION") or "unknown"
     if session.shown_as_json(versions):
         return

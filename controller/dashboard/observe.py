@@ -41,11 +41,14 @@ def observe(apps: list[App]) -> Observed:
     """Everything about `apps`, in a number of queries that doesn't grow with them."""
     observed = Observed(apps)
     keys = [app.pk for app in apps]
-    releases = Release.objects.filter(app=OuterRef("app")).order_by("-version")
-    good = Release.objects.filter(app__in=keys, version=Subquery(releases.filter(failed=False).values("version")[:1]))
-    last = Release.objects.filter(app__in=keys, version=Subquery(releases.values("version")[:1]))
-    observed.current = {release.app_id: release for release in good.select_related("build")}
-    observed.newest = {release.app_id: release for release in last.select_related("build")}
+    releases = Release.objects.filter(app=OuterRef("pk")).order_by("-version").values("pk")
+    picked = App.objects.filter(pk__in=keys).values_list(
+        "pk", Subquery(releases.filter(failed=False)[:1]), Subquery(releases[:1])
+    )
+    ids = list(picked)
+    found = Release.objects.select_related("build").in_bulk({pk for _, *pair in ids for pk in pair if pk})
+    observed.current = {app: found[current] for app, current, _ in ids if current}
+    observed.newest = {app: found[newest] for app, _, newest in ids if newest}
     unfinished = Operation.objects.filter(app__in=keys, state__in=Operation.UNFINISHED).select_related("release")
     observed.operations = {operation.app_id: operation for operation in unfinished}
     for key, domain in Domain.objects.filter(app__in=keys).order_by("domain").values_list("app_id", "domain"):

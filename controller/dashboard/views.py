@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -22,6 +24,7 @@ from controller.dashboard.observe import Observed, observe
 from controller.errors import ClusterTrouble, Missing
 from controller.models import App
 
+APPS_SHOWN = 50
 RELEASES_SHOWN = 30
 RELEASES_ON_FIRST_TAB = 5
 LOG_LINES = 500
@@ -49,8 +52,20 @@ def live(request: HttpRequest, template: str, context: Context) -> HttpResponse:
 
 
 def apps_context(request: HttpRequest) -> Context:
-    observed = observe(list(visible_apps(request.user)))
-    return {"apps": [row_of(app, observed) for app in observed.apps], "trouble": observed.trouble}
+    """A page of the apps, or of those whose name holds what is sought."""
+    sought, number = request.GET.get("q", "").strip()[:63], request.GET.get("page", "1")
+    everything = visible_apps(request.user)
+    found = Paginator(everything.filter(name__contains=sought.lower()) if sought else everything, APPS_SHOWN)
+    chosen = found.get_page(number)
+    observed = observe(list(chosen.object_list))
+    return {
+        "apps": [row_of(app, observed) for app in observed.apps],
+        "trouble": observed.trouble,
+        "sought": sought,
+        "chosen": chosen,
+        "query": urlencode({"q": sought, "page": chosen.number}),
+        "many": bool(sought) or found.num_pages > 1,
+    }
 
 
 def row_of(app: App, observed: Observed) -> Context:

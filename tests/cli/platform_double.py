@@ -25,6 +25,7 @@ class Double:
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, Any]] = {}
         self.asked: list[Asked] = []
+        self.headers = dict(DEIS_HEADERS)
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self.thread.start()
@@ -77,7 +78,7 @@ class Double:
                 else:
                     payload = json.dumps(reply).encode()
                 self.send_response(status)
-                for name, value in DEIS_HEADERS.items():
+                for name, value in double.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()

@@ -133,7 +133,14 @@ def test_processes(shop):
     assert shop("ps:restart", "none").out.endswith("Could not find any processes to restart\n")
     assert shop("ps:wait", "--timeout=5").out.endswith("4 up\n")
     assert "Container type nope does not exist" in shop("scale", "nope=1", code=4).err
-    assert shop("scale", "web=0", "worker=0").out.endswith("=== shop Processes\n")
+    name = json.loads(shop("ps", "--json").out)[0]["name"]
+    assert shop("ps:kill", name).out == f"Killing {name}... done\n"
+    assert shop("ps:kill", "web", code=4).err == "Error: shop has no process web; `paas ps` lists them.\n"
+    assert shop("ps:stop", "worker").out == "Stopping worker... done\n"
+    assert shop("scale").out == "web=3 worker=0\n"
+    assert shop("ps:stop").out == "Stopping web... done\n"
+    assert shop("ps:stop").out == "Could not find any processes to stop\n"
+    assert shop("ps").out == "=== shop Processes\n"
 
 
 def test_config_and_releases(shop):

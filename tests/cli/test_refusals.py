@@ -54,3 +54,23 @@ def test_wrong_usage_is_code_2_with_the_way_out(platform, paas, words, text):
     assert result.code == 2
     assert text in result.err
     assert platform.asked == []
+
+
+@pytest.mark.parametrize("served", ["2.2", "3.0", None])
+def test_another_api_version_is_warned_of_and_work_goes_on(platform, paas, served):
+    platform.headers = {"DEIS_API_VERSION": served} if served else {}
+    platform.page("/v2/apps/", [])
+    result = paas("apps")
+    assert result.code == 0
+    assert f"speaks API {served or 'unknown'}, this client 2.3" in result.err
+
+
+def test_a_newer_minor_version_is_no_matter(platform, paas):
+    platform.headers = {"DEIS_API_VERSION": "2.10"}
+    platform.page("/v2/apps/", [{"id": "hello"}])
+    assert paas("apps").err == ""
+
+
+def test_help_of_a_bare_topic_lists_its_verbs_too(platform, paas):
+    text = paas("ps", "--help").out
+    assert "Usage: paas ps:list" in text and "ps:scale" in text

@@ -111,6 +111,19 @@ def test_the_list_asks_the_same_number_of_queries_for_many_apps(admin, deployed,
     assert len(many) == len(few)
 
 
+def test_many_apps_come_in_pages_and_are_found_by_name(admin, deployed, monkeypatch):
+    monkeypatch.setattr("controller.dashboard.views.APPS_SHOWN", 2)
+    for name in ("apple", "banana", "cherry"):
+        admin.send("/", "/apps/", name=name)
+    first, second = words(admin.get("/")), words(admin.get("/?page=2"))
+    assert "apple" in first and "banana" in first and "cherry" not in first and "1 to 2 of 4" in first
+    assert "cherry" in second and "shop" in second and "apple" not in second
+    found = words(admin.get("/?q=an"))
+    assert "banana" in found and "apple" not in found
+    assert "No app of yours has “zzz” in its name." in words(admin.get("/?q=zzz"))
+    assert admin.get("/?page=none").status_code == 200
+
+
 def test_when_the_orchestrator_is_away_the_page_says_so(admin, deployed, cluster, monkeypatch):
     from controller.cluster.client import Unreachable
 
