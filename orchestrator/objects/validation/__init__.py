@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrator.objects import strategy
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
 from orchestrator.objects.validation import cluster, custom, definitions, metadata, network, pods, volumes, workloads
@@ -28,13 +29,16 @@ def validate_create(resource: Resource, obj: Obj) -> None:
 
 
 def validate_update(resource: Resource, new: Obj, old: Obj, subresource: str = "") -> None:
-    """Raises: Invalid, naming every bad or immutable field."""
+    """Raises: Invalid, naming every bad or immutable field.
+
+    What only changes metadata is not judged again: an object that newer rules would refuse can still lose a finalizer.
+    """
     problems = Problems()
     metadata.check_update(problems, resource, new, old)
     key = (resource.group, resource.kind)
     if resource.custom is not None:
         custom.check_custom_update(problems, resource.custom, new, old)
-    elif not subresource:
+    elif not subresource and strategy.spec_changed(resource, new, old):
         if key in _CREATE and key not in _UPDATE_ALONE:
             _CREATE[key](problems, new)
         if key in _UPDATE:

@@ -448,3 +448,12 @@ def test_a_tightened_schema_leaves_unchanged_objects_editable(create, update, wi
 )
 def test_definitions_must_be_structural(create, widget_definition, path, value, message):
     assert message in refusal(create, kinds.CRDS, changed(widget_definition, path, value)).message
+
+
+def test_an_object_of_older_rules_can_still_lose_a_finalizer(deployment, create, update):
+    old = create(kinds.DEPLOYMENTS, deployment)
+    old["metadata"]["finalizers"] = ["example.com/x"]
+    old["spec"]["replicas"] = -1
+    assert update(kinds.DEPLOYMENTS, changed(old, "metadata.finalizers", []), old)
+    with pytest.raises(errors.Invalid):
+        update(kinds.DEPLOYMENTS, changed(old, "spec.replicas", -2), old)
