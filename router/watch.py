@@ -69,16 +69,21 @@ class Watch:
         self._lock = threading.Lock()
         self._objects: dict[tuple[str, str], Obj] = {}
         self._version = ""
+        self._stopped = threading.Event()
         self.synced = False
 
     def objects(self) -> list[Obj]:
         with self._lock:
             return list(self._objects.values())
 
+    def stop(self) -> None:
+        """Ends `run` at the next event, or at the next try."""
+        self._stopped.set()
+
     def run(self) -> None:
-        """Forever: the thread is a daemon and ends with the process."""
+        """Until stopped; a thread that waits for events is a daemon and ends with the process."""
         failures = 0
-        while True:
+        while not self._stopped.is_set():
             try:
                 if not self._version:
                     self._list()
@@ -94,7 +99,8 @@ class Watch:
                 if failures in (1, 5) or failures % 60 == 0:
                     log.warning("cannot watch %s: %s; the last known routes stay", self._source.path, exc)
             if failures:
-                time.sleep(min(FIRST_DELAY * 2 ** min(failures - 1, 10), LAST_DELAY) * random.uniform(0.5, 1))
+                delay = min(FIRST_DELAY * 2 ** min(failures - 1, 10), LAST_DELAY)
+                self._stopped.wait(delay * random.uniform(0.5, 1))
 
     def _list(self) -> None:
         found: dict[tuple[str, str], Obj] = {}

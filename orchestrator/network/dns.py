@@ -46,12 +46,14 @@ class NameServer:
         self._zone, self._forwarder = zone, forwarder
 
     async def answer(self, packet: bytes, *, udp: bool) -> bytes | None:
-        """None for what is no question at all."""
+        """None for what is no question at all, and for what is not known yet: the client then asks again."""
         try:
             request = DNSRecord.parse(packet)
         except DNSError:
             return _format_error(packet)
         if request.header.qr:
+            return None
+        if not self._zone.complete and self._zone.is_ours(str(request.q.qname).rstrip(".").lower()):
             return None
         reply = await self._reply(request)
         size = LARGEST_SIZE

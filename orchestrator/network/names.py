@@ -83,6 +83,8 @@ class Zone:
 
     def __init__(self, domain: str, ranges: Iterable[str] = ()) -> None:
         self.domain = domain.lower().strip(".")
+        self.complete = True
+        """False while the cluster is still being read: a name that is not here yet may exist."""
         self._networks = [ipaddress.ip_network(text) for text in ranges]
         self._services: dict[Key, Service] = {}
         self._slices: dict[Key, dict[Key, tuple[Host, ...]]] = {}

@@ -72,6 +72,7 @@ class NodeNetwork:
         self._zone = Zone(settings.cluster_domain, (settings.service_cidr, settings.pod_cidr))
         ranges = Ranges(settings.pod_cidr, settings.service_cidr, node_cidr, self._bridge)
         self._firewall = Firewall(settings.instance, ranges, bridged_replies=see_bridged_packets())
+        self._zone.complete = False
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -80,7 +81,6 @@ class NodeNetwork:
         self._policies.add_handler(self._policy_changed)
         self._informers.start()
         try:
-            await self._informers.synced()
             async with asyncio.TaskGroup() as group:
                 group.create_task(keep("service addresses", self._follow_changes), name="services")
                 group.create_task(keep("check of rules", self._check), name="check rules")
@@ -115,6 +115,8 @@ class NodeNetwork:
             self._changed.set()
 
     async def _follow_changes(self) -> None:
+        await self._informers.synced()  # half a cluster would take Services away
+        self._zone.complete = True
         self._changed.set()
         while True:
             await self._changed.wait()

@@ -24,7 +24,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.answers, self.asked, self.held = [], [], threading.Event()
+        self.answers, self.asked, self.held, self.followers = [], [], threading.Event(), []
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def access(self):
@@ -56,6 +56,8 @@ def server(monkeypatch):
     monkeypatch.setattr(watch, "LAST_DELAY", 0.01)
     made = Server()
     yield made
+    for followed in made.followers:
+        followed.stop()
     made.held.set()
     made.shutdown()
     made.server_close()
@@ -64,6 +66,7 @@ def server(monkeypatch):
 def follow(server, *answers):
     server.answers += answers
     followed = Watch(server.access(), Source("/things", {"labelSelector": "a=b"}, ("data",)), threading.Event())
+    server.followers.append(followed)
     threading.Thread(target=followed.run, daemon=True).start()
     return followed
 

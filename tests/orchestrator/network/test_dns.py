@@ -15,9 +15,14 @@ from orchestrator.network.services import SERVICE_NAME
 
 
 def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Free for UDP and TCP, and none that the kernel gives to connections."""
+    while True:
+        port = random.randrange(15000, 30000)
+        with contextlib.suppress(OSError):
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                with socket.socket(socket.AF_INET, kind) as probe:
+                    probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Upstream(asyncio.DatagramProtocol):
@@ -177,3 +182,15 @@ def test_resolvers_are_read_again_when_the_file_changes_and_never_include_oursel
     path.write_text("nameserver 192.0.2.54\nnameserver 192.0.2.55\n")
     assert servers() == [("192.0.2.54", 53), ("192.0.2.55", 53)]
     assert read_servers("# nameserver 192.0.2.1\n") == []
+
+
+async def test_before_the_cluster_was_read_its_names_get_no_answer_and_others_do(upstream):
+    zone = make_zone()
+    zone.complete = False
+    async with serving(zone, [upstream.address]) as server:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await ask(server, "web.shop.svc.cluster.local")
+        assert str((await ask(server, "example.test")).rr[0].rdata) == "192.0.2.1"
+        zone.complete = True
+        assert str((await ask(server, "web.shop.svc.cluster.local")).rr[0].rdata) == "10.202.0.5"
