@@ -34,6 +34,7 @@ STACK_DEADLINE = 900.0  # seconds to make the stack image, downloads included
 CODE_FOLDERS = {  # the proxy and the engine are not ours to restart for a change of Python code
     "orchestrator-server": "orchestrator", "orchestrator-agent": "orchestrator", "controller": "controller",
     "controller-worker": "controller", "builder": "builder", "router-sync": "router",
+    "guardian": "host/scripts",
 }  # fmt: skip
 FIRST = ("docker-engine", "redis", "registry")  # what the stack image needs; the rest starts meanwhile
 
@@ -123,7 +124,7 @@ def with_code_version(program: Program) -> Program:
     if folder is None:
         return program
     digest = hashlib.sha256()
-    for path in sorted((CHECKOUT / folder).rglob("*.py")):
+    for path in sorted(path for path in (CHECKOUT / folder).rglob("*") if path.suffix in (".py", ".sh")):
         digest.update(path.read_bytes())
     return dataclasses.replace(program, environment={**program.environment, "PAAS_CODE": digest.hexdigest()[:16]})
 

@@ -5,6 +5,7 @@
 set -eu
 pidfile="$1" python="$2"
 supervisor="$PPID"
+exec >>"${PAAS_HOME:?}/log/guardian.log" 2>&1 # not the supervisor's pipe, which dies with it
 trap 'exit 0' TERM INT
 while kill -0 "$supervisor" 2>/dev/null; do
     sleep 1 &
