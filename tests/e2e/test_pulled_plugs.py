@@ -111,7 +111,7 @@ def test_a_push_in_flight_fails_clearly_or_completes(
         return
     admin.commit(folder, {"note.txt": f"pushed while {program} dies {time.time()}"})
     push = admin.start_git(folder, "push", "deis", "HEAD:master")
-    time.sleep(1.2)
+    time.sleep(0.6)
     os.kill(process_of(platform, program), signal.SIGKILL)
     output, _ = push.communicate(timeout=200)
     assert push.returncode == 0 or "!" in output or "fatal" in output, output
