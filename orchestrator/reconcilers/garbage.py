@@ -133,10 +133,15 @@ class GarbageCollector(Reconciler):
             self._dependents.setdefault(owner, set()).add(uid)
         if before - after:
             self._enqueue_all(before - after)
-        if after and (after != before or any(owner not in self._nodes for owner in after)):
+        if after and any(self._is_doubtful(owner) for owner in after):
             self._enqueue(uid)
         if is_deleting(obj) and {FOREGROUND, ORPHAN} & set(obj["metadata"].get("finalizers") or ()):
             self._enqueue(uid)
+
+    def _is_doubtful(self, owner: str) -> bool:
+        """Whether the owner is unknown to the graph, or on its way out."""
+        node = self._nodes.get(owner)
+        return node is None or is_deleting(node.obj)
 
     def _gone(self, uid: str) -> None:
         node = self._nodes.pop(uid, None)

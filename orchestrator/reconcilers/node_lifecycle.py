@@ -79,26 +79,32 @@ def observe_lost(node: Obj, now: datetime) -> dict[str, Any]:
     return status
 
 
-def evictions(node: Obj, pods: Sequence[Obj], now: datetime) -> tuple[list[Obj], float | None]:
-    """The pods whose tolerance of the node's taints has ended, and in how many seconds the next one's does."""
-    taints = [taint for taint in (node.get("spec") or {}).get("taints") or () if taint.get("effect") == "NoExecute"]
-    if not taints:
-        return [], None
+def evictions(node: Obj, pods: Sequence[Obj], since: datetime, now: datetime) -> tuple[list[Obj], float | None]:
+    """The pods whose tolerance of the node's taints has ended, and in how many seconds the next one's does.
+
+    `since`: when the taints began.
+    """
+    taints = no_execute_taints(node)
     due: list[Obj] = []
     waits: list[float] = []
-    since = max((parse_time(taint["timeAdded"]) for taint in taints if taint.get("timeAdded")), default=now)
     for pod in pods:
-        if is_deleting(pod):
+        if not taints or is_deleting(pod):
             continue
         delay = eviction_delay(taints, pod["spec"].get("tolerations") or ())
         if delay is None:
             continue
-        left = (since + timedelta(seconds=delay) - now).total_seconds()
-        if left <= 0:
+        start = max(since, parse_time(podlib.created_at(pod)))
+        left = (start + timedelta(seconds=delay) - now).total_seconds()
+        if left <= 0 or delay == 0:
             due.append(pod)
         else:
             waits.append(left)
     return due, min(waits) if waits else None
+
+
+def no_execute_taints(node: Obj) -> list[dict[str, Any]]:
+    taints = (node.get("spec") or {}).get("taints") or ()
+    return [taint for taint in taints if taint.get("effect") == "NoExecute"]
 
 
 class NodeLifecycleReconciler(Reconciler):
@@ -108,6 +114,7 @@ class NodeLifecycleReconciler(Reconciler):
 
     def setup(self) -> None:
         self._heard: dict[str, tuple[Any, float]] = {}
+        self._tainted: dict[tuple[str, str, str], datetime] = {}
         self.nodes = self.follow(NODES)
         self.leases = self.informer(LEASES)
         self.leases.add_handler(self._lease_changed)
@@ -117,8 +124,7 @@ class NodeLifecycleReconciler(Reconciler):
     def _node_of_pod(self, pod: Obj) -> list[Key]:
         """Only pods of nodes with a NoExecute taint concern us."""
         node = self.nodes.get(Key("", pod["spec"].get("nodeName") or ""))
-        taints = (node or {}).get("spec", {}).get("taints") or ()
-        return [key_of(node)] if node and any(taint.get("effect") == "NoExecute" for taint in taints) else []
+        return [key_of(node)] if node and no_execute_taints(node) else []
 
     def _lease_changed(self, old: Obj | None, new: Obj | None) -> None:
         lease = new or old
@@ -150,7 +156,8 @@ class NodeLifecycleReconciler(Reconciler):
         pods = self.pods.indexed("node", key.name)
         if _ready_status(node) == "Unknown":
             await self._mark_pods_not_ready(pods)
-        due, next_eviction = evictions(node, pods, self.clock.now())
+        now = self.clock.now()
+        due, next_eviction = evictions(node, pods, self._tainted_since(node, now), now)
         await gather_or_first_error(self._evict(pod) for pod in due)
         waits = [next_eviction, grace - silent if silent < grace else None]
         return min((wait for wait in waits if wait is not None), default=None)
@@ -162,6 +169,19 @@ class NodeLifecycleReconciler(Reconciler):
             self._hear(name, (podlib.condition_of(node, "Ready") or {}).get("lastHeartbeatTime"))
         heard = self._heard.get(name)
         return self.clock.monotonic() - heard[1] if heard else 0.0
+
+    def _tainted_since(self, node: Obj, now: datetime) -> datetime:
+        """When the youngest NoExecute taint began: as it says itself, or when it was first seen."""
+        name, taints = key_of(node).name, no_execute_taints(node)
+        present = {(name, taint["key"], taint.get("value") or "") for taint in taints}
+        for gone in [mark for mark in self._tainted if mark[0] == name and mark not in present]:
+            del self._tainted[gone]
+        moments = []
+        for taint in taints:
+            mark = (name, taint["key"], taint.get("value") or "")
+            told = taint.get("timeAdded")
+            moments.append(parse_time(told) if told else self._tainted.setdefault(mark, now))
+        return max(moments, default=now)
 
     async def _lose(self, node: Obj) -> Obj:
         name = key_of(node).name

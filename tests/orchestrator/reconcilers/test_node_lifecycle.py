@@ -72,6 +72,27 @@ async def test_cordoning_is_shown_as_a_taint():
         assert await taints(world) == set()
 
 
+async def test_a_taint_by_hand_evicts_each_pod_when_its_own_tolerance_ends():
+    taint = {"key": "evict", "value": "yes", "effect": "NoExecute"}
+
+    def tolerating(seconds):
+        return [{"key": "evict", "operator": "Exists", "tolerationSeconds": seconds}]
+
+    async with plane(NodeLifecycleReconciler) as world:
+        await world.add_node("n1")
+        for name, tolerations in (("none", []), ("short", tolerating(20)), ("long", tolerating(60))):
+            await world.set_pod(await world.api.create(PODS, pod(name, nodeName="n1", tolerations=tolerations)))
+        await world.renew_lease("n1")
+        await world.api.patch(NODES, "n1", patch={"spec": {"taints": [taint]}})
+        for wait, left in ((0, {"short", "long"}), (15, {"short", "long"}), (6, {"long"}), (20, {"long"})):
+            await world.advance(wait)
+            await world.renew_lease("n1")
+            assert {one["metadata"]["name"] for one in world.pods() if not is_deleting(one)} == left
+        await world.api.patch(NODES, "n1", patch={"spec": {"taints": None}})
+        await world.advance(30)
+        assert not is_deleting(next(one for one in world.pods() if one["metadata"]["name"] == "long"))
+
+
 def test_the_shortest_matching_tolerance_counts():
     taint = {"key": "k", "effect": "NoExecute"}
     assert eviction_delay([taint], []) == 0.0
