@@ -1,0 +1,82 @@
+"""The scripts, in a real browser: what moves, moves; the policy stops nothing of ours."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from controller.actions.app import scale_app
+from controller.models import App, Event, User
+from tests.dashboard.chromium import BINARY, Chromium
+
+pytestmark = pytest.mark.skipif(BINARY is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture
+def chromium(admin, deployed, live_server, tmp_path):
+    """Signed in as admin, with the app `shop`."""
+    made = Chromium(tmp_path / "profile")
+    made.base = live_server.url
+    made.call("Network.setCookie", name="sessionid", value=admin.cookies["sessionid"].value, url=live_server.url)
+    yield made
+    made.close()
+
+
+def test_every_page_loads_without_a_complaint(chromium, monkeypatch):
+    monkeypatch.setattr("controller.dashboard.streams.follow_logs", lambda app, count, seconds: iter([]))
+    for page in ("/", "/apps/shop/", "/apps/shop/releases/", "/apps/shop/config/", "/apps/shop/domains/", "/keys/"):
+        chromium.open(chromium.base + page)
+        assert chromium.run("getComputedStyle(document.querySelector('.bar')).borderBottomStyle") == "solid"
+    assert chromium.complaints == []
+
+
+def test_presses_of_the_stepper_become_one_request(chromium):
+    chromium.open(chromium.base + "/apps/shop/")
+    chromium.run("for (const n of [1, 2, 3]) document.getElementById('more-web').click()")
+    assert chromium.run("document.querySelector('.stepper output').value") == "4"
+    chromium.wait_for("document.querySelectorAll('.pods > li').length === 4")
+    assert App.objects.get(name="shop").structure["web"] == 4
+    assert [event.message for event in Event.objects.filter(message__contains="scaled")] == ["admin scaled pods web=4"]
+
+
+def test_the_page_follows_what_others_do(chromium, deployed):
+    chromium.open(chromium.base + "/apps/shop/")
+    scale_app(app=deployed, counts={"web": 2}, by=User.objects.get(username="admin"))
+    chromium.wait_for("document.querySelectorAll('.pods > li').length === 2")
+    assert "Running 2 processes" in chromium.run("document.querySelector('.app-head').innerText")
+
+
+def test_a_value_is_revealed_hidden_and_taken_up_for_change(chromium, admin):
+    admin.send("/apps/shop/config/", "/apps/shop/config/set/", key="GREETING", value="psst")
+    chromium.open(chromium.base + "/apps/shop/config/")
+    shown = "document.getElementById('value-GREETING').textContent"
+    assert chromium.run(shown) == "••••••••"
+    chromium.run("document.querySelector('[data-reveal]').click()")
+    chromium.wait_for(f"{shown} === 'psst'")
+    chromium.run("document.querySelector('[data-reveal]').click()")
+    chromium.wait_for(f"{shown} === '••••••••'")
+    chromium.run("document.querySelector('[data-edit]').click()")
+    assert chromium.run("document.forms['set-config'].elements.key.value") == "GREETING"
+
+
+def test_the_log_follows_filters_and_pauses(chromium, monkeypatch):
+    stamp = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).isoformat()
+    lines = [f"{stamp} shop[web.v2.abc]: GET /{n} <b>\n" for n in range(3)] + [f"{stamp} shop[worker.v2.x]: job\n"]
+    monkeypatch.setattr("controller.dashboard.streams.follow_logs", lambda app, count, seconds: iter(lines))
+    chromium.open(chromium.base + "/apps/shop/logs/")
+    rows = "[...document.querySelectorAll('#log li:not([hidden]) .text')].map((text) => text.textContent)"
+    chromium.wait_for(f"{rows}.length === 4")
+    assert chromium.run(rows) == ["GET /0 <b>", "GET /1 <b>", "GET /2 <b>", "job"]
+    chromium.run("document.getElementById('log-pause').click()")
+    assert chromium.run("document.getElementById('log-status').innerText") == "Paused"
+    chromium.run(f"{typed('log-filter', '/1')}")
+    assert chromium.run(rows) == ["GET /1 <b>"]
+    assert chromium.run("document.querySelector('#log mark').textContent") == "/1"
+    chromium.run(f"{typed('log-filter', '')}; {typed('log-source', 'worker', 'change')}")
+    assert chromium.run(rows) == ["job"]
+
+
+def typed(field, text, event="input"):
+    """The script of typing `text` into a field."""
+    element = f"document.getElementById({json.dumps(field)})"
+    return f"{element}.value = {json.dumps(text)}; {element}.dispatchEvent(new Event({json.dumps(event)}))"
