@@ -99,7 +99,7 @@ def _order_untouched(node: Node, result: dict[str, Any], key: str, order: Any, p
 def _merge_primitives(existing: list[Any], patch: list[Any], order: Any) -> list[Any]:
     merged = list(existing)
     merged += [item for item in patch if item not in merged]
-    return _reordered(merged, existing, order, lambda item: item) if isinstance(order, list) else merged
+    return _reordered(merged, existing, order if isinstance(order, list) else patch, lambda item: item)
 
 
 def _identity(merge_key: str, path: str) -> Callable[[Any], Any]:
@@ -133,7 +133,9 @@ def _merge_objects(node: Node, existing: list[Any], patch: list[Any], order: Any
             merged[places[0]] = _merge_map(node.items or ANYTHING, merged[places[0]], item, f"{path}[{key}]")
         else:
             merged.append(_merge_map(node.items or ANYTHING, {}, item, f"{path}[{key}]"))
-    return _reordered(merged, existing, order, identity) if isinstance(order, list) else merged
+    if not isinstance(order, list):
+        order = [item for item in patch if item.get(DIRECTIVE) != "delete"]  # as Kubernetes: new items come first
+    return _reordered(merged, existing, order, identity)
 
 
 def _reordered(

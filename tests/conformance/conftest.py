@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+_numbers = itertools.count(1)
 START_TIMEOUT = 20.0  # seconds
 
 
@@ -131,7 +133,8 @@ def kubectl(cluster, kubectl_binary, tmp_path_factory):
 @pytest.fixture
 def namespace(kubectl, request):
     """A namespace of the test's own."""
-    name = request.node.name.lower().replace("_", "-").split("[")[0][:50].strip("-")
+    words = request.node.name.lower().split("[")[0].removeprefix("test_").replace("_", "-")
+    name = f"{words[:50].strip('-')}-{next(_numbers)}"
     kubectl("create", "namespace", name)
     yield name
     kubectl("delete", "namespace", name, "--wait=false")

@@ -59,4 +59,6 @@ def test_a_definition_makes_a_kind_and_takes_it_away(kubectl):
     assert kubectl("get", "widget", "w", "-o", "jsonpath={.spec.replicas} {.metadata.generation}") == "5 2"
     assert "replicas" in kubectl("explain", "widget.spec")
     kubectl("delete", "crd", "widgets.example.test", "--timeout=10s")
-    assert "the server could not find the requested resource" in kubectl.refused("get", "--raw", "/apis/example.test/v1")
+    assert "the server could not find the requested resource" in kubectl.refused(
+        "get", "--raw", "/apis/example.test/v1"
+    )

@@ -72,9 +72,9 @@ def test_selectors_choose_by_label_and_field(kubectl, namespace):
     ],
 )  # fmt: skip
 def test_patches_of_every_type_change_what_they_say(kubectl, namespace, kind, patch, path, expected):
-    kubectl("-n", namespace, "apply", "-f", "-", stdin=DEPLOYMENT.replace("web", f"web-{kind}"))
-    kubectl("-n", namespace, "patch", "deployment", f"web-{kind}", "--type", kind, "-p", json.dumps(patch))
-    assert kubectl("-n", namespace, "get", "deployment", f"web-{kind}", "-o", f"jsonpath={path}") == expected
+    kubectl("-n", namespace, "apply", "-f", "-", stdin=DEPLOYMENT)
+    kubectl("-n", namespace, "patch", "deployment", "web", "--type", kind, "-p", json.dumps(patch))
+    assert kubectl("-n", namespace, "get", "deployment", "web", "-o", f"jsonpath={path}") == expected
 
 
 def test_apply_keeps_what_others_set_and_removes_what_it_set_before(kubectl, namespace):
@@ -92,7 +92,7 @@ def test_apply_keeps_what_others_set_and_removes_what_it_set_before(kubectl, nam
 def test_diff_shows_the_change_and_makes_none(kubectl, namespace):
     kubectl("-n", namespace, "apply", "-f", "-", stdin=DEPLOYMENT)
     done = kubectl.run("-n", namespace, "diff", "-f", "-", stdin=DEPLOYMENT.replace("app:1", "app:2"))
-    assert done.returncode == 1 and "+      - image: registry.test/app:2" in done.stdout.replace("+        ", "+      ")
+    assert done.returncode == 1 and "image: registry.test/app:2" in done.stdout
     image = read(kubectl, namespace, "deployment", "web")["spec"]["template"]["spec"]["containers"][0]["image"]
     assert image == "registry.test/app:1"
 
@@ -151,7 +151,6 @@ def test_create_makes_each_kind_it_knows(kubectl, what):
 
 
 def test_explain_and_api_resources_know_the_kinds(kubectl):
-    assert "The number of desired replicas" in " ".join(kubectl("explain", "statefulset.spec.replicas").split()) or True
     assert "FIELD: replicas <integer>" in kubectl("explain", "deployment.spec.replicas")
     listed = kubectl("api-resources", "-o", "name").split()
     assert {"pods", "deployments.apps", "horizontalpodautoscalers.autoscaling"} <= set(listed)
@@ -210,7 +209,9 @@ def test_a_token_is_an_identity(cluster, kubectl, namespace):
     token = kubectl("-n", namespace, "create", "token", "robot").strip()
     plain = cluster.folder / "plain.kubeconfig"
     text = cluster.kubeconfig.read_text()
-    kept = [line for line in text.splitlines() if "client-certificate-data" not in line and "client-key-data" not in line]
+    kept = [
+        line for line in text.splitlines() if "client-certificate-data" not in line and "client-key-data" not in line
+    ]
     plain.write_text("\n".join(kept).replace("  user:\n", "  user: {}\n", 1))
     done = subprocess.run(
         [kubectl.path, f"--kubeconfig={plain}", f"--token={token}", "-n", namespace, "get", "pods"],

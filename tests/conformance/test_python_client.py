@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import kubernetes_validate
@@ -94,16 +95,8 @@ def test_every_object_served_is_valid_by_kubernetes_own_schemas(api_client):
     for version, (api, names) in lists.items():
         for name in names:
             response = getattr(api(api_client), f"list_{name}")(_preload_content=False)
-            content = api_client.deserialize(Body(response.data), "object")
-            for item in content["items"]:
+            for item in json.loads(response.data)["items"]:
                 assert item["apiVersion"] == version
                 kubernetes_validate.validate(item, "1.32", strict=True)
                 checked += 1
     assert checked > 30
-
-
-class Body:
-    """What `deserialize` wants to see of a response."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data.decode()

@@ -136,7 +136,7 @@ WEB, SIDE = {"name": "web", "image": "a", "env": [{"name": "A", "value": "1"}]},
     ("target", "patch", "result"),
     [
         (containers(WEB, SIDE), containers({"name": "web", "image": "b"}), containers({**WEB, "image": "b"}, SIDE)),
-        (containers(WEB), containers(SIDE), containers(WEB, SIDE)),
+        (containers(WEB), containers(SIDE), containers(SIDE, WEB)),
         (containers(WEB, SIDE), containers({"name": "side", "$patch": "delete"}), containers(WEB)),
         (containers(WEB), containers({"$patch": "replace"}, SIDE), containers(SIDE)),
         (
@@ -147,7 +147,7 @@ WEB, SIDE = {"name": "web", "image": "a", "env": [{"name": "A", "value": "1"}]},
         (
             containers(WEB),
             containers({"name": "web", "env": [{"name": "B", "value": "2"}]}),
-            containers({**WEB, "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}),
+            containers({**WEB, "env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]}),
         ),
         (
             {"metadata": {"finalizers": ["a", "b"]}},
@@ -157,7 +157,7 @@ WEB, SIDE = {"name": "web", "image": "a", "env": [{"name": "A", "value": "1"}]},
         (
             {"metadata": {"finalizers": ["a"]}},
             {"metadata": {"finalizers": ["b"]}},
-            {"metadata": {"finalizers": ["a", "b"]}},
+            {"metadata": {"finalizers": ["b", "a"]}},
         ),
         (
             {"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}},
