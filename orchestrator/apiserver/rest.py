@@ -15,6 +15,7 @@ from orchestrator.apiserver.reviews import Reviews
 from orchestrator.apiserver.routes import Route
 from orchestrator.apiserver.streams import stream_events
 from orchestrator.client import PatchType
+from orchestrator.objects.apply import check_manager
 from orchestrator.objects.conversions import convert
 from orchestrator.objects.decode import decode
 from orchestrator.objects.kinds import Resource
@@ -113,9 +114,12 @@ class Rest:
 
     async def _patch(self, exchange: Exchange, call: Call) -> None:
         patch_type = patch_type_of(exchange)
+        applying = patch_type == "apply"
+        check_manager(exchange.query.get("fieldManager", ""), applying=applying, force="force" in exchange.query)
         content = await exchange.object(self.api.settings.max_body)
+        creating = applying and self.api.store.latest(call.resource.storage_key, call.key) is None
         record = await patch.patch(self.api, call, patch_type, content, exchange.body_problems)
-        await self._answer_written(exchange, call, record, 200)
+        await self._answer_written(exchange, call, record, 201 if creating else 200)
 
     async def _answer_written(self, exchange: Exchange, call: Call, record, status: int) -> None:  # type: ignore[no-untyped-def]
         exchange.warnings += call.warnings

@@ -27,9 +27,12 @@ from orchestrator.objects.fieldsets import (
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj, clone
 from orchestrator.objects.schema import ANYTHING, Node, schema_of
+from orchestrator.objects.validation.fields import invalid
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 MAX_UPDATE_MANAGERS = 10
+MAX_MANAGER_BYTES = 128
+_PATCH_OPTIONS = Resource("meta.k8s.io", "v1", "", "PatchOptions")
 _ANCIENT = "ancient-changes"
 _BEFORE_FIRST = "before-first-apply"
 _UNTRACKED = frozenset((
@@ -179,6 +182,21 @@ def _cap(claims: _Claims, now: str) -> None:
         existing = claims.get(bucket)
         fields = union(existing.fields if existing else None, claim.fields) or {}
         claims[bucket] = _Claim(fields, max(claim.time, existing.time if existing else ""))
+
+
+def check_manager(manager: str, *, applying: bool, force: bool) -> None:
+    """Whether a patch may carry this `fieldManager` and `force`. Raises: Invalid."""
+    found = []
+    if applying and not manager:
+        found.append(("FieldValueRequired", "fieldManager", "Required value: is required for apply patch"))
+    if len(manager) > MAX_MANAGER_BYTES:
+        found.append(("FieldValueTooLong", "fieldManager", f"Too long: may not be more than {MAX_MANAGER_BYTES} bytes"))
+    if not manager.isprintable():
+        found.append(("FieldValueInvalid", "fieldManager", "Invalid value: should only contain printable characters"))
+    if force and not applying:
+        found.append(("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch"))
+    if found:
+        raise invalid(_PATCH_OPTIONS, "", found)
 
 
 def apply_patch(

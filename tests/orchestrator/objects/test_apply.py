@@ -254,3 +254,24 @@ def test_field_sets_obey_the_laws_of_sets(left, right):
     assert set(paths(union(a, b))) == all_a | all_b
     assert set(paths(intersection(a, b))) == all_a & all_b
     assert set(paths(difference(a, b))) == all_a - all_b
+
+
+@pytest.mark.parametrize(
+    ("manager", "applying", "force", "message"),
+    [
+        (
+            "",
+            True,
+            False,
+            'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+        ),
+        ("x" * 129, False, False, "fieldManager: Too long: may not be more than 128 bytes"),
+        ("a\nb", True, False, "should only contain printable characters"),
+        ("kubectl", False, True, "force: Forbidden: may not be specified for non-apply patch"),
+    ],
+)
+def test_patches_must_name_a_proper_manager(manager, applying, force, message):
+    with pytest.raises(errors.Invalid) as refused:
+        apply.check_manager(manager, applying=applying, force=force)
+    assert message in refused.value.message
+    apply.check_manager("kubectl", applying=True, force=True)
