@@ -147,7 +147,7 @@ class Pool:
         task.add_done_callback(self._pending.discard)
 
     async def _made(self) -> BuildContainer:
-        """A new container. Whoever waits may be cancelled; the engine's work isn't cut short, its outcome is retired."""
+        """A new container. The engine's work isn't cut short when whoever waits is: its outcome is retired."""
         making = asyncio.create_task(self._make())
         self._keep(making)
         try:

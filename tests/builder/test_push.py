@@ -15,17 +15,17 @@ pytestmark = pytest.mark.engine
 
 
 @contextmanager
-def running(registry, image, *command, env=None, port=5000):
+def running(builder, registry, image, *command, env=None, port=5000):
     """The image as a container; its base URL."""
     host, credentials = registry
     login = json.loads(credentials.read_text())
     words = ["docker", "login", "-u", login["username"], "--password-stdin", host]
     subprocess.run(words, input=login["password"], text=True, capture_output=True, check=True)
     flags = [word for key, value in (env or {}).items() for word in ("-e", f"{key}={value}")]
-    words = ["docker", "run", "-d", "--label", "paas.io/instance=test-run", *flags, image, *command]
+    words = ["docker", "run", "-d", "--network", f"{builder.env['BUILDER_INSTANCE']}-builds", *flags, image, *command]
     container = subprocess.run(words, text=True, capture_output=True, check=True).stdout.strip()
     try:
-        form = "{{.NetworkSettings.IPAddress}}"
+        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         words = ["docker", "inspect", "-f", form, container]
         address = subprocess.run(words, text=True, capture_output=True, check=True).stdout.strip()
         yield f"http://{address}:{port}", container
@@ -70,7 +70,9 @@ def test_a_python_app_becomes_an_image_and_a_release(builder, controller, regist
     assert "Dependencies are unchanged" in out and "Installing" not in out
     second = controller.builds[-1]["image"]
     assert first != second
-    with running(registry, second, "/runner/init", "start", "web", env={"PORT": "5000", "GREETING": "Servus"}) as (
+    with running(
+        builder, registry, second, "/runner/init", "start", "web", env={"PORT": "5000", "GREETING": "Servus"}
+    ) as (
         url,
         _,
     ):
@@ -85,7 +87,7 @@ def test_a_node_app_keeps_its_dependencies_between_pushes(builder, controller, r
     client.commit(path, {"note.txt": "two"})
     assert "Dependencies are unchanged" in client.push(path)
     image = controller.builds[-1]["image"]
-    with running(registry, image, "/runner/init", "start", "web", env={"PORT": "5000"}) as (url, _):
+    with running(builder, registry, image, "/runner/init", "start", "web", env={"PORT": "5000"}) as (url, _):
         assert json.loads(get(url)[2])["greeting"] == "Hello"
 
 
@@ -104,7 +106,7 @@ def test_a_node_build_script_runs_with_everything_and_ships_without(builder, con
         assert "Building (npm run build)" in out
         client.commit(path, {"note.txt": out[:10]})
     assert controller.builds[-1]["procfile"] == {"web": "npm start"}
-    with running(registry, controller.builds[-1]["image"], "/runner/init", "start", "web") as (_, container):
+    with running(builder, registry, controller.builds[-1]["image"], "/runner/init", "start", "web") as (_, container):
         subprocess.run(["docker", "wait", container], capture_output=True, timeout=20)
         logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True).stdout
         assert "built function false" in logs
@@ -116,7 +118,9 @@ def test_a_static_site_is_served_with_fallback_headers_and_compression(builder, 
     assert "-----> Static site app detected" in client.push(path)
     build = controller.builds[-1]
     assert build["procfile"] == {"web": "/app/.static/start"}
-    with running(registry, build["image"], "/runner/init", "start", "web", env={"PORT": "8123"}, port=8123) as (url, _):
+    with running(
+        builder, registry, build["image"], "/runner/init", "start", "web", env={"PORT": "8123"}, port=8123
+    ) as (url, _):
         status, _, body = get(url + "/some/where")
         assert status == 200 and "A static site" in body
         assert get(url + "/")[0] == 200
@@ -132,5 +136,5 @@ def test_a_dockerfile_is_built_and_its_port_is_told(builder, controller, registr
     build = controller.builds[-1]
     assert "Dockerfile app detected" in out
     assert build["dockerfile"] == "true" and build["ports"] == [8000] and build["procfile"] == {}
-    with running(registry, build["image"], port=8000) as (url, _):
+    with running(builder, registry, build["image"], port=8000) as (url, _):
         assert json.loads(get(url)[2])["version"] == "1"
