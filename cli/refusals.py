@@ -7,6 +7,25 @@ from typing import Any
 
 from cli.errors import CliError, Conflict, NotAllowed, NotFound, NotLoggedIn
 
+# What the controller says, and what to do about it.
+ADVICE = (
+    ("No build associated with this release", "Push code first: `git push deis master`."),
+    ("Unable to log in with provided credentials", "Check the name and the password."),
+    (
+        "Application with this id already exists",
+        "Choose another name; if it is yours, `paas git:remote -a NAME` uses it here.",
+    ),
+    ("does not exist in application", "`paas scale` shows the process types there are."),
+    ("is already in progress", "`paas ps:wait` waits for it; `paas rollback` stops it."),
+    ("Cannot roll back to", "`paas releases` lists the others."),
+    ("does not exist under values", "`paas config` lists what is set."),
+    ("when using a private registry", "Set it: `paas config:set PORT=5000`."),
+    ("No nodes matched the provided labels", "`paas tags` lists the app's; the operator knows the nodes'."),
+    ("still has applications assigned", "`paas apps` lists them; `paas apps:transfer` gives them away."),
+    ("Invalid token", "Log in again with `paas login`."),
+)
+SPEAK_FOR_THEMSELVES = ("detail", "non_field_errors", "id", "public", "domain")  # fields not worth naming
+
 
 def unreachable_text(controller: str, exc: Exception) -> str:
     reason = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
@@ -61,7 +80,7 @@ def refusal_text(data: Any) -> str:
         parts = []
         for field, value in data.items():
             words = refusal_text(value)
-            parts.append(words if field in ("detail", "non_field_errors") else f"{field}: {words}")
+            parts.append(words if field in SPEAK_FOR_THEMSELVES else f"{field}: {words}")
         return "; ".join(parts)
     return str(data)
 
@@ -81,5 +100,10 @@ def not_found_text(text: str) -> str:
 
 
 def sentence(text: str) -> str:
+    """`text` as a sentence, with advice where there is some; several lines stay as they are."""
     text = text.strip()
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    if "\n" in text:
+        return text
+    text = text if text.endswith((".", "!", "?")) else f"{text}."
+    advice = next((advice for words, advice in ADVICE if words in text), "")
+    return f"{text} {advice}".rstrip()

@@ -62,7 +62,10 @@ def test_a_wrong_password_says_so(platform, paas, home):
     refusal = {"non_field_errors": ["Unable to log in with provided credentials."]}
     platform.on("POST /v2/auth/login/", refusal, 400)
     result = paas("login", platform.url, "--username=bob", "--password=x")
-    assert (result.code, result.err) == (1, "Error: Unable to log in with provided credentials.\n")
+    assert (result.code, result.err) == (
+        1,
+        "Error: Unable to log in with provided credentials. Check the name and the password.\n",
+    )
     assert not (home / ".deis" / "client.json").exists()
 
 

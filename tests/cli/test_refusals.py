@@ -10,7 +10,19 @@ pytestmark = pytest.mark.usefixtures("logged_in")
 @pytest.mark.parametrize(
     ("status", "body", "code", "text"),
     [
-        (400, {"detail": "No build associated with this release"}, 1, "No build associated with this release."),
+        (
+            400,
+            {"detail": "No build associated with this release"},
+            1,
+            "release. Push code first: `git push deis master`.\n",
+        ),
+        (400, {"detail": "web crashed with exit code 1:\nTraceback\n  boom"}, 1, "exit code 1:\nTraceback\n  boom\n"),
+        (
+            400,
+            {"id": ["Application with this id already exists."]},
+            1,
+            "Error: Application with this id already exists. C",
+        ),
         (400, {"web": ["must be a number"], "x": ["is odd"]}, 1, "web: must be a number; x: is odd."),
         (400, ["not an address"], 1, "not an address."),
         (401, {"detail": "Invalid token."}, 3, "log in again with `paas login http"),
@@ -29,7 +41,7 @@ def test_refusals_become_sentences(platform, paas, status, body, code, text):
     result = paas("scale", "web=1", "-a", "hello")
     assert result.code == code
     assert text in result.err
-    assert "Traceback" not in result.err
+    assert "most recent call last" not in result.err
 
 
 @pytest.mark.parametrize(
