@@ -194,7 +194,6 @@ http {{
     gzip off;
     tcp_nodelay on;
     merge_slashes off;
-    underscores_in_headers on;
     reset_timedout_connection on;
     client_header_timeout 30s;
     client_body_timeout 60s;
@@ -257,8 +256,7 @@ http {{
         set $pool kept;
         set $upstream_connection "";
         set $upstream_upgrade "";
-        error_page 502 @failed;
-        error_page 504 @slow;
+        error_page 502 504 @failed;
 
         log_by_lua_block {{
             require("balancer").finish()
@@ -274,10 +272,7 @@ http {{
             proxy_pass http://$pool;
         }}
         location @failed {{
-            content_by_lua_block {{ require("pages").say("failed", 502) }}
-        }}
-        location @slow {{
-            content_by_lua_block {{ require("pages").say("slow", 504) }}
+            content_by_lua_block {{ require("pages").say(require("balancer").explain()) }}
         }}
     }}
 

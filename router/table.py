@@ -18,13 +18,15 @@ import ipaddress
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 from router.settings import Address
 
 Obj = Mapping[str, Any]
 Entries = dict[str, str]
+T = TypeVar("T")
 
 PREFIX = "router.deis.io/"
 ROUTABLE = PREFIX + "routable"
@@ -38,6 +40,28 @@ class Table(NamedTuple):
     """What was asked for and cannot be served, a sentence each."""
 
 
+class Memo:
+    """What was made of the same objects before: a change of one app costs that app's rendering only."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[tuple[Obj, ...], Any]] = {}
+        self._used: set[str] = set()
+
+    def made(self, key: str, inputs: Sequence[Obj], make: Callable[[], T]) -> T:
+        """`make()`, unless it was called for these very objects (which nobody changes) the last time."""
+        self._used.add(key)
+        held = self._held.get(key)
+        if held is None or len(held[0]) != len(inputs) or any(a is not b for a, b in zip(held[0], inputs, strict=True)):
+            held = self._held[key] = (tuple(inputs), make())
+        made: T = held[1]
+        return made
+
+    def forget_unused(self) -> None:
+        """Call after each round: what it did not ask for is gone."""
+        self._held = {key: held for key, held in self._held.items() if key in self._used}
+        self._used.clear()
+
+
 def build_table(
     services: Iterable[Obj],
     slices: Iterable[Obj],
@@ -45,8 +69,10 @@ def build_table(
     *,
     domain: str,
     static: Mapping[str, Address],
+    memo: Memo | None = None,
 ) -> Table:
     """Everything nginx is to serve; of two Services that claim one host the older has it."""
+    memo = memo or Memo()
     entries: Entries = {}
     problems: list[str] = []
     for host, upstream in static.items():
@@ -55,11 +81,12 @@ def build_table(
     pem = {key_of(secret): secret for secret in secrets}
     for service in sorted(services, key=_age):
         key = key_of(service)
-        route, targets, found = render_route(service)
+        route, targets, found = memo.made(f"route:{key}", (service,), partial(render_route, service))
         problems += found
         entries[f"route:{key}"] = route
         for target in (key, *targets):
-            entries[f"peers:{target}"] = render_peers(by_service.get(target, ()))
+            group = by_service.get(target, [])
+            entries[f"peers:{target}"] = memo.made(f"peers:{target}", group, partial(render_peers, group))
         for host in hosts_of(service, domain):
             if not HOST.fullmatch(host) or len(host) > 253:
                 problems.append(f"Service {key} asks for the domain {host!r}, which is not a host name; it is left out")
@@ -69,6 +96,7 @@ def build_table(
                 entries[f"host:{host}"] = key
         found = _add_certificates(entries, service, pem, domain)
         problems += found
+    memo.forget_unused()
     return Table(entries, problems)
 
 
@@ -127,6 +155,12 @@ def render_route(service: Obj) -> tuple[str, list[str], list[str]]:
         route["maintenance"] = True
     if _annotation(service, "ssl.enforce") == "true":
         route["ssl_enforce"] = True
+    if seconds := parse_duration(timeout := _annotation(service, "tcpTimeout")):
+        route["timeout"] = seconds
+    elif timeout:
+        problems.append(
+            f"Service {key}: {PREFIX}tcpTimeout {timeout!r} is no duration such as 90s or 10m; it is ignored"
+        )
     if networks := _listed(_annotation(service, "whitelist")):
         route["whitelist"], bad = parse_networks(networks)
         problems += [f"Service {key} allows {text!r}, which is not an address or CIDR; it is left out" for text in bad]
@@ -136,6 +170,16 @@ def render_route(service: Obj) -> tuple[str, list[str], list[str]]:
         route["locations"] = locations
     targets = sorted({location["key"] for location in locations} - {key})
     return json.dumps(route, separators=(",", ":")), targets, problems
+
+
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+LONGEST = 24 * 3600  # seconds an app may stay silent, whatever it asks for
+
+
+def parse_duration(text: str) -> float:
+    """Seconds; 0 for what is none. The router of Deis took `1300s`, `20m`."""
+    found = re.fullmatch(r"(\d{1,9})(ms|s|m|h)?", text.strip())
+    return min(int(found[1]) * UNITS[found[2] or "s"], LONGEST) if found else 0
 
 
 def parse_networks(networks: Sequence[str]) -> tuple[list[list[Any]], list[str]]:

@@ -11,6 +11,7 @@ local CONNECT_TIMEOUT, LAST_CONNECT_TIMEOUT = 2, 10
 local READ_TIMEOUT = 120        -- between two reads from an app
 local LONG_TIMEOUT = 3600       -- WebSockets, and the platform's own API, which streams logs
 local MOST_TRIES = 4
+local NO_MORE = -3              -- nginx's NGX_BUSY: no endpoint is left; the answer is 502, see M.explain
 local FIRST_PENALTY, LAST_PENALTY = 1, 8    -- seconds an unreachable endpoint is passed over, doubling
 
 local states = {}   -- "address:port" → {active, failures, until_}
@@ -65,6 +66,12 @@ local function leave(ctx, failed, now)
     end
 end
 
+-- Whether the last try got as far as a connection: nginx notes "-" for the time of one that never came about.
+local function was_connected()
+    local times = ngx.var.upstream_connect_time
+    return times and string.match(times, "([^%s,]+)$") ~= "-"
+end
+
 function M.pick()
     local ctx, now = ngx.ctx, ngx.now()
     local peers = ctx.peers
@@ -74,8 +81,9 @@ function M.pick()
     if ctx.peer then
         -- nginx comes back because the last try failed. One that was accepted and then stayed silent is the app's
         -- own slowness: asking a second process to do the same work helps nobody.
-        if now - ctx.since > ctx.patience + 0.5 then
-            return ngx.exit(504)
+        local _, status = balancer.get_last_failure()
+        if status == 504 and was_connected() then
+            return ngx.exit(NO_MORE)
         end
         ctx.tried = ctx.tried or {}
         ctx.tried[ctx.peer] = true
@@ -83,22 +91,21 @@ function M.pick()
     end
     local peer = best(peers, ctx.tried, now)
     if not peer then
-        return ngx.exit(502)
-    end
-    if not ctx.since then
-        if #peers > 1 then
-            balancer.set_more_tries(math.min(#peers, MOST_TRIES) - 1)
-        end
+        return ngx.exit(NO_MORE)
     end
     local tries = ctx.tries or 1
-    ctx.tries, ctx.since = tries + 1, now
-    ctx.patience = tries >= math.min(#peers, MOST_TRIES) and LAST_CONNECT_TIMEOUT or CONNECT_TIMEOUT
-    local read_timeout = (ctx.upgraded or ctx.platform) and LONG_TIMEOUT or READ_TIMEOUT
-    balancer.set_timeouts(ctx.patience, read_timeout, read_timeout)
+    if tries == 1 and #peers > 1 then
+        balancer.set_more_tries(math.min(#peers, MOST_TRIES) - 1)
+    end
+    ctx.tries = tries + 1
+    local patience = tries >= math.min(#peers, MOST_TRIES) and LAST_CONNECT_TIMEOUT or CONNECT_TIMEOUT
+    local least = (ctx.upgraded or ctx.platform) and LONG_TIMEOUT or 0
+    local read_timeout = math.max(least, ctx.timeout or READ_TIMEOUT)
+    balancer.set_timeouts(patience, read_timeout, read_timeout)
     local ok, err = balancer.set_current_peer(peer[1], peer[2])
     if not ok then
         ngx.log(ngx.ERR, "cannot use endpoint ", peer.name, ": ", err)
-        return ngx.exit(502)
+        return ngx.exit(NO_MORE)
     end
     local state = state_of(peer)
     state.active = state.active + 1
@@ -117,6 +124,19 @@ function M.finish()
         ctx.peer = string.match(addresses, "([^%s,]+)$")
         leave(ctx, ngx.status == 502, ngx.now())
     end
+end
+
+-- Which of our pages a 502 or 504 of nginx deserves: (name, status).
+function M.explain()
+    local var = ngx.var
+    local next_time = string.gmatch(var.upstream_connect_time or "", "[^%s,:]+")
+    for status in string.gmatch(var.upstream_status or "", "[^%s,:]+") do
+        local time = next_time()
+        if status == "504" and time and time ~= "-" then
+            return "slow", 504
+        end
+    end
+    return "failed", 502
 end
 
 -- Forgets endpoints that have no request and no penalty.

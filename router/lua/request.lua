@@ -69,7 +69,7 @@ function M.route(draining)
         return pages.say("asleep", 503)
     end
     local ctx = ngx.ctx
-    ctx.peers, ctx.platform = peers, route.platform
+    ctx.peers, ctx.platform, ctx.timeout = peers, route.platform, route.timeout
     if route.platform and tonumber(var.http_content_length or 0) > M.platform_body_limit then
         return pages.say("too_large", 413)
     end

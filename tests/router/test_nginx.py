@@ -231,3 +231,17 @@ def test_a_thousand_domains_and_a_new_one_are_live_at_once(router, backends, obj
     assert changed == 3
     assert router.serve(services, slices) == 3
     assert router.request("late")[0] == 404
+
+
+def test_an_app_that_stays_silent_is_504_after_its_time_and_not_asked_twice(router, backends, objects):
+    slow = backends("one"), backends("two")
+    router.serve([objects.service(tcpTimeout="1s")], objects.pods(*slow))
+    status, _, body = router.request(path="/wait", headers={"Accept": "application/json"})
+    assert status == 504 and "too long" in json.loads(body)["detail"]
+    assert sum(len(each.seen) for each in slow) == 1
+
+
+def test_an_only_peer_that_stays_silent_is_504_too(router, backends, objects):
+    router.serve([objects.service(tcpTimeout="1s")], objects.pods(backends()))
+    assert router.request(path="/wait")[0] == 504
+    assert router.request(path="/")[0] == 200

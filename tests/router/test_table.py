@@ -2,7 +2,7 @@ import base64
 import json
 
 from router.settings import Address
-from router.table import build_table, plan_change
+from router.table import Memo, build_table, plan_change
 
 DOMAIN = "paas.localhost"
 
@@ -159,3 +159,29 @@ def test_a_change_holds_only_what_differs():
     change = plan_change({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "5", "d": "4"})
     assert change == ({"b": "5", "d": "4"}, ["c"])
     assert not plan_change({"a": "1"}, {"a": "1"})
+
+
+def test_an_app_says_how_long_it_may_stay_silent():
+    def timeout(text):
+        return json.loads(build([service(tcpTimeout=text)]).entries["route:hello/hello"]).get("timeout")
+
+    assert [timeout(text) for text in ("90s", "20m", "1300", "1h", "99h")] == [90, 1200, 1300, 3600, 86400]
+    assert timeout("soon") is None
+    assert "'soon'" in build([service(tcpTimeout="soon")]).problems[0]
+
+
+def test_only_what_changed_is_rendered_again():
+    memo, services = Memo(), [service("a", "a", domains="a"), service("b", "b", domains="b")]
+    slices = [endpoint_slice(endpoint("10.0.0.1"), service=name, namespace=name) for name in ("a", "b")]
+
+    def build_again():
+        return build_table(services, slices, [], domain=DOMAIN, static={}, memo=memo).entries
+
+    before = build_again()
+    slices[1] = endpoint_slice(endpoint("10.0.0.2"), service="b", namespace="b")
+    after = build_again()
+    assert after["peers:a/a"] is before["peers:a/a"]
+    assert json.loads(after["peers:b/b"]) == [["10.0.0.2", 5000]]
+    services.pop()
+    assert not [key for key in build_again() if "b/b" in key]
+    assert plan_change(build_again(), build([services[0]], slices).entries) == ({}, [])
