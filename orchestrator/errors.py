@@ -19,6 +19,8 @@ class ApiError(OrchestratorError):
 
     code = 500
     reason = "InternalError"
+    continue_token = ""
+    """With an expired list: where an inconsistent rest of it could go on."""
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class ApiError(OrchestratorError):
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.continue_token} if self.continue_token else {},
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,

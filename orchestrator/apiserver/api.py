@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from orchestrator.apiserver.clock import rfc3339
 from orchestrator.apiserver.signer import Signer
 from orchestrator.objects.conversions import STORED
 from orchestrator.objects.kinds import Kinds, Resource
 from orchestrator.settings import ServerSettings
+from orchestrator.store.record import Record
 from orchestrator.store.store import Store
+
+
+class Computed(Protocol):
+    """Makes the objects of a kind on demand."""
+
+    async def records(self, resource: Resource) -> Sequence[Record]: ...
 
 
 class Api:
@@ -34,6 +42,8 @@ class Api:
         self.draining = False
         self.kinds = kinds or Kinds()
         self.now = now
+        self.computed: dict[str, Computed] = {}
+        """Storage key → where records come from, for kinds whose objects are not stored."""
         self.stored_versions: dict[str, Resource] = dict(STORED)
         """Storage key → the version objects are stored in, for kinds that are served in several."""
 

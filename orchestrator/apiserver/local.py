@@ -25,7 +25,7 @@ class LocalClient:
         return Call(verb, resource, namespace, name, subresource, self._user, field_manager=self._manager)
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Obj:
-        return read.get(self._api, self._call("get", resource, namespace, name)).obj
+        return (await read.fetch(self._api, self._call("get", resource, namespace, name))).obj
 
     async def list(
         self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""

@@ -13,9 +13,11 @@ from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.app import App
 from orchestrator.apiserver.definitions import Definitions
 from orchestrator.apiserver.local import LocalClient
+from orchestrator.apiserver.resource_metrics import ResourceMetrics
 from orchestrator.apiserver.serve import HttpsServer, node_tls_context
 from orchestrator.apiserver.signer import Signer
 from orchestrator.apiserver.upkeep import Upkeep
+from orchestrator.objects import kinds
 from orchestrator.pki import ensure_pki
 from orchestrator.settings import ServerSettings
 from orchestrator.store.sqlite import SqliteLog
@@ -45,6 +47,8 @@ class Server:
         definitions = Definitions(self.api)
         definitions.load()
         self.app = App(self.api)
+        metrics = ResourceMetrics(self.api, self.app.rest.nodes)
+        self.api.computed = {kinds.NODEMETRICS.storage_key: metrics, kinds.PODMETRICS.storage_key: metrics}
         self.http = HttpsServer(self.app, pki, settings.host, settings.port, settings.drain_timeout)
         await self.http.start()
         self._start_task("compaction", self._compact_forever())

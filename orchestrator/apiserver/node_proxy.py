@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -131,6 +132,13 @@ class NodeProxy:
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
                 failure = exc
         raise errors.ServiceUnavailable(f"the agent of node {target.name} cannot be reached: {failure}")
+
+    async def fetch_json(self, node: Obj, path: str) -> Any:
+        """What the node's agent answers. Raises: ServiceUnavailable."""
+        async with await self._open(_target(node, path)) as response:
+            if response.status != 200:
+                raise errors.ServiceUnavailable(f"the agent answered {response.status} to {path}")
+            return await response.json(content_type=None)
 
     async def close(self) -> None:
         if self._session is not None:

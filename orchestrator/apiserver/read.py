@@ -44,11 +44,24 @@ def get(api: Api, call: Call, resource_version: str = "") -> Record:
     return record
 
 
+async def fetch(api: Api, call: Call, resource_version: str = "") -> Record:
+    """Like `get`, for computed kinds too. Raises: NotFound."""
+    source = api.computed.get(call.resource.storage_key)
+    if source is None:
+        return get(api, call, resource_version)
+    for record in await source.records(call.resource):
+        if record.key == call.key:
+            return record
+    raise refusals.not_found(call.resource, call.name)
+
+
 async def list_(api: Api, call: Call, options: ListOptions) -> Page:
     """Raises: BadRequest, Expired."""
     selection = select(call.resource, call.namespace, options.label_selector, options.field_selector)
     revision, start_after = _position(api, options)
     storage = call.resource.storage_key
+    if (source := api.computed.get(storage)) is not None:
+        return _page(_matching(await source.records(call.resource), selection), 0, revision, selection)
     if revision == api.store.revision:
         records: Sequence[Record] = api.store.list(storage, selection.namespace)
     else:

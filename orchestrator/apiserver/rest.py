@@ -70,7 +70,7 @@ class Rest:
         await exchange.answer_json(scale)
 
     async def _get(self, exchange: Exchange, call: Call) -> None:
-        record = read.get(self.api, call, exchange.query.get("resourceVersion", ""))
+        record = await read.fetch(self.api, call, exchange.query.get("resourceVersion", ""))
         renderer = self._renderer(exchange, call)
         await exchange.answer(renderer.one(record), 200, renderer.content_type)
 

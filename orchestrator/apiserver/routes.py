@@ -47,7 +47,8 @@ def parse(kinds: Kinds, method: str, path: str, *, watching: bool) -> Route | No
     if subresource and subresource not in resource.subresources:
         raise unknown_path()
     verb = _verb(method, bool(name), watching and not subresource)
-    if not subresource and verb not in resource.verbs:
+    misplaced = (verb in ("update", "patch") and not name) or (verb == "create" and name and not subresource)
+    if misplaced or (not subresource and verb not in resource.verbs):
         raise errors.MethodNotAllowed("the server does not allow this method on the requested resource")
     return Route(verb, resource, namespace, name, subresource, "/".join(parts[3:]))
 
