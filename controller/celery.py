@@ -40,8 +40,8 @@ def configuration() -> dict:
         "broker_url": settings.BROKER_URL,
         "task_always_eager": settings.TASKS_INLINE,
         "task_ignore_result": True,
-        "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
+        # acknowledged at once: the row is the record, and a message held back makes kombu fail when Redis dies
+        "task_acks_late": False,
         "worker_prefetch_multiplier": 1,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
