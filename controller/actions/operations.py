@@ -172,7 +172,8 @@ def claim(operation_id: int, runner: str) -> Operation | None:
 def recover() -> None:
     """Sends what waits unclaimed or whose runner is gone."""
     now = timezone.now()
-    stale = now - timedelta(seconds=settings.ABANDONED_AFTER)
+    stale, waiting = (now - timedelta(seconds=s) for s in (settings.ABANDONED_AFTER, settings.RECOVERY_PERIOD))
+    due = list(Operation.objects.filter(state=Operation.QUEUED, created__lt=waiting).values_list("pk", flat=True))
     for operation in Operation.objects.filter(state=Operation.RUNNING):
         if operation.heartbeat < stale or is_gone(operation.runner):
             released = Operation.objects.filter(
@@ -180,9 +181,8 @@ def recover() -> None:
             ).update(state=Operation.QUEUED)
             if released:
                 log.warning("operation taken up again", extra={"operation": operation.pk, "runner": operation.runner})
-                send(operation.pk)
-    waiting = now - timedelta(seconds=settings.RECOVERY_PERIOD)
-    for pk in Operation.objects.filter(state=Operation.QUEUED, created__lt=waiting).values_list("pk", flat=True):
+                due.append(operation.pk)
+    for pk in due:
         send(pk)
 
 
