@@ -44,9 +44,7 @@ def container_spec(settings: Settings, host: HostConfig, space: Workspace) -> di
     """A build container: unprivileged user, no capabilities, capped, and nothing of the host but read-only mounts."""
     binds = [f"{space.root}:/workspace", f"{space.app}:/app", f"{BUILDPACKS}:/buildpacks:ro"]
     binds += [f"{source}:{target}:ro" for source, target in host.binds]
-    local = settings.data / "buildpacks"
-    if local.is_dir():
-        binds.append(f"{local}:{local}:ro")
+    binds.append(f"{settings.data / 'buildpacks'}:{settings.data / 'buildpacks'}:ro")
     limits = settings.limits
     return {
         "Image": settings.build_image,

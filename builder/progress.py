@@ -7,7 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-SECRET_KEYS = re.compile(r"(?i)secret|token|passw|credential|private|api_?key|_key$|_url$|dsn")
+SECRET_KEYS = re.compile(r"(?i)secret|token|passw|credential|private|api_?key|_key$|dsn")
+CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]+@")  # a URL with a password in it
 SECRET_LENGTH = 8  # characters; shorter values would blot out ordinary words
 Clock = Callable[[], float]
 
@@ -41,12 +42,9 @@ class Progress:
 
     def hide(self, config: Mapping[str, str]) -> None:
         """From now on the values of keys that sound secret are shown as their key."""
-        secret = [
-            (value, key) for key, value in config.items() if SECRET_KEYS.search(key) and len(value) >= SECRET_LENGTH
-        ]
-        self._secrets = [
-            (value.encode(), f"[{key}]".encode()) for value, key in sorted(secret, key=lambda item: -len(item[0]))
-        ]
+        secret = [(value, key) for key, value in config.items() if is_secret(key, value)]
+        secret.sort(key=lambda item: -len(item[0]))
+        self._secrets = [(value.encode(), f"[{key}]".encode()) for value, key in secret]
 
     async def drained(self) -> None:
         """Wait until the pusher has taken what was written, so that a slow one slows the build down."""
@@ -81,6 +79,10 @@ class Progress:
         for value, shown in self._secrets:
             data = data.replace(value, shown)
         self._sink(data)
+
+
+def is_secret(key: str, value: str) -> bool:
+    return len(value) >= SECRET_LENGTH and bool(SECRET_KEYS.search(key) or CREDENTIALS.search(value))
 
 
 def render_phases(phases: dict[str, float], total: float) -> str:

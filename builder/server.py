@@ -106,6 +106,7 @@ class Builder:
         shutil.rmtree(self.settings.data / "work", ignore_errors=True)
         for name in ("repos", "cache", "work", "run"):
             (self.settings.data / name).mkdir(exist_ok=True, mode=0o700)
+        (self.settings.data / "buildpacks").mkdir(exist_ok=True, mode=0o755)
         host_config.write(self._host, self.settings.data / "host")
         repository.write_hooks(self.settings.data / "hooks")
         if removed := self.repositories.sweep():

@@ -1,0 +1,99 @@
+"""Buildpacks that an app brings itself, run by the classic interface."""
+
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.engine
+DETECT = "#!/bin/sh\necho {name}\n"
+COMPILE = """#!/bin/bash
+echo "-----> {name} compiles"
+[ "$1" = /app ] && [ -d "$2" ] && [ "$(cat "$3/COLOUR")" = blue ] || exit 7
+echo "       count $(cat "$2/{name}" 2>/dev/null || echo 0), stack $STACK, version $SOURCE_VERSION"
+echo 1 >"$2/{name}"
+echo "made by {name}" >"$1/{name}.txt"
+echo "export {name}=ready" >"$(dirname "$0")/../export"
+{more}
+"""
+RELEASE = "#!/bin/sh\nprintf -- 'config_vars:\\n  PACK: {name}\\ndefault_process_types:\\n  web: cat {name}.txt\\n'\n"
+
+
+def pack(name, more=""):
+    return {
+        f"vendor/{name}/bin/detect": DETECT.format(name=name),
+        f"vendor/{name}/bin/compile": COMPILE.format(name=name, more=more),
+        f"vendor/{name}/bin/release": RELEASE.format(name=name),
+    }
+
+
+def run_in(image, *command):
+    words = ["docker", "run", "--rm", "--network", "none", image, *command]
+    done = subprocess.run(words, capture_output=True, text=True)
+    subprocess.run(["docker", "rmi", "-f", image], capture_output=True)
+    return done.stdout
+
+
+def login(registry):
+    words = ["docker", "login", "-u", "paas", "--password-stdin", registry[0]]
+    subprocess.run(words, input="secret-for-tests", text=True, capture_output=True, check=True)
+
+
+def test_a_buildpack_url_gets_build_cache_and_config_and_sets_the_process(builder, controller, registry, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("custom",))
+    controller.config["custom"] = {"BUILDPACK_URL": "file:///app/vendor/one", "COLOUR": "blue"}
+    path = client.repository("custom", pack("one"))
+    commit = client.git("rev-parse", "HEAD", cwd=path).strip()
+    out = client.push(path)
+    assert "Fetching custom buildpack" in out and "one app detected" in out
+    assert f"count 0, stack trixie, version {commit}" in out
+    client.commit(path, {"x": "1"})
+    assert "count 1" in client.push(path)
+    build = controller.builds[-1]
+    assert build["procfile"] == {"web": "cat one.txt"}
+    login(registry)
+    assert run_in(build["image"], "/runner/init", "start", "web") == "made by one\n"
+    controller.config["custom"]["DEIS_DISABLE_CACHE"] = "1"
+    client.commit(path, {"x": "2"})
+    assert "count 0" in client.push(path)
+    assert "blue" not in run_in(controller.builds[-1]["image"], "/runner/init", "env; cat .profile.d/* 2>/dev/null")
+
+
+def test_several_buildpacks_run_in_order_and_see_each_others_exports(builder, controller, registry, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("several",))
+    controller.config["several"] = {"COLOUR": "blue"}
+    files = {
+        **pack("one"),
+        **pack("two", 'echo "       one is $one"'),
+        ".buildpacks": "file:///app/vendor/one\nfile:///app/vendor/two\n",
+    }
+    out = client.push(client.repository("several", files))
+    assert out.index("one compiles") < out.index("two compiles") and "one is ready" in out
+    assert controller.builds[-1]["procfile"] == {"web": "cat two.txt"}
+
+
+def test_a_buildpack_in_a_git_repository_is_taken_at_its_ref(builder, controller, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("bygit",))
+    shelf = builder.data / "buildpacks"
+    controller.config["bygit"] = {"COLOUR": "blue", "BUILDPACK_URL": f"file://{shelf}/pack.git#v1"}
+    origin = client.repository("origin", {name.removeprefix("vendor/one/"): text for name, text in pack("one").items()})
+    client.git("tag", "v1", cwd=origin)
+    client.commit(origin, {"bin/compile": "#!/bin/sh\nexit 9\n"})
+    path = client.repository("bygit", {"x": "1"})
+    client.git("clone", "-q", "--bare", str(origin), str(shelf / "pack.git"))
+    assert "one compiles" in client.push(path)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("not a url", "is not a URL"),
+        ("file:///etc", "can't be fetched"),
+        ("https://buildpacks.invalid/x.git", "can't be fetched"),
+    ],
+)
+def test_a_buildpack_that_cannot_be_had_is_told(builder, controller, tmp_path, url, words):
+    client = builder.client(tmp_path / "c", apps=("lost",))
+    controller.config["lost"] = {"BUILDPACK_URL": url}
+    out = client.push(client.repository("lost", {"x": "1"}), check=False)
+    errors = [line for line in out.splitlines() if " !     " in line]
+    assert len(errors) == 1 and words in errors[0]
