@@ -4,14 +4,14 @@ What must survive a crash is a row in the database (`models/operation.py`); a ta
 message therefore delays work until the next recovery, and a doubled one finds the row taken.
 """
 
-import os
-
 from celery import Celery, bootsteps
 from celery.beat import EmbeddedService
 from celery.signals import setup_logging, worker_ready
 from django.conf import settings
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controller.settings.deploy")
+from controller.settings.choice import default_to_deploy
+
+default_to_deploy()
 
 app = Celery("controller", set_as_current=True)
 

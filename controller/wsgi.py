@@ -1,8 +1,8 @@
 """The web application gunicorn serves."""
 
-import os
-
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controller.settings.deploy")
+from controller.settings.choice import default_to_deploy
+
+default_to_deploy()
 application = get_wsgi_application()
