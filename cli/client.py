@@ -145,9 +145,9 @@ class Client:
         payload = None if body is None else json.dumps(body).encode()
         connection: HTTPConnection | None = None
         try:
-            connection, prefix = self._connect()
+            connection, prefix, proxy_headers = self._connect()
             connection.sock.settimeout(timeout)
-            connection.request(method, prefix + target, body=payload, headers=headers)
+            connection.request(method, prefix + target, body=payload, headers=headers | proxy_headers)
             response = connection.getresponse()
             self._check_version(response)
             return connection, response
@@ -167,8 +167,8 @@ class Client:
         note(f" !    {self.controller} speaks API {served or 'unknown'}, this client {API_VERSION}:")
         note(" !    some commands may not work. Ask its operator for an upgrade.")
 
-    def _connect(self) -> tuple[HTTPConnection, str]:
-        """An open connection, directly or through the environment's proxy, and what to put before the path."""
+    def _connect(self) -> tuple[HTTPConnection, str, dict[str, str]]:
+        """An open connection, directly or through the environment's proxy; what to put before the path, and headers."""
         from cli.transport import open_connection
 
         return open_connection(self.url, self._proxy(), self.ssl_verify, CONNECT_TIMEOUT)

@@ -39,8 +39,8 @@ def connect_socket(host: str, port: int, timeout: float) -> socket.socket:
 
 def open_connection(
     url: SplitResult, proxy: str | None, ssl_verify: bool, timeout: float
-) -> tuple[http.client.HTTPConnection, str]:
-    """A connected connection for `url`, and the prefix its request paths need (a proxy wants whole addresses)."""
+) -> tuple[http.client.HTTPConnection, str, dict[str, str]]:
+    """A connected connection for `url`, and the prefix and headers its requests need: a proxy wants whole addresses."""
     host = url.hostname or ""
     port = url.port or (443 if url.scheme == "https" else 80)
     context = ssl.create_default_context() if url.scheme == "https" else None
@@ -48,7 +48,7 @@ def open_connection(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     connection: http.client.HTTPConnection
-    prefix = ""
+    prefix, headers = "", {}
     if proxy is None:
         connection = _Https(host, port, timeout, context) if context else _Http(host, port, timeout=timeout)
     else:
@@ -59,9 +59,9 @@ def open_connection(
             connection.set_tunnel(host, port, headers=_proxy_login(through))
         else:
             connection = http.client.HTTPConnection(*address, timeout=timeout)
-            prefix = f"http://{url.netloc}"
+            prefix, headers = f"http://{url.netloc}", _proxy_login(through)
     connection.connect()
-    return connection, prefix
+    return connection, prefix, headers
 
 
 def _proxy_login(proxy: SplitResult) -> dict[str, str]:
