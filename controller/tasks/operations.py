@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from controller.actions import carry_out, events
+from controller.actions import carry_out, events, sessions
 from controller.actions import operations as actions
 
 
@@ -24,3 +24,4 @@ def resync_apps() -> None:
 @shared_task(name="controller.tidy")
 def tidy() -> None:
     events.forget_old_events()
+    sessions.forget_old_sessions()
