@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable
 
 from orchestrator.client import ApiClient
-from orchestrator.errors import ApiError, Expired
+from orchestrator.errors import ApiError, Expired, ServiceUnavailable
 from orchestrator.kubelet.runtime import ContainerStatus, PodRef, RuntimeFailure, Sandbox
 from orchestrator.kubelet.services import NodeServices
 from orchestrator.kubelet.worker import PodWorker
@@ -21,6 +21,7 @@ from orchestrator.objects.meta import Obj, is_deleting, uid_of
 log = logging.getLogger(__name__)
 
 FIRST_RETRY, LONGEST_RETRY = 0.2, 5.0  # seconds between attempts to reach the API
+SHORTEST_WATCH = 1.0  # seconds; one that ends sooner is a fault, and asking again at once would be a busy loop
 REFRESH_EVERY = 10.0  # seconds between looks at the ConfigMaps and Secrets that pods have mounted
 
 
@@ -171,7 +172,10 @@ class PodSource:
             try:
                 if not version:
                     version = await self._list()
+                begun = asyncio.get_running_loop().time()
                 version = await self._watch(version)
+                if asyncio.get_running_loop().time() - begun < SHORTEST_WATCH:
+                    raise ServiceUnavailable("the watch ended as soon as it began")
                 delay = FIRST_RETRY
             except Expired:
                 version = ""

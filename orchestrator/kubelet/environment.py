@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,7 +119,7 @@ def field_value(pod: Obj, path: str, *, node: NodeView, address: str) -> str:
     if subscript := _SUBSCRIPT.fullmatch(path):
         table = labels_of(pod) if subscript[1] == "labels" else annotations_of(pod)
         return table.get(subscript[2], "")
-    values = {
+    values: dict[str, Callable[[], object]] = {
         "metadata.name": lambda: meta["name"],
         "metadata.namespace": lambda: meta["namespace"],
         "metadata.uid": lambda: meta["uid"],

@@ -48,7 +48,7 @@ def render_payload(
     address: str,
 ) -> dict[str, Entry]:  # fmt: skip
     """Raises: ConfigError, when something that isn't optional is missing."""
-    outer = next((volume[kind] for kind in LIVE if kind in volume), {})
+    outer: Mapping[str, Any] = next((volume[kind] for kind in LIVE if kind in volume), {})
     mode = outer.get("defaultMode")
     default = DEFAULT_MODE if mode is None else int(mode)
     payload: dict[str, Entry] = {}

@@ -19,7 +19,8 @@ from orchestrator.kubelet.engine import Engine, EngineError
 from orchestrator.kubelet.pause import PAUSE_COMMAND, ensure_pause_image
 from orchestrator.kubelet.runtime import PodRef, RuntimeFailure, Sandbox
 from orchestrator.kubelet.start_slots import StartSlots
-from orchestrator.network.pods import PodNetwork, PodNetworkError, entered
+from orchestrator.network.addresses import PodNetworkError
+from orchestrator.network.pods import PodNetwork, entered
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,12 @@ class SandboxPool:
         waiter: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._wanted.set()
-        return await waiter
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._ready.append(waiter.result())  # it came together with the cancellation
+            raise
 
     async def _fill(self) -> None:
         """Makes sandboxes for who waits at once, and for the pool while no pod is starting."""

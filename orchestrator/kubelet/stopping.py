@@ -72,7 +72,7 @@ class Stopper:
     async def finish(self, *, tell: bool) -> None:
         """The pod's end: stop everything, say so, delete the pod, clear up. Tried until it is done."""
         worker, retry = self._worker, FIRST_RETRY
-        worker.stop_probes()
+        worker.watch.stop(keep_readiness=True)
         while True:
             try:
                 await self._collect()

@@ -21,6 +21,7 @@ from orchestrator.kubelet.pod import (
     all_containers_of,
     backoff_after,
     backoff_of_attempt,
+    containers_of,
     ended_at,
     grouped,
     is_over,
@@ -29,7 +30,6 @@ from orchestrator.kubelet.pod import (
     pod_ref,
     runs_on_host_network,
 )
-from orchestrator.kubelet.probes import ContainerProbes, Kind
 from orchestrator.kubelet.runtime import ContainerGone, ContainerStatus, RuntimeFailure, Sandbox
 from orchestrator.kubelet.services import NodeServices
 from orchestrator.kubelet.starting import ImageFetcher, NotYet, create_and_start, prepare_container
@@ -38,6 +38,7 @@ from orchestrator.kubelet.status_writer import StatusWriter
 from orchestrator.kubelet.stopping import Stopper, grace_period_of
 from orchestrator.kubelet.termination_message import read_termination_message
 from orchestrator.kubelet.volumes import MountFailed
+from orchestrator.kubelet.watching import ContainerWatch
 from orchestrator.machinery.clock import parse_time
 from orchestrator.objects.meta import Obj, is_deleting
 
@@ -75,7 +76,7 @@ class PodWorker:
         self.volumes: dict[str, Path] | None = None
         self.writer = StatusWriter(services.client, pod, self.observe)
         self._images = ImageFetcher(services)
-        self._probes: dict[str, ContainerProbes] = {}
+        self.watch = ContainerWatch(self)
         self._rests: dict[str, float] = {}
         self._counted: set[str] = set()  # exited containers whose rest is decided
         self._exits: dict[str, asyncio.Event] = {}
@@ -146,8 +147,7 @@ class PodWorker:
 
     def close(self) -> None:
         """Lets go of the pod without touching its containers."""
-        for probes in self._probes.values():
-            probes.stop()
+        self.watch.stop()
         for task in (*self._refreshing.values(), *self._background):
             task.cancel()
         self.writer.close()
@@ -155,6 +155,9 @@ class PodWorker:
     async def _turn(self) -> float | None:
         """One step towards what the pod wants; seconds until the next is due, None when only news can bring it."""
         if self._final:
+            if self.sandbox is not None and not self.seen.stopping:
+                await self.services.runtime.release_sandbox(self.ref)
+                self.sandbox = None
             return None
         self._check_deadline()
         if self.seen.failure is not None or is_over(self.pod, self.seen.history):
@@ -162,6 +165,7 @@ class PodWorker:
         await self._ensure_sandbox()
         if self.volumes is None and (delay := await self._ensure_volumes()):
             return delay
+        self._stop_changed()
         plan = self._plan()
         self._show_backoff(plan)
         begun = False
@@ -261,7 +265,7 @@ class PodWorker:
                 self.services.recorder.warning(self.pod, "FailedPostStartHook", f"PostStartHook failed: {exc}")
                 self.stop_container(status.name, "FailedPostStartHook")
                 return
-        self._watch(container, status)
+        self.watch.begin(container, status)
 
     async def _wind_up(self) -> float | None:
         """The pod is over: stop what still runs, give its sandbox back, say so."""
@@ -270,8 +274,7 @@ class PodWorker:
             await self.stopper.stop_all(running, grace_period_of(self.pod))
             return 0
         self._final = True
-        await self.services.runtime.release_sandbox(self.ref)
-        return None
+        return 0
 
     # containers
 
@@ -318,11 +321,7 @@ class PodWorker:
 
     async def _ended(self, status: ContainerStatus) -> None:
         self._exits.setdefault(status.id, asyncio.Event()).set()
-        probes = self._probes.get(status.name)
-        if probes is not None and probes.container_id == status.id:
-            probes.stop()
-            self.seen.ready = {**self.seen.ready, status.name: False}
-            self.seen.started = {**self.seen.started, status.name: False}
+        self.watch.end(status)
         if status.id in self._counted:
             return
         self._counted.add(status.id)
@@ -366,6 +365,16 @@ class PodWorker:
         if status is not None and status.state == "running":
             self.in_background(self.stopper.stop_one(status, why))
 
+    def _stop_changed(self) -> None:
+        """Stops containers whose image is another one now; they start again with it."""
+        for container in containers_of(self.pod):
+            status = latest(self.seen.history, container["name"])
+            if status is not None and status.state == "running" and status.image != container["image"]:
+                if not self.stopper.is_stopping(status.id):
+                    self.stop_container(
+                        container["name"], f"Container {container['name']} definition changed, will be restarted"
+                    )
+
     def _forget_old_attempts(self, start: Start) -> None:
         """Keeps the attempt before this one for its logs, and no older ones."""
         attempts = self.seen.history.get(start.container) or ()
@@ -373,49 +382,6 @@ class PodWorker:
             self.in_background(self.services.runtime.remove_container(status.id))
         kept = [attempt for attempt in attempts if attempt.attempt >= start.attempt - 1]
         self.seen.history = {**self.seen.history, start.container: kept}
-
-    # probes
-
-    def _watch(self, container: Obj, status: ContainerStatus, *, ready: bool = False, started: bool = False) -> None:
-        """Begins the probes of a container that runs; without any it counts as started and ready at once."""
-        name = status.name
-        started = started or not container.get("startupProbe")
-        ready = ready or (started and not container.get("readinessProbe"))
-        self.seen.started = {**self.seen.started, name: started}
-        self.seen.ready = {**self.seen.ready, name: ready}
-
-        def report(kind: Kind, state: bool) -> None:
-            self._probe_changed(container, kind, state)
-
-        def complain(message: str) -> None:
-            self.services.recorder.warning(self.pod, "Unhealthy", message)
-
-        if (before := self._probes.get(name)) is not None:
-            before.stop()
-        self._probes[name] = ContainerProbes(
-            self.services.runtime, container, status, self.address,
-            report=report, complain=complain, known_started=started,
-        )  # fmt: skip
-        self._probes[name].start()
-        self.writer.publish()
-
-    def _probe_changed(self, container: Obj, kind: Kind, state: bool) -> None:
-        name = container["name"]
-        if kind == "readiness":
-            self.seen.ready = {**self.seen.ready, name: state}
-        elif kind == "startup" and state:
-            self.seen.started = {**self.seen.started, name: True}
-            if not container.get("readinessProbe"):
-                self.seen.ready = {**self.seen.ready, name: True}
-            self._wake.set()
-        elif not state:
-            self.stop_container(name, f"Container {name} failed {kind} probe, will be restarted")
-        self.writer.publish()
-
-    def stop_probes(self) -> None:
-        """Nothing is restarted any more; readiness still tells who may get requests."""
-        for probes in self._probes.values():
-            probes.stop(keep_readiness=True)
 
     # status
 
@@ -464,7 +430,7 @@ class PodWorker:
             self._counted |= {attempt.id for attempt in attempts if attempt.state == "exited"}
             if current.state == "running" and any(c["name"] == name for c in all_containers_of(self.pod)):
                 entry = told.get(current.id) or {}
-                self._watch(
+                self.watch.begin(
                     self.container(name), current, ready=bool(entry.get("ready")), started=bool(entry.get("started"))
                 )
 
@@ -481,6 +447,9 @@ class PodWorker:
             stop.cancel()
             if not task.done():
                 task.cancel()
+
+    def wake(self) -> None:
+        self._wake.set()
 
     def in_background(self, step: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(self._guarded(step), name=f"pod {self.ref}")
