@@ -32,8 +32,11 @@ def table_name(instance: str) -> str:
 
 
 def render_table(table: str, ranges: Ranges, *, bridged_replies: bool) -> str:
-    """Replaces the whole table with an empty one. `bridged_replies`: whether the kernel sees what pods of one bridge
-    send to each other; if not, a reply to a rewritten connection must be brought back here by masquerading it.
+    """Replaces the whole table with an empty one.
+
+    `bridged_replies`: whether the kernel sees what pods of one bridge send to each other; if not, a reply to a
+    rewritten connection must be brought back here by masquerading it. Node ports answer on the host's loopback too,
+    for which the bridge takes loopback addresses (`run.prepare_bridge`); `guard-loopback` keeps pods from using that.
     """
     masquerade_bridge = (
         "" if bridged_replies else f"ct status dnat ip saddr {ranges.node} ip daddr {ranges.node} masquerade"
@@ -60,9 +63,15 @@ table ip {table} {{
     chain output {{
         type nat hook output priority -110; policy accept;
         jump dispatch
+        ip daddr 127.0.0.0/8 meta l4proto . th dport vmap @node-ports
+    }}
+    chain guard-loopback {{
+        type filter hook prerouting priority -300; policy accept;
+        ip daddr 127.0.0.0/8 iifname "{ranges.bridge}" drop
     }}
     chain postrouting {{
         type nat hook postrouting priority 90; policy accept;
+        ct status dnat ip saddr 127.0.0.0/8 masquerade
         ct status dnat ip saddr . ip daddr @hairpin masquerade
         ct status dnat ip saddr != {ranges.pods} ip daddr {ranges.pods} ip daddr != {ranges.node} masquerade
         {masquerade_bridge}

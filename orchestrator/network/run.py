@@ -142,7 +142,7 @@ class NodeNetwork:
         """Puts back what something else on the host removed."""
         while True:
             try:
-                await asyncio.to_thread(route_services, self._bridge, self._settings.service_cidr, self._gateway)
+                await asyncio.to_thread(prepare_bridge, self._bridge, self._settings.service_cidr, self._gateway)
                 await self._firewall.check()
             except (FirewallError, OSError, NetlinkError) as exc:
                 log.warning("the route to services cannot be set: %s; trying again", exc)
@@ -214,11 +214,13 @@ def see_bridged_packets() -> bool:
     return True
 
 
-def route_services(bridge: str, service_cidr: str, gateway: str) -> None:
+def prepare_bridge(bridge: str, service_cidr: str, gateway: str) -> None:
     """Service addresses lead to the bridge: a host without a default route reaches them too, from the gateway's
     address, which pods can answer. Nothing is there to send to: every packet was rewritten or refused before.
+    And the bridge takes loopback addresses, so that node ports answer on the host's own.
     """
     with IPRoute() as route:
         found = route.link_lookup(ifname=bridge)
         if found:
             route.route("replace", dst=service_cidr, oif=found[0], prefsrc=gateway)
+            Path(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet").write_text("1")

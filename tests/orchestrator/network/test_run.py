@@ -78,7 +78,7 @@ async def test_services_and_policies_of_the_api_reach_the_firewall(tmp_path, mon
         cluster_domain="cluster.local",
     )  # fmt: skip
     monkeypatch.setattr(run, "Firewall", Firewall)
-    monkeypatch.setattr(run, "route_services", lambda *_: None)
+    monkeypatch.setattr(run, "prepare_bridge", lambda *_: None)
     monkeypatch.setattr(run, "see_bridged_packets", lambda: True)
     api = Api(
         ("Namespace", {"metadata": {"name": "shop", "resourceVersion": "1"}}),
