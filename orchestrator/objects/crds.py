@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.objects.custom import CustomType, has_defaults
+from orchestrator.objects.custom import CustomType, mentions
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
 from orchestrator.objects.schema import (
@@ -74,7 +74,8 @@ def custom_type(version: Mapping[str, Any]) -> CustomType:
         selectable_fields=tuple(field["jsonPath"] for field in version.get("selectableFields") or ()),
         columns=tuple(version.get("additionalPrinterColumns") or ()),
         status="status" in below,
-        has_defaults=has_defaults(schema),
+        has_defaults=mentions(schema, "default"),
+        has_rules=mentions(schema, "x-kubernetes-validations"),
         scale=dict(below.get("scale") or {}),
     )
 

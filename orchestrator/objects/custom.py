@@ -21,6 +21,8 @@ class CustomType:
     selectable_fields: tuple[str, ...] = ()
     columns: tuple[Mapping[str, Any], ...] = ()
     status: bool = False
+    has_rules: bool = False
+    """Whether the schema has `x-kubernetes-validations` anywhere."""
     has_defaults: bool = False
     """Whether the schema fills anything in; what is stored is then completed when it is read, too."""
     scale: Mapping[str, str] = field(default_factory=dict)
@@ -60,12 +62,12 @@ def _prune(schema: Mapping[str, Any], value: Any, path: str, dropped: list[str])
     return result
 
 
-def has_defaults(schema: Any) -> bool:
-    if isinstance(schema, Mapping):
-        return "default" in schema or any(map(has_defaults, (
-            *(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties"),
-        )))  # fmt: skip
-    return False
+def mentions(schema: Any, keyword: str) -> bool:
+    """Whether the schema, or one below it, uses `keyword`."""
+    if not isinstance(schema, Mapping):
+        return False
+    below = (*(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties"))
+    return keyword in schema or any(mentions(part, keyword) for part in below)
 
 
 def apply_defaults(custom: CustomType, obj: dict[str, Any]) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 from orchestrator.objects.custom import CustomType
 from orchestrator.objects.meta import Obj
 from orchestrator.objects.patch import same_json
+from orchestrator.objects.validation import rules
 from orchestrator.objects.validation.fields import Problems, shown
 
 _MAX_DEPTH = 100
 
 
-def check_custom(problems: Problems, custom: CustomType, obj: Obj) -> None:
+def check_custom(problems: Problems, custom: CustomType, obj: Obj, old: Obj | None = None) -> None:
     rest = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind", "metadata")}
     schema = {key: value for key, value in custom.schema.items() if key not in ("type", "required")}
     properties = schema.get("properties") or {}
@@ -31,12 +32,14 @@ def check_custom(problems: Problems, custom: CustomType, obj: Obj) -> None:
     if (name := obj["metadata"].get("name")) and (limits := (properties.get("metadata") or {}).get("properties")):
         if name_schema := limits.get("name"):
             _check(problems, name_schema, name, "metadata.name", 0)
+    if custom.has_rules:
+        rules.check_rules(problems, custom.schema, obj, old)
 
 
 def check_custom_update(problems: Problems, custom: CustomType, new: Obj, old: Obj) -> None:
     """What was wrong before and has not changed is let through, so that a tightened schema locks nothing up."""
     before, after = Problems(), Problems()
-    check_custom(after, custom, new)
+    check_custom(after, custom, new, old)
     if after.found:
         check_custom(before, custom, old)
         kept = set(before.found)

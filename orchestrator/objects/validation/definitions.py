@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.objects import jsonpath, names
 from orchestrator.objects.meta import Obj
 from orchestrator.objects.validation.fields import Problems
+from orchestrator.objects.validation.rules import check_definition_rules
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
@@ -168,6 +169,7 @@ def _check_schema(problems: Problems, schema: Any, path: str, depth: int) -> Non
         except re.error as problem:
             problems.invalid(f"{path}.pattern", pattern, f"must be a valid regular expression, but isn't: {problem}")
     _check_list_type(problems, schema, path)
+    check_definition_rules(problems, schema, path)
     for name, below in (schema.get("properties") or {}).items():
         _check_schema(problems, below, f"{path}.properties[{name}]", depth + 1)
     if isinstance(schema.get("items"), Mapping):
