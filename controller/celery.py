@@ -9,7 +9,7 @@ from celery.beat import EmbeddedService
 from celery.signals import setup_logging, worker_ready
 from django.conf import settings
 
-from controller.settings.choice import default_to_deploy
+from controller.settings.base import default_to_deploy
 
 default_to_deploy()
 

@@ -1,6 +1,13 @@
 """What is the same wherever the controller runs."""
 
+import os
 from datetime import timedelta
+
+
+def default_to_deploy() -> None:
+    """The running platform's settings hold when nobody says which."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controller.settings.deploy")
+
 
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
