@@ -26,6 +26,11 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         output.note("\nInterrupted.")
         return INTERRUPTED
+    except (KeyError, TypeError, IndexError, AttributeError) as exc:
+        if os.environ.get("PAAS_DEBUG"):
+            raise
+        output.error(f"An answer was not what this command expects ({exc!r}); PAAS_DEBUG=1 shows where.")
+        return 1
     except BrokenPipeError:
         # The reader (head, less) went away: nothing more to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,7 @@ from typing import Any
 from cli import output
 from cli import profile as profiles
 from cli.client import Client, path
-from cli.errors import NotFound, UsageError
+from cli.errors import CliError, NotFound, UsageError
 
 APP_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
 
@@ -59,7 +59,9 @@ class Session:
     def page(self, where: str, limit: int | None) -> tuple[list[Any], int]:
         """The rows of a listing, and how many there are in all."""
         data = self.api.get(where, limit=limit or self.profile.response_limit or 100)
-        return data["results"], data["count"]
+        if not isinstance(data, dict) or not isinstance(data.get("results"), list):
+            raise CliError(f"{self.api.controller} answered with something else than a list; is it a controller?")
+        return data["results"], int(data.get("count") or len(data["results"]))
 
     def shown_as_json(self, data: Any) -> bool:
         """True when the user wants JSON, which is then printed."""

@@ -8,7 +8,7 @@ from typing import Any
 from cli import output, prompts
 from cli import profile as profiles
 from cli.client import Client
-from cli.errors import CliError, NotLoggedIn, UsageError
+from cli.errors import CliError, UsageError
 from cli.session import Session
 from cli.table import JSON, Arg, Option, command
 
@@ -201,15 +201,19 @@ def log_in(session: Session, api: Client, username: str, password: str) -> None:
     api.token = ""
     api.token = api.post("/v2/auth/login/", {"username": username, "password": password})["token"]
     path = profiles.locate(session.profile_name)
-    limit = 0
-    try:
-        limit = profiles.load(session.profile_name).response_limit
-    except CliError:
-        limit = 0  # the first login of this profile
-    profiles.Profile(path, api.controller, username, api.token, api.ssl_verify, limit).save()
+    kept = response_limit(session)
+    profiles.Profile(path, api.controller, username, api.token, api.ssl_verify, kept).save()
     output.line(f"Logged in as {username}")
     output.line(f"Configuration file written to {path}")
     hint_at_keys(api)
+
+
+def response_limit(session: Session) -> int:
+    """The profile's own limit of rows, which a new login keeps; 0 for a new profile."""
+    try:
+        return session.profile.response_limit
+    except CliError:
+        return 0
 
 
 def hint_at_keys(api: Client) -> None:
@@ -226,7 +230,7 @@ def token_for_same_controller(session: Session, api: Client) -> str:
     """The present token when the profile is for the same host: administrators register others with it."""
     try:
         profile = session.profile
-    except (NotLoggedIn, CliError):
+    except CliError:
         return ""
     return profile.token if Client(profile.controller).url.netloc == api.url.netloc else ""
 

@@ -86,3 +86,12 @@ def test_a_newer_minor_version_is_no_matter(platform, paas):
 def test_help_of_a_bare_topic_lists_its_verbs_too(platform, paas):
     text = paas("ps", "--help").out
     assert "Usage: paas ps:list" in text and "ps:scale" in text
+
+
+def test_answers_of_something_else_than_a_controller_are_no_traceback(platform, paas):
+    platform.on("GET /v2/apps/", {"surprise": True})
+    platform.on("GET /v2/apps/hello/", ["no object"])
+    assert "is it a controller?" in paas("apps").err
+    odd = paas("ps:scale", "-a", "hello")
+    assert odd.code == 1
+    assert odd.err.startswith("Error: An answer was not what this command expects")
