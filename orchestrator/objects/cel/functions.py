@@ -314,7 +314,7 @@ def _time_part(read: Callable[[datetime], int]) -> Callable[..., int]:
 def _seconds(target: Any) -> int:
     if isinstance(target, timedelta):
         return int(target.total_seconds())
-    return int(target.second) if isinstance(target, datetime) else 0
+    return target.second if isinstance(target, datetime) else 0
 
 
 METHODS: dict[str, Callable[..., Any]] = {

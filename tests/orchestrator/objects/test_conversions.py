@@ -56,6 +56,7 @@ def test_autoscalers_survive_the_way_through_version_one():
 
 def test_events_survive_the_way_through_the_other_group():
     other = conversions.convert(EVENT, kinds.EVENTS_V1)
+    assert other["eventTime"] == EVENT["firstTimestamp"]
     assert (other["note"], other["regarding"]["name"], other["deprecatedCount"]) == ("m", "p", 2)
     assert conversions.convert(other, kinds.EVENTS) == EVENT
 
