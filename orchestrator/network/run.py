@@ -74,6 +74,7 @@ class NodeNetwork:
         self._firewall = Firewall(settings.instance, ranges, bridged_replies=see_bridged_packets())
         self._zone.complete = False
         self._changed = asyncio.Event()
+        self._applied = asyncio.Event()
 
     async def run(self) -> None:
         self._services.add_handler(self._service_changed)
@@ -123,6 +124,7 @@ class NodeNetwork:
             await asyncio.sleep(COALESCE)
             self._changed.clear()
             await self._firewall.apply(await self._plan())
+            self._applied.set()
 
     async def _plan(self) -> Rules:
         rules = plan_rules(self._services, self._all_slices(), node_name=self._settings.node_name)
@@ -140,6 +142,7 @@ class NodeNetwork:
 
     async def _check(self) -> None:
         """Puts back what something else on the host removed."""
+        await self._applied.wait()  # the rules that guard the loopback come before the bridge takes its addresses
         while True:
             try:
                 await asyncio.to_thread(prepare_bridge, self._bridge, self._settings.service_cidr, self._gateway)
