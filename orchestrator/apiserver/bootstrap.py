@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from orchestrator.apiserver import create, default_roles, update
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
@@ -21,16 +23,14 @@ _MANAGER = "kube-apiserver"
 
 async def ensure_objects(api: Api) -> None:
     """Make what is missing, and bring back what the platform's own identities need; leave the rest as it is."""
-    for name in NAMESPACES:
-        await _ensure(api, kinds.NAMESPACES, {"metadata": {"name": name}})
-    for name in default_roles.CLUSTER_ROLES:
-        await _ensure(api, kinds.CLUSTERROLES, default_roles.cluster_role(name), restore=name.startswith("paas:"))
-    for name in default_roles.CLUSTER_ROLE_BINDINGS:
-        binding = default_roles.cluster_role_binding(name)
-        await _ensure(api, kinds.CLUSTERROLEBINDINGS, binding, restore=name.startswith("paas:"))
+    await asyncio.gather(*(_ensure(api, kinds.NAMESPACES, {"metadata": {"name": name}}) for name in NAMESPACES))
+    roles, bindings = default_roles.CLUSTER_ROLES, default_roles.CLUSTER_ROLE_BINDINGS
+    wanted = [(kinds.CLUSTERROLES, default_roles.cluster_role(name)) for name in roles]
+    wanted += [(kinds.CLUSTERROLEBINDINGS, default_roles.cluster_role_binding(name)) for name in bindings]
     for name, (value, description) in _PRIORITIES.items():
-        priority = {"metadata": {"name": name}, "value": value, "description": description}
-        await _ensure(api, kinds.PRIORITYCLASSES, priority)
+        wanted.append((kinds.PRIORITYCLASSES, {"metadata": {"name": name}, "value": value, "description": description}))
+    ensured = (_ensure(api, kind, obj, restore=obj["metadata"]["name"].startswith("paas:")) for kind, obj in wanted)
+    await asyncio.gather(*ensured)
     await _ensure(api, kinds.SERVICES, _kubernetes_service(api))
     await _publish_endpoints(api)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import shutil
 
 import pytest
 
@@ -11,11 +12,19 @@ from orchestrator import errors
 from orchestrator.apiserver.main import Server
 from orchestrator.http_client import HttpClient
 from orchestrator.objects import kinds
+from orchestrator.pki import ensure_pki
 from orchestrator.settings import ServerSettings
 
 
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    """Made once: keys are what takes long to make."""
+    return ensure_pki(ServerSettings(data=tmp_path_factory.mktemp("pki"), node_name="node-a"))
+
+
 @pytest.fixture(params=["local", "https"])
-async def client(request, tmp_path):
+async def client(request, tmp_path, pki):
+    shutil.copytree(pki.folder, tmp_path / "pki")
     server = Server(ServerSettings(data=tmp_path, port=0, node_name="node-a"), controllers=False)
     await server.start()
     if request.param == "local":

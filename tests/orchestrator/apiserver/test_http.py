@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import ssl
 
 import aiohttp
@@ -31,7 +32,8 @@ class Caller:
 
 
 @pytest.fixture
-async def server(tmp_path):
+async def server(tmp_path, pki):
+    shutil.copytree(pki.folder, tmp_path / "pki")
     server = Server(ServerSettings(data=tmp_path, port=0, node_name="node-a", drain_timeout=2), controllers=False)
     await server.start()
     yield server
