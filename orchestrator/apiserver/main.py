@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 
-from orchestrator.apiserver import bootstrap
+from orchestrator.apiserver import bootstrap, collector
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.app import App
 from orchestrator.apiserver.definitions import Definitions
@@ -52,6 +52,7 @@ class Server:
         self.http = HttpsServer(self.app, pki, settings.host, settings.port, settings.drain_timeout)
         await self.http.start()
         self._start_task("compaction", self._compact_forever())
+        self._start_task("collector", collector.collect_everything_forever())
         self._start_task("definitions", definitions.run())
         self._start_task("upkeep", Upkeep(self.api).run())
         if self._with_controllers and importlib.util.find_spec("orchestrator.reconcilers.run") is not None:
@@ -91,6 +92,7 @@ class Server:
 async def run(settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     sys.setswitchinterval(_SWITCH_INTERVAL)
+    collector.tune()
     server = Server(settings)
     await server.start()
     stop = asyncio.Event()
