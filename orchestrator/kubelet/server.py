@@ -46,6 +46,12 @@ class AgentServer:
         )
         await site.start()
 
+    @property
+    def port(self) -> int:
+        """Where it listens, also when the settings left the choice to the system."""
+        addresses = self._runner.addresses if self._runner is not None else []
+        return int(addresses[0][1]) if addresses else self._settings.listen_port
+
     async def close(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
