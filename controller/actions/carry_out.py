@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from controller.actions.events import record
 from controller.actions.failure import mark_failed
-from controller.actions.operations import claim, finish, this_runner, topic, unfinished
+from controller.actions.operations import claim, end_superseded, finish, this_runner, topic, unfinished
 from controller.cluster.client import Cluster, Unreachable, WatchExpired, cluster
 from controller.cluster.deploy import (
     OURS,
@@ -74,12 +74,12 @@ def carry_out(operation_id: int) -> None:
     except LostClaim:
         return
     except Superseded as exc:
-        end_badly(operation, runner, str(exc), put_back=False)
+        end_superseded(operation, str(exc), runner)
     except PaasError as exc:
-        end_badly(operation, runner, failure_text(operation, exc), put_back=True)
+        end_badly(operation, runner, failure_text(operation, exc))
     except Exception as exc:
         log.exception("operation broke", extra=extra)
-        end_badly(operation, runner, f"the controller failed ({type(exc).__name__}); its log says more", put_back=True)
+        end_badly(operation, runner, f"the controller failed ({type(exc).__name__}); its log says more")
     else:
         finish(operation, Operation.SUCCEEDED, runner=runner)
     seconds = round(time.monotonic() - began, 2)
@@ -129,15 +129,14 @@ def total_timeout(wish: Wish) -> float:
     return timeout_of(wish, settings.DEPLOY_TIMEOUT) * -(-largest // surge_of(wish))
 
 
-def end_badly(operation: Operation, runner: str, text: str, *, put_back: bool) -> None:
+def end_badly(operation: Operation, runner: str, text: str) -> None:
     """Marks the operation and its release failed, after the previous release's objects are back."""
     app = operation.app
-    if put_back:
-        try:
-            go_back(cluster(), operation)
-        except (ClusterTrouble, WatchExpired) as exc:
-            log.warning("putting back failed, will be retried", extra={"app": app.name, "error": str(exc)})
-            App.objects.filter(pk=app.pk).update(unsynced=True)
+    try:
+        go_back(cluster(), operation)
+    except (ClusterTrouble, WatchExpired) as exc:
+        log.warning("putting back failed, will be retried", extra={"app": app.name, "error": str(exc)})
+        App.objects.filter(pk=app.pk).update(unsynced=True)
     with transaction.atomic():
         if not finish(operation, Operation.FAILED, text, runner=runner):
             return

@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from controller.actions.events import record
 from controller.actions.failure import mark_failed
 from controller.errors import BadRequest, ClusterTrouble, Conflict
 from controller.models import App, Operation, Release, User
@@ -83,14 +84,27 @@ def supersede(app: App, patience: float | None = None) -> None:
     deadline = time.monotonic() + (patience or settings.ABANDONED_AFTER + 10)
     while holder := unfinished(app):
         Operation.objects.filter(pk=holder.pk).update(superseded=True)
-        if holder.state == Operation.QUEUED and finish(holder, Operation.FAILED, "superseded before it began"):
-            mark_failed(holder.release, "superseded before it began")
+        if holder.state == Operation.QUEUED and end_superseded(holder, "superseded before it began"):
             return
         if time.monotonic() > deadline:
             raise Conflict(f"v{holder.release.version} is still being deployed and doesn't stop; try again in a minute")
         with Waiter(topic(holder.pk)) as waiter:
             waiter.wait(0.5)
         recover()
+
+
+def end_superseded(operation: Operation, text: str, runner: str | None = None) -> bool:
+    """Ends an operation that gave way; False when another did.
+
+    A scale has succeeded all the same: the formation it wished is what the operation after it brings about.
+    """
+    if operation.kind == Operation.SCALE:
+        return finish(operation, Operation.SUCCEEDED, runner=runner)
+    ended = finish(operation, Operation.FAILED, text, runner=runner)
+    if ended:
+        mark_failed(operation.release, text)
+        record(operation.app, text, "ERROR")
+    return ended
 
 
 def topic(operation_id: int) -> str:
@@ -112,7 +126,10 @@ def follow(operation: Operation) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         waiter = None
         while True:
-            operation.refresh_from_db()
+            try:
+                operation.refresh_from_db()
+            except Operation.DoesNotExist as exc:
+                raise OperationFailed("the app was destroyed meanwhile") from exc
             yield from operation.progress[told:]
             told = len(operation.progress)
             if operation.finished:

@@ -13,6 +13,8 @@ from controller.errors import BadRequest, Conflict
 from controller.models import App, Build, Config, Operation, Release, User
 from controller.outbox import enqueue
 
+FORCED_TRIES = 5  # a rollback's attempts to come between deploys that others keep starting
+
 
 def create_release(*, app: App, by: User, build: Build | None, config: Config, summary: str | None = None) -> Release:
     """The next release of `app`. Needs `operations.lock(app)`.
@@ -66,27 +68,24 @@ def roll_back(*, app: App, version: int | None, by: User) -> tuple[Release, Oper
     A deploy under way is stopped for it. Raises: BadRequest, Conflict.
     """
     target = rollback_target(app, version)
-    operations.supersede(app)
-    with transaction.atomic():
-        app = operations.lock(app)
-        current = app.current_release()
-        release = create_release(
-            app=app,
-            by=by,
-            build=target.build,
-            config=target.config,
-            summary=f"{by.username} rolled back to v{target.version}",
-        )
-        if current is None or current.build is None or target.build is None:
-            return release, None
-        before = take_structure(app, target.build, current.build)
-        try:
-            operation = begin_deploy(app=app, release=release, by=by, structure_before=before)
-        except operations.InProgress as exc:
-            busy = exc
-        else:
-            return release, operation
-    raise BadRequest(str(busy))
+    for _ in range(FORCED_TRIES):
+        operations.supersede(app)
+        with transaction.atomic():
+            app = operations.lock(app)
+            if operations.unfinished(app) is None:
+                return make_rollback(app, target, by)
+    raise Conflict(f"{app.name} is being deployed again and again; try the rollback once more")
+
+
+def make_rollback(app: App, target: Release, by: User) -> tuple[Release, Operation | None]:
+    """The release that goes back to `target`, and its deploy. Needs `operations.lock(app)` and nothing under way."""
+    current = app.current_release()
+    summary = f"{by.username} rolled back to v{target.version}"
+    release = create_release(app=app, by=by, build=target.build, config=target.config, summary=summary)
+    if current is None or current.build is None or target.build is None:
+        return release, None
+    before = take_structure(app, target.build, current.build)
+    return release, begin_deploy(app=app, release=release, by=by, structure_before=before)
 
 
 def rollback_target(app: App, version: int | None) -> Release:

@@ -155,6 +155,25 @@ def test_a_rollback_takes_the_place_of_a_queued_deploy(live, push, busy):
     assert (busy.state, busy.message) == ("failed", "superseded before it began")
 
 
+def test_a_scale_that_gives_way_leaves_its_wish_and_the_release(live, busy):
+    from controller.models import App, Operation
+
+    Operation.objects.filter(pk=busy.pk).update(state="queued", kind="scale")
+    App.objects.filter(name="blue").update(structure={"web": 3})
+    assert live.post("/v2/apps/blue/releases/rollback/", {"version": 2}).status_code == 201
+    assert live.get("/v2/apps/blue/releases/v2").json()["failed"] is False
+    assert live.get("/v2/apps/blue/pods/").json()["count"] == 3
+
+
+def test_waiting_for_an_app_that_is_destroyed_ends_in_words(live, busy):
+    from controller.actions import operations
+    from controller.models import App
+
+    App.objects.get(name="blue").delete()
+    with pytest.raises(operations.OperationFailed, match="the app was destroyed meanwhile"):
+        operations.wait(busy)
+
+
 def test_an_unreachable_cluster_is_503_and_told_again_later(live, cluster, monkeypatch):
     from controller.actions.carry_out import resync_apps
     from controller.cluster.client import Unreachable
