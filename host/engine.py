@@ -24,6 +24,18 @@ def choose(platform: Platform) -> str:
     return own_docker_host(platform)
 
 
+def can_exec(platform: Platform, image: str) -> bool:
+    """Whether commands can be run in running containers: not when the engine itself runs inside a chroot."""
+    docker = ["docker", "-H", platform.docker_host]
+    name = f"{platform.instance}-exec-check"
+    _output([*docker, "rm", "-f", name])
+    _output([*docker, "run", "-d", "--name", name, "--network", "none", "-w", "/app", image, "sleep", "30"])
+    try:
+        return _output([*docker, "exec", name, "echo", "works"]).strip() == "works"
+    finally:
+        _output([*docker, "rm", "-f", name])
+
+
 def remember_network(platform: Platform) -> None:
     """Note the forwarding policy from before our engine's first start, so that `destroy` can give it back."""
     note = platform.home / "network-before.json"
@@ -53,4 +65,4 @@ def restore_network(platform: Platform) -> None:
 
 
 def _output(command: list[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout

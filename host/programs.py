@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from host.settings import CHECKOUT, Platform
 
+STACK_IMAGE = "paas/stack:trixie"
 PASSED_TO_BUILDS = (
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO",
@@ -83,6 +84,7 @@ def controller_environment(platform: Platform) -> dict[str, str]:
         "REGISTRY_CREDENTIALS_FILE": f"{home}/secrets/registry.json",
         "REGISTRATION_MODE": os.environ.get("PAAS_REGISTRATION", "admin_only"),
         "APP_URL_TEMPLATE": platform.app_url_template,
+        "FIRST_ANSWER": "false" if platform.engine_can_exec is False else "true",
         "CONTROLLER_LISTEN": f"127.0.0.1:{platform.controller_port}",
     }
 
@@ -209,7 +211,7 @@ def builder_environment(platform: Platform, environ: Mapping[str, str]) -> dict[
         "DOCKER_HOST": platform.docker_host,
         "REGISTRY_HOST": platform.registry_host,
         "REGISTRY_CREDENTIALS_FILE": f"{home}/secrets/registry.json",
-        "STACK_IMAGE": "paas/stack:trixie",
+        "STACK_IMAGE": STACK_IMAGE,
         "BUILD_MEMORY": str(platform.build_memory),
         "BUILD_CPUS": str(platform.build_cpus),
         "BUILD_TIMEOUT": str(platform.build_timeout),

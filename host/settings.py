@@ -38,6 +38,7 @@ class Platform:
     pod_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/16"
     docker_host: str = ""  # empty until the engine was found or made
+    engine_can_exec: bool | None = None  # found out once; inside a chroot it can't
     build_memory: int = 1 << 30  # bytes
     build_cpus: float = 2.0
     build_timeout: int = 900  # seconds

@@ -18,6 +18,7 @@ from pathlib import Path
 from host import cgroups, engine, example, health, hints, integration, operator, orphans, say, secret_files, settings
 from host.errors import HostError
 from host.programs import (
+    STACK_IMAGE,
     Program,
     base_environment,
     builder_environment,
@@ -51,6 +52,8 @@ def run(*, with_example: bool = True) -> Platform:
         integration.ensure(platform)
         password = operator.ensure_admin(platform)
         finish_stack_build(platform, stack)
+        if platform.engine_can_exec is None:
+            platform = try_exec(platform)
         if with_example:
             example.ensure(platform)
     hints.print_summary(platform, password, with_example=with_example)
@@ -154,6 +157,19 @@ def finish_stack_build(platform: Platform, stack: subprocess.Popen[bytes]) -> No
             f"The stack image could not be made; mend that and run this again. The end of {stack_log(platform)}:\n"
             + health.tail(stack_log(platform))
         )
+
+
+def try_exec(platform: Platform) -> Platform:
+    """Find out once whether the engine can exec; without it a process counts as up when its port is open."""
+    platform = dataclasses.replace(platform, engine_can_exec=engine.can_exec(platform, STACK_IMAGE))
+    platform.save()
+    if not platform.engine_can_exec:
+        say.warn("This engine can't run commands in containers (is this a chroot?): `kubectl exec` and checks that")
+        say.warn("a new process answers are off; a process counts as up when its port is open.")
+        programs = plan_programs(platform, os.environ)
+        start(platform, programs)
+        health.wait_all(programs, platform.home / "log")
+    return platform
 
 
 def stack_log(platform: Platform) -> Path:

@@ -70,20 +70,20 @@ def checks_of(release: ReleaseWish, kind: str) -> dict[str, dict]:
     return {name: probe for name, probe in (own or {}).items() if probe}
 
 
-def probes_of(release: ReleaseWish, kind: str) -> dict[str, dict]:
-    """`readinessProbe` and `livenessProbe` of a type; a routed one without any must at least listen on its port."""
+def probes_of(release: ReleaseWish, kind: str, *, first_answer: bool = True) -> dict[str, dict]:
+    """The probes of a type. A routed one without any must at least listen on its port, and with `first_answer` also
+    answer one HTTP request first (the stack image's /runner/ready asks, through the engine's exec)."""
     port = port_of(release)
     checks = {name: _probe(probe, port) for name, probe in checks_of(release, kind).items()}
     if not checks and kind in ("web", "cmd") and port:
         checks["readinessProbe"] = {"tcpSocket": {"port": port}, **PROBE_DEFAULTS}
-        if release.kind == "buildpack":
+        if release.kind == "buildpack" and first_answer:
             checks["startupProbe"] = {"exec": {"command": ["/runner/ready", str(port)]}, **FIRST_ANSWER}
     return checks
 
 
-def settle_of(release: ReleaseWish, kind: str) -> int:
+def settle_of(probes: dict[str, dict]) -> int:
     """minReadySeconds: none for a type whose first answer is awaited, else long enough to see it crash at start."""
-    probes = probes_of(release, kind)
     if "startupProbe" in probes:
         return 0
     return SETTLE if "readinessProbe" in probes else SETTLE_UNSEEN

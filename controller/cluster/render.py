@@ -202,7 +202,7 @@ def render_deployment(wish: Wish, kind: str, count: int, timeout: int = 120) -> 
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxSurge": surge_of(wish), "maxUnavailable": 0},
             },
-            "minReadySeconds": settle_of(release, kind),
+            "minReadySeconds": settle_of(probes_of(release, kind, first_answer=wish.platform.first_answer)),
             "progressDeadlineSeconds": timeout_of(wish, timeout) + 10,
             "revisionHistoryLimit": int(history) if history.isdigit() else HISTORY,
             "template": render_template(wish, kind),
@@ -220,7 +220,7 @@ def render_template(wish: Wish, kind: str) -> Manifest:
     if restarted := wish.restarts.get(kind):
         template["metadata"]["annotations"] = {"deis.io/restartedAt": restarted}
     container = template["spec"]["containers"][0]
-    container |= probes_of(release, kind)
+    container |= probes_of(release, kind, first_answer=wish.platform.first_answer)
     if lifecycle := lifecycle_of(release, kind):
         container["lifecycle"] = lifecycle
     if kind in ("web", "cmd") and (port := port_of(release)):

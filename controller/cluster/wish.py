@@ -16,6 +16,7 @@ class Platform:
     registry_username: str = ""
     registry_password: str = ""
     nodes: int = 1
+    first_answer: bool = True  # whether the engines can exec, which the check of a first answer needs
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def platform(nodes: int = 1) -> Platform:
         registry_username=settings.REGISTRY_CREDENTIALS.get("username", ""),
         registry_password=settings.REGISTRY_CREDENTIALS.get("password", ""),
         nodes=nodes,
+        first_answer=settings.FIRST_ANSWER,
     )
 
 

@@ -34,6 +34,7 @@ REGISTRY_CREDENTIALS = (
     if os.environ.get("REGISTRY_CREDENTIALS_FILE")
     else {}
 )
+FIRST_ANSWER = os.environ.get("FIRST_ANSWER", "true").lower() != "false"
 REGISTRATION_MODE = os.environ.get("REGISTRATION_MODE", "admin_only")
 DEPLOY_HOOK_URLS = [url for url in os.environ.get("DEPLOY_HOOK_URLS", "").split(",") if url]
 DEPLOY_HOOK_SECRET = os.environ.get("DEPLOY_HOOK_SECRET", "")

@@ -23,6 +23,7 @@ PLATFORM_DOMAIN = "paas.localhost"
 PLATFORM_URL = "http://paas.localhost:8080"
 GIT_SSH_URL = "ssh://git@paas.localhost:2222"
 APP_URL_TEMPLATE = "http://{app}.paas.localhost:8080"
+FIRST_ANSWER = True
 REGISTRY_HOST = "127.0.0.1:5000"
 REGISTRY_CREDENTIALS = {"username": "paas", "password": "registry-password"}
 REGISTRATION_MODE = "enabled"
