@@ -14,7 +14,8 @@ A command is `topic:verb`, also written `topic verb`; many have a shortcut. A to
 The app is `-a APP`, or the one that this folder's git remote points at, or the folder's name.
 Every command takes `-c PROFILE` and `--help`.
 A profile is a file in `~/.deis`; `PAAS_PROFILE` or `DEIS_PROFILE` names another.
-`NO_COLOR` turns colours off; `PAAS_DEBUG=1` shows where a command broke. An unknown topic `foo` runs `paas-foo` from `PATH`.
+`NO_COLOR` turns colours off; `PAAS_DEBUG=1` shows where a command broke.
+An unknown topic `foo` runs `paas-foo` from `PATH`.
 """
 
 
