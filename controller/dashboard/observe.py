@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db.models import OuterRef, Subquery
 
 from controller.cluster.client import cluster
 from controller.cluster.deploy import OURS
+from controller.cluster.diagnose import Pod, explain, now, observe_delay, parse_time
 from controller.cluster.pods import Process, describe
 from controller.errors import ClusterTrouble
 from controller.models import App, AppSettings, Domain, Operation, Release
 
+BEGINNING = 15.0  # seconds in which a process that isn't up yet is nothing to speak of
 NOT_RUNNING = ("down", "destroyed")
 NO_NEWS = "The orchestrator doesn't answer right now: apps run on, but what their processes do can't be shown."
 
@@ -27,6 +30,7 @@ class Observed:
     domains: dict = field(default_factory=dict)
     maintenance: set = field(default_factory=set)
     processes: dict[str, list[Process]] | None = None  # by app's name; None when the cluster doesn't answer
+    causes: dict[str, str] = field(default_factory=dict)  # by process: why it isn't up
 
     @property
     def trouble(self) -> str:
@@ -56,19 +60,34 @@ def observe(apps: list[App]) -> Observed:
     observed.maintenance = set(
         AppSettings.objects.filter(app__in=keys, maintenance=True).values_list("app_id", flat=True)
     )
-    observed.processes = read_processes(apps[0].name if len(apps) == 1 else None) if apps else {}
+    if apps:
+        read_processes(observed, apps[0].name if len(apps) == 1 else None)
     return observed
 
 
-def read_processes(app: str | None) -> dict[str, list[Process]] | None:
+def read_processes(observed: Observed, app: str | None) -> None:
     """The processes by app, of one app or of all; those that ended on purpose and one-off commands left out."""
     try:
         pods, _ = cluster().list("Pod", app, OURS)
     except ClusterTrouble:
-        return None
+        return
     found: dict[str, list[Process]] = {}
     for pod in pods:
         process = describe(pod)
-        if process.type not in ("", "run") and process.state not in NOT_RUNNING:
-            found.setdefault(pod["metadata"]["namespace"], []).append(process)
-    return found
+        if process.type in ("", "run") or process.state in NOT_RUNNING:
+            continue
+        found.setdefault(pod["metadata"]["namespace"], []).append(process)
+        if app is not None and (cause := cause_of(pod, process, now())):
+            observed.causes[process.name] = cause
+    observed.processes = found
+
+
+def cause_of(pod: Pod, process: Process, at: datetime) -> str:
+    """Why a process isn't up, in a sentence; empty for one that is, is leaving, or has only begun."""
+    if process.state in ("up", "terminating"):
+        return ""
+    young = (at - parse_time(pod["metadata"]["creationTimestamp"])).total_seconds() < BEGINNING
+    finding = observe_delay([pod])
+    if finding is None or (young and process.state not in ("crashed", "error")):
+        return ""
+    return explain(finding, pod["spec"]["containers"][0].get("image", ""))

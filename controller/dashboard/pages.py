@@ -148,7 +148,11 @@ def domain_rows(domains: Iterable[Domain], url_template: str) -> list[dict[str, 
 
 
 def type_rows(
-    structure: Mapping[str, int], procfile: Mapping[str, str], processes: Sequence[Process], now: datetime
+    structure: Mapping[str, int],
+    procfile: Mapping[str, str],
+    processes: Sequence[Process],
+    causes: Mapping[str, str],
+    now: datetime,
 ) -> list[dict[str, Any]]:
     """A row for each process type, web first; the types that the build declares and those that run."""
     names = {*structure, *procfile, *(process.type for process in processes)} - {"release"}
@@ -165,18 +169,19 @@ def type_rows(
                 "count": count,
                 "less": max(count - 1, 0),
                 "more": count + 1,
-                "pods": [pod_row(process, now) for process in pods],
+                "pods": [pod_row(process, causes.get(process.name, ""), now) for process in pods],
             }
         )
     return rows
 
 
-def pod_row(process: Process, now: datetime) -> dict[str, Any]:
+def pod_row(process: Process, cause: str, now: datetime) -> dict[str, Any]:
     started = datetime.fromisoformat(process.started) if process.started else None
     return {
         "name": process.name,
         "state": {"tone": POD_TONES.get(process.state, BUSY), "text": process.state},
         "release": process.release,
+        "cause": cause,
         "started": process.started,
         "since": ago(started, now) if started else "",
     }

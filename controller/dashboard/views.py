@@ -146,7 +146,7 @@ def processes_context(request: HttpRequest, app: App, observed: Observed) -> Con
     procfile = build.procfile if build else {}
     context: Context = {
         "push": None if build else push_context(request, app),
-        "types": pages.type_rows(app.structure, procfile, processes, timezone.now()),
+        "types": pages.type_rows(app.structure, procfile, processes, observed.causes, timezone.now()),
         "running": any(app.structure.values()),
     }
     context |= releases_context(app, observed, RELEASES_ON_FIRST_TAB)

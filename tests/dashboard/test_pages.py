@@ -212,6 +212,18 @@ def test_a_deploy_under_way_is_shown_and_closes_the_steppers(admin, deployed):
     assert operations.unfinished(deployed) is not None
 
 
+def test_a_process_that_is_not_up_tells_why(admin, deployed, cluster):
+    pod = cluster.all("Pod", "shop")[0]
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    ended = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    pod["status"]["conditions"] = []
+    pod["status"]["containerStatuses"] = [{"restartCount": 4, "state": waiting, "lastState": ended}]
+    cluster.list = lambda kind, namespace, *rest, **more: ([pod], "1")
+    seen = words(admin.get("/apps/shop/"))
+    assert "Failing, 0 of 1 up" in seen
+    assert "web crashed with exit code 3" in seen
+
+
 def test_domains_come_and_go(admin, deployed):
     answer = admin.send("/apps/shop/domains/", "/apps/shop/domains/add/", domain="www.example.test")
     assert "shop answers under www.example.test." in words(answer)
