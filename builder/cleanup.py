@@ -23,6 +23,7 @@ async def remove_everything(engine: Engine, instance: str) -> list[str]:
     for network in await engine.call("GET", "/networks", params={"filters": filters}):
         await engine.remove_network(network["Id"])
         removed.append(f"network {network['Name']}")
+    filters = {"label": [f"paas.io/instance={instance}"]}
     for image in await engine.call("GET", "/images/json", params={"filters": filters, "all": 0}):
         try:
             await engine.call("DELETE", f"/images/{image['Id']}", params={"force": 1})

@@ -14,7 +14,7 @@ from typing import IO, Any
 from builder import dockerignore, layers, procfile, snapshot
 from builder.engine import Engine
 from builder.errors import BuildFailed, EngineError
-from builder.pool import labels, network_name
+from builder.pool import network_name
 from builder.progress import Progress, human
 from builder.settings import Settings
 
@@ -22,6 +22,7 @@ DOCKERFILE_MAX = 1 << 20
 PULL_TIMEOUT = 300.0  # seconds for a base image
 CHUNK = 1 << 18
 CPU_PERIOD = 100_000
+CACHE_TAG = "last-build"  # local name of an app's newest image
 FROM = re.compile(r"^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+(\S+))?\s*$", re.IGNORECASE | re.MULTILINE)
 ARG = re.compile(r"^\s*ARG\s+(\w+)(?:=(\S*))?\s*$", re.IGNORECASE | re.MULTILINE)
 UNREACHABLE = (
@@ -111,22 +112,37 @@ class DockerfileBuilds:
             args, text = dict(config), with_build_args(text, config)
         repository = f"{self._settings.registry.host}/{app}"
         with progress.phase("build"):
-            await self._run(app, f"{repository}:{tag}", tree, without_syntax_line(text), args, progress)
+            await self._run(f"{repository}:{tag}", tree, without_syntax_line(text), args, progress)
         try:
+            settings = await self._image_settings(f"{repository}:{tag}", processes)
             with progress.phase("upload"):
                 progress.step("Sending the image to the registry")
-                image = await self._engine.image(f"{repository}:{tag}")
                 digest = await self._engine.push(repository, tag, self._auth())
         except EngineError as exc:
             raise BuildFailed(f"The image could not be sent to the registry: {exc}") from exc
         finally:
-            await self._engine.untag(f"{repository}:{tag}")
-        settings = (image or {}).get("Config") or {}
+            await self._keep_as_cache(repository, tag)
+        return DockerBuilt(digest, processes, exposed_ports(settings))
+
+    async def _keep_as_cache(self, repository: str, tag: str) -> None:
+        """The image stays as the next build's cache, in place of the one before."""
+        before = await self._engine.image(f"{repository}:{CACHE_TAG}")
+        now = await self._engine.image(f"{repository}:{tag}")
+        if now is None:
+            return
+        await self._engine.tag(f"{repository}:{tag}", repository, CACHE_TAG)
+        await self._engine.untag(f"{repository}:{tag}")
+        if before and before["Id"] != now["Id"]:
+            await self._engine.untag(before["Id"])
+
+    async def _image_settings(self, name: str, processes: Mapping[str, str]) -> Mapping[str, Any]:
+        """The image's own defaults. Raises: BuildFailed when nothing says what to start."""
+        settings = ((await self._engine.image(name)) or {}).get("Config") or {}
         if not settings.get("Cmd") and not settings.get("Entrypoint") and not processes:
             raise BuildFailed(
-                "The Dockerfile has neither CMD nor ENTRYPOINT, and there is no Procfile: nothing would start."
+                "The Dockerfile has no CMD and no ENTRYPOINT, and there is no Procfile: nothing would start."
             )
-        return DockerBuilt(digest, processes, exposed_ports(settings))
+        return settings
 
     def _auth(self) -> dict[str, str]:
         registry = self._settings.registry
@@ -148,9 +164,7 @@ class DockerfileBuilds:
             except EngineError as exc:
                 raise BuildFailed(explain_pull(image, str(exc), self._settings.stack_image)) from exc
 
-    async def _run(
-        self, app: str, name: str, tree: Path, text: str, args: Mapping[str, str], progress: Progress
-    ) -> None:
+    async def _run(self, name: str, tree: Path, text: str, args: Mapping[str, str], progress: Progress) -> None:
         limits = self._settings.limits
         params: dict[str, Any] = {
             "t": name,
@@ -160,7 +174,7 @@ class DockerfileBuilds:
             "cpuquota": int(limits.cpus * CPU_PERIOD),
             "networkmode": network_name(self._settings.instance),
             "buildargs": dict(args),
-            "labels": {**labels(self._settings.instance), "paas.io/app": app},
+            "labels": {"paas.io/instance": self._settings.instance},  # each one is a step of its own
             "rm": 1,
             "forcerm": 1,
             "version": 1,
@@ -177,7 +191,8 @@ class DockerfileBuilds:
                     async for item in stream:
                         for line in str(item.get("stream") or "").splitlines():
                             last_step = line.partition(" : ")[2] or last_step if line.startswith("Step ") else last_step
-                            progress.detail(line)
+                            if line.strip():
+                                progress.detail(line)
                         await progress.drained()
             except TimeoutError as exc:
                 raise BuildFailed(

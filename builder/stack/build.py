@@ -159,7 +159,10 @@ async def install(engine: Engine, stack: Stack, base: str, script: str, image: s
             params = {"container": container, "repo": repository, "tag": tag}
             changes = [*RUN_CHANGES, f"LABEL {SPEC_LABEL}={wanted}", 'CMD ["/bin/bash"]']
             query: Mapping[str, str] = {**params, "changes": "\n".join(changes), "comment": script}
+            before = await engine.image(image)
             await engine.call("POST", "/commit", params=query, body={"Labels": {}}, timeout=300)
+            if before:
+                await engine.untag(before["Id"])  # the one it replaces; kept by the engine while something uses it
         finally:
             await engine.remove(container)
 

@@ -129,6 +129,15 @@ def test_a_static_site_is_served_with_fallback_headers_and_compression(builder, 
         assert get(url + "/.static/start")[0] == 404
 
 
+def test_steps_of_a_dockerfile_that_did_not_change_are_not_run_again(builder, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("cached",))
+    text = f"FROM paas/stack:trixie\nRUN echo {tmp_path.name} > /tmp/once\nCOPY x /app/x\nCMD cat /app/x\n"
+    path = client.repository("cached", {"Dockerfile": text, "x": "1"})
+    assert "Using cache" not in client.push(path)
+    client.commit(path, {"x": "2"})
+    assert client.push(path).count("Using cache") == 1
+
+
 def test_a_dockerfile_is_built_and_its_port_is_told(builder, controller, registry, tmp_path):
     client = builder.client(tmp_path / "c", apps=("boxed",))
     path = client.repository("boxed", EXAMPLES / "dockerfile")

@@ -110,6 +110,10 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 STACK = "FROM paas/stack:trixie\n"
 
 
+SLOW = {**APP, "bin/pre_compile": "#!/bin/sh\necho waiting in the build\nsleep 15.731\n"}
+SLOW_DOCKERFILE = {"Dockerfile": STACK + "RUN echo waiting in the build && sleep 15.731\n"}
+
+
 @pytest.mark.parametrize(
     ("app", "files", "words"),
     [
@@ -126,6 +130,8 @@ STACK = "FROM paas/stack:trixie\n"
         ("reserved", {**APP, ".paas/x": "1"}, "reserved"),
         ("dfsyntax", {"Dockerfile": STACK + "NONSENSE x\n"}, "The Dockerfile can't be read"),
         ("dffail", {"Dockerfile": STACK + "RUN exit 9\nCMD x\n"}, "exit code 9: RUN exit 9"),
+        ("dfoom", {"Dockerfile": STACK + "RUN python3 -c 'bytearray(1 << 30)'\nCMD x\n"}, "out of memory at 256 MiB"),
+        ("dfnocmd", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}, "no CMD and no ENTRYPOINT"),
         ("dfbase", {"Dockerfile": "FROM registry.invalid/x:1\n"}, "(FROM) can't be fetched"),
     ],
 )  # fmt: skip
@@ -187,9 +193,6 @@ class Pushing:
         return self.out
 
 
-SLOW = {**APP, "bin/pre_compile": "#!/bin/sh\necho waiting in the build\nsleep 15.731\n"}
-
-
 def build_runs() -> bool:
     """Whether the slow build's own process is on this machine."""
     for folder in Path("/proc").glob("[0-9]*"):
@@ -217,18 +220,19 @@ def test_a_second_push_hears_who_holds_the_app(builder, tmp_path):
     first.finish()
 
 
-def test_interrupting_the_client_stops_the_build(builder, tmp_path):
-    client = builder.client(tmp_path / "c", apps=("halted",))
-    path = client.repository("halted", SLOW)
+@pytest.mark.parametrize(("app", "files"), [("halted", SLOW), ("halted-docker", SLOW_DOCKERFILE)])
+def test_interrupting_the_client_stops_the_build(builder, tmp_path, app, files):
+    client = builder.client(tmp_path / "c", apps=(app,))
+    path = client.repository(app, files)
     pushing = Pushing(client, path)
-    pushing.wait_for("waiting in the build")
-    assert build_runs()
+    wait_until(build_runs, 20, "the build doesn't start")
     os.killpg(pushing.process.pid, signal.SIGINT)
     pushing.finish()
     wait_until(lambda: not build_runs(), 2, "the build goes on")
-    client.commit(path, {"bin/pre_compile": "#!/bin/sh\n"})
+    client.git("rm", "-q", "-r", ".", cwd=path)
+    client.commit(path, APP)
     wait_until(lambda: not metrics(builder)["builder_pushes_active"], 5, "the app stays locked")
-    assert "Done, halted:v" in client.push(path)
+    assert f"Done, {app}:v" in client.push(path)
 
 
 def metrics(builder) -> dict[str, float]:
