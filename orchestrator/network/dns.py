@@ -22,6 +22,7 @@ from dnslib import (
     A,
     DNSError,
     DNSHeader,
+    DNSLabel,
     DNSQuestion,
     DNSRecord,
 )
@@ -75,7 +76,7 @@ class NameServer:
         if self._zone.is_ours(name):
             await self._from_zone(reply, name, question)
         else:
-            await self._from_outside(reply, name, question.qtype)
+            await self._from_outside(reply, question)
         return reply
 
     async def _from_zone(self, reply: DNSRecord, name: str, question: DNSQuestion) -> None:
@@ -101,20 +102,18 @@ class NameServer:
             for record in self._zone.answer(alias, kind_name(kind)).records:
                 reply.add_answer(render_record(*record))
         else:
-            found = await self._forwarder.resolve(alias, kind)
-            for record in found.rr if found is not None else ():
+            found = await self._forwarder.resolve(DNSLabel(alias), kind)
+            for record in found.records if found is not None else ():
                 reply.add_answer(record)
 
-    async def _from_outside(self, reply: DNSRecord, name: str, kind: int) -> None:
-        found = await self._forwarder.resolve(name, kind)
+    async def _from_outside(self, reply: DNSRecord, question: DNSQuestion) -> None:
+        found = await self._forwarder.resolve(question.qname, question.qtype)
         if found is None:
             reply.header.rcode = RCODE.SERVFAIL
             return
-        reply.header.rcode = found.header.rcode
-        for record in found.rr:
-            reply.add_answer(record)
-        for record in found.auth:
-            reply.add_auth(record)
+        reply.header.rcode = found.rcode
+        reply.add_answer(*found.records)
+        reply.add_auth(*found.authority)
 
     def _soa(self) -> RR:
         domain = self._zone.domain

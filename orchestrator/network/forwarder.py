@@ -9,8 +9,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import NamedTuple
 
-from dnslib import QTYPE, RCODE, DNSError, DNSHeader, DNSQuestion, DNSRecord
+from dnslib import QTYPE, RCODE, RR, DNSError, DNSHeader, DNSLabel, DNSQuestion, DNSRecord
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 SYSTEMD_RESOLVED = Path("/run/systemd/resolve/resolv.conf")
@@ -51,30 +52,41 @@ class HostServers:
         return self._servers
 
 
+class Found(NamedTuple):
+    """What the servers said, with what is left of its time."""
+
+    rcode: int
+    records: list[RR]
+    authority: list[RR]
+
+
 class Forwarder:
     def __init__(
         self, servers: Callable[[], list[tuple[str, int]]], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._servers, self._clock = servers, clock
-        self._cache: OrderedDict[tuple[str, int], tuple[float, DNSRecord]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int], tuple[float, float, DNSRecord]] = OrderedDict()
+        """(name, type) → (kept at, until, reply)."""
         self._pending: dict[tuple[str, int], asyncio.Task[DNSRecord | None]] = {}
 
-    async def resolve(self, name: str, kind: int) -> DNSRecord | None:
-        """The servers' reply, None when there is none in time. Several who ask the same wait for one answer."""
-        key = (name.lower(), kind)
+    async def resolve(self, name: DNSLabel, kind: int) -> Found | None:
+        """The servers' answer, None when there is none in time. Several who ask the same wait for one answer."""
+        key = (str(name).lower(), kind)
         if (held := self._cache.get(key)) is not None:
-            if held[0] > self._clock():
+            since, until, reply = held
+            if until > self._clock():
                 self._cache.move_to_end(key)
-                return held[1]
+                return _aged(reply, int(self._clock() - since))
             del self._cache[key]
         if (task := self._pending.get(key)) is None:
-            task = asyncio.create_task(self._ask_all(name, kind), name=f"dns {name}")
+            task = asyncio.create_task(self._ask_all(name, kind), name=f"dns {key[0]}")
             self._pending[key] = task
             task.add_done_callback(lambda _: self._pending.pop(key, None))
-        reply = await asyncio.shield(task)
-        if reply is not None:
-            self._keep(key, reply)
-        return reply
+        answer = await asyncio.shield(task)
+        if answer is None:
+            return None
+        self._keep(key, answer)
+        return _aged(answer, 0)
 
     def _keep(self, key: tuple[str, int], reply: DNSRecord) -> None:
         if reply.header.rcode == RCODE.NOERROR and reply.rr:
@@ -83,11 +95,11 @@ class Forwarder:
             seconds = NEGATIVE
         else:
             return
-        self._cache[key] = (self._clock() + seconds, reply)
+        self._cache[key] = (self._clock(), self._clock() + seconds, reply)
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
 
-    async def _ask_all(self, name: str, kind: int) -> DNSRecord | None:
+    async def _ask_all(self, name: DNSLabel, kind: int) -> DNSRecord | None:
         try:
             async with asyncio.timeout(TOTAL_TIMEOUT):
                 for server in [*self._servers()] * 2:
@@ -98,7 +110,7 @@ class Forwarder:
             return None
         return None
 
-    async def _ask(self, server: tuple[str, int], name: str, kind: int) -> DNSRecord | None:
+    async def _ask(self, server: tuple[str, int], name: DNSLabel, kind: int) -> DNSRecord | None:
         question = DNSRecord(
             DNSHeader(id=secrets.randbits(16), rd=1), q=DNSQuestion(name, kind)
         )  # a fresh port and number for each: what an off-path forger must guess
@@ -110,6 +122,13 @@ class Forwarder:
         except (OSError, TimeoutError, DNSError, asyncio.IncompleteReadError):
             return None
         return reply
+
+
+def _aged(reply: DNSRecord, seconds: int) -> Found:
+    def older(records: list[RR]) -> list[RR]:
+        return [RR(each.rname, each.rtype, each.rclass, max(each.ttl - seconds, 0), each.rdata) for each in records]
+
+    return Found(reply.header.rcode, older(reply.rr), older(reply.auth))
 
 
 class _Exchange(asyncio.DatagramProtocol):

@@ -126,7 +126,7 @@ class Zone:
                 self._slice_ports.setdefault(owner, {})[key] = _ports_of(obj)
             else:
                 for table in (self._slices, self._slice_ports):
-                    pieces: dict[Key, Any] = table.get(owner, {})  # type: ignore[assignment]
+                    pieces: dict[Key, Any] = table.get(owner, {})
                     pieces.pop(key, None)
                     if not pieces:
                         table.pop(owner, None)

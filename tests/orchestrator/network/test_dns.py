@@ -6,7 +6,7 @@ import random
 import socket
 
 import pytest
-from dnslib import EDNS0, QTYPE, RCODE, RR, A, DNSRecord
+from dnslib import EDNS0, QTYPE, RCODE, RR, A, DNSLabel, DNSRecord
 
 from orchestrator.network.dns import NameServer, serve_dns
 from orchestrator.network.forwarder import Forwarder, HostServers, ask_tcp, ask_udp, read_servers
@@ -194,3 +194,13 @@ async def test_before_the_cluster_was_read_its_names_get_no_answer_and_others_do
         assert str((await ask(server, "example.test")).rr[0].rdata) == "192.0.2.1"
         zone.complete = True
         assert str((await ask(server, "web.shop.svc.cluster.local")).rr[0].rdata) == "10.202.0.5"
+
+
+async def test_a_remembered_answer_grows_old_and_is_asked_again_at_its_end(upstream):
+    now = [100.0]
+    forwarder = Forwarder(lambda: [upstream.address], clock=lambda: now[0])
+    ages = []
+    for now[0] in (100.0, 130.0, 159.0, 160.5):
+        ages.append((await forwarder.resolve(DNSLabel("example.test"), QTYPE.A)).records[0].ttl)
+    assert ages == [60, 30, 1, 60]
+    assert len(upstream.asked) == 2
