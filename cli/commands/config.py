@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from cli import output, prompts
 from cli.client import DEPLOY
-from cli.errors import UsageError
+from cli.errors import CliError, UsageError
 from cli.session import Session
 from cli.table import APP, JSON, Arg, Option, command
 
@@ -102,18 +103,70 @@ def pull(session: Session, interactive: bool | None, overwrite: bool | None) -> 
     "config:push",
     "Set the variables of a file, or of standard input",
     "paas config:push -p production.env",
-    options=(Option("--path", "the file", short="-p", value="FILE", default=ENV_FILE), APP, JSON),
+    options=(
+        Option("--path", f"the file; without it what is piped in, else {ENV_FILE}", short="-p", value="FILE"),
+        APP,
+        JSON,
+    ),
     details="Lines are KEY=value; empty lines and those that begin with # are left out.",
 )
-def push(session: Session, path: str) -> None:
-    if not sys.stdin.isatty() and path == ENV_FILE and not Path(path).exists():
-        text = sys.stdin.read()
-    else:
+def push(session: Session, path: str | None) -> None:
+    piped = sys.stdin.read() if path is None and not sys.stdin.isatty() else ""
+    apply_values(session, parse_env(piped if piped.strip() else read_file(path or ENV_FILE)))
+
+
+def read_file(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = getattr(exc, "strerror", None) or "it is no text"
+        raise UsageError(f"{path} can't be read ({reason}); name the file with -p.") from exc
+
+
+@command(
+    "config:edit",
+    "Change an app's variables in your editor, all in one release",
+    "EDITOR=nano paas config:edit",
+    options=(APP,),
+    details="A line that is gone unsets its variable. Values of several lines are not shown and stay as they are.",
+)
+def edit(session: Session) -> None:
+    before = {key: value for key, value in read_values(session).items() if "\n" not in value}
+    after = edit_text("".join(f"{key}={value}\n" for key, value in sorted(before.items())))
+    changes = plan_changes(before, parse_env(after))
+    if not changes:
+        output.line("Nothing changed.")
+        return
+    with output.progress("Changing config..."):
+        post_values(session, changes)
+    output.line()
+    list_config(session)
+
+
+def plan_changes(before: dict[str, str], after: dict[str, str]) -> dict[str, str | None]:
+    """What makes `before` into `after`; None unsets."""
+    gone = {key: None for key in before if key not in after}
+    return gone | {key: value for key, value in after.items() if before.get(key) != value}
+
+
+def edit_text(text: str) -> str:
+    """`text` as the user's editor leaves it, in a file nobody else can read."""
+    import shlex
+    import subprocess
+    import tempfile
+
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("notepad" if sys.platform == "win32" else "vi")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.env"
+        file.write_text(text)
+        file.chmod(0o600)
         try:
-            text = Path(path).read_text()
+            code = subprocess.call([*shlex.split(editor), str(file)])
         except OSError as exc:
-            raise UsageError(f"{path} can't be read ({exc.strerror}); name the file with -p.") from exc
-    apply_values(session, parse_env(text))
+            raise CliError(f"The editor '{editor}' can't be started ({exc.strerror}); name one in EDITOR.") from exc
+        if code:
+            raise CliError(f"The editor ended with code {code}: nothing was changed.")
+        return file.read_text()
 
 
 def parse_env(text: str) -> dict[str, str]:

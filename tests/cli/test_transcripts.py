@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 
@@ -156,6 +157,35 @@ def test_config_push_reads_a_file(platform, paas, home):
     platform.on("GET /v2/apps/hello/config/", {"values": {}})
     assert paas("config:push", "-p", "prod.env", "-a", "hello").code == 0
     assert platform.bodies("POST /v2/apps/hello/config/") == [{"values": {"A": "1", "B": "x=y"}}]
+
+
+def test_config_push_prefers_what_is_piped_in_to_the_usual_file(platform, paas, home, monkeypatch):
+    (home / "hello" / ".env").write_text("FROM=file\n")
+    platform.on("POST /v2/apps/hello/config/", {"values": {}}, 201)
+    platform.on("GET /v2/apps/hello/config/", {"values": {}})
+    monkeypatch.setattr("sys.stdin", io.StringIO("FROM=pipe\n"))
+    paas("config:push", "-a", "hello")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    paas("config:push", "-a", "hello")
+    sent = [body["values"]["FROM"] for body in platform.bodies("POST /v2/apps/hello/config/")]
+    assert sent == ["pipe", "file"]
+
+
+def test_config_edit_sends_the_difference_at_once(platform, paas, home, monkeypatch):
+    editor = home / "editor"
+    editor.write_text('#!/bin/sh\nsed -i -e "s/^A=.*/A=2/" -e /^B=/d "$1"\necho C=3 >> "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("EDITOR", str(editor))
+    monkeypatch.delenv("VISUAL", raising=False)
+    values = {"A": "1", "B": "1", "KEEP": "same", "LONG": "two\nlines"}
+    platform.on("GET /v2/apps/hello/config/", {"values": values})
+    platform.on("POST /v2/apps/hello/config/", {"values": {}}, 201)
+    assert paas("config:edit", "-a", "hello").code == 0
+    assert platform.bodies("POST /v2/apps/hello/config/") == [{"values": {"A": "2", "B": None, "C": "3"}}]
+    monkeypatch.setenv("EDITOR", "true")
+    assert paas("config:edit", "-a", "hello").out == "Nothing changed.\n"
+    monkeypatch.setenv("EDITOR", "false")
+    assert "nothing was changed" in paas("config:edit", "-a", "hello").err
 
 
 def test_info_shows_address_processes_domains_labels(platform, paas):
