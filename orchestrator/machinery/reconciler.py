@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FIRST_BATCH = 16  # writes tried at once before any has succeeded
+CROWD, PACE = 50, 0.0002  # pods a turn looks through at once; seconds each further one delays the turn it causes
 
 
 class Retry(Exception):
@@ -87,16 +88,33 @@ class Reconciler:
         informer.add_handler(changed)
         return informer
 
+    def follow_wishes(self, resource: Resource) -> Informer:
+        """Enqueue an object's key when anything of it but its status changes."""
+        informer = self.informer(resource)
+
+        def changed(old: Obj | None, new: Obj | None) -> None:
+            if old is None or new is None or wish_of(old) != wish_of(new):
+                self.queue.add(key_of(new or old or {}))
+
+        informer.add_handler(changed)
+        return informer
+
     def follow_owned(self, resource: Resource, owner_kind: str) -> Informer:
-        """Enqueue the controlling owner of kind `owner_kind` on every change; index `controller` finds them by it."""
+        """Enqueue the controlling owner of kind `owner_kind` on every change; index `controller` finds them by it.
 
-        def owner_keys(obj: Obj) -> Iterable[Key]:
-            owner = controller_of(obj)
-            if owner is not None and owner["kind"] == owner_kind:
-                yield Key(key_of(obj).namespace, owner["name"])
-
-        informer = self.follow(resource, owner_keys)
+        The owner of a crowd is not turned for each of its members apart: see `crowd_delay`.
+        """
+        informer = self.informer(resource)
         index_by_controller(informer)
+
+        def changed(old: Obj | None, new: Obj | None) -> None:
+            for obj in (old, new):
+                owner = controller_of(obj) if obj is not None else None
+                if obj is not None and owner is not None and owner["kind"] == owner_kind:
+                    delay = crowd_delay(informer.count("controller", owner["uid"]))
+                    self.queue.add_after(Key(key_of(obj).namespace, owner["name"]), delay)
+
+        informer.add_handler(changed)
         return informer
 
     # running
@@ -135,6 +153,20 @@ class Reconciler:
             self.queue.forget(key)
             if delay is not None:
                 self.queue.add_after(key, max(delay, 0.001))
+
+
+def crowd_delay(members: int) -> float:
+    """Seconds to wait for further changes before a turn that looks through so many objects: none for few."""
+    return 0.0 if members <= CROWD else members * PACE
+
+
+def wish_of(obj: Obj) -> tuple[Any, ...]:
+    """All that anybody may want of an object, without what is reported of it."""
+    meta = obj["metadata"]
+    return (
+        meta.get("generation"), meta.get("labels"), meta.get("annotations"), meta.get("ownerReferences"),
+        meta.get("deletionTimestamp"), meta.get("finalizers"), meta.get("uid"),
+    )  # fmt: skip
 
 
 def index_by_controller(informer: Informer) -> None:

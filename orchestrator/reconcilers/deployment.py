@@ -6,12 +6,18 @@ Source: kubernetes pkg/controller/deployment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.errors import AlreadyExists, ApiError, NotFound
 from orchestrator.machinery import pods as podlib
-from orchestrator.machinery.reconciler import Reconciler, Retry, gather_or_first_error, index_by_controller
+from orchestrator.machinery.reconciler import (
+    Reconciler,
+    Retry,
+    crowd_delay,
+    gather_or_first_error,
+    index_by_controller,
+    wish_of,
+)
 from orchestrator.objects.kinds import DEPLOYMENTS, PODS, REPLICASETS
 from orchestrator.objects.meta import Key, Obj, annotations_of, controller_of, is_deleting, key_of, uid_of
 from orchestrator.objects.selectors import label_selector_from_object
@@ -50,18 +56,32 @@ class DeploymentReconciler(Reconciler):
 
     def setup(self) -> None:
         self.deployments = self.follow(DEPLOYMENTS)
-        self.sets = self.follow_owned(REPLICASETS, "Deployment")
-        self.pods = self.follow(PODS, self._deployment_of_pod)
+        self.sets = self.informer(REPLICASETS)
+        index_by_controller(self.sets)
+        self.sets.add_handler(self._set_changed)
+        self.pods = self.informer(PODS)
         index_by_controller(self.pods)
+        self.pods.add_handler(self._pod_changed)
 
-    def _deployment_of_pod(self, pod: Obj) -> Iterable[Key]:
-        owner = controller_of(pod)
-        if owner is None or owner["kind"] != "ReplicaSet":
+    def _set_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if old is not None and new is not None and _telling(old) == _telling(new):
             return
-        replica_set = self.sets.get(Key(key_of(pod).namespace, owner["name"]))
+        for one in (old, new):
+            owner = controller_of(one) if one is not None else None
+            if one is not None and owner is not None and owner["kind"] == "Deployment":
+                self.queue.add(Key(key_of(one).namespace, owner["name"]))
+
+    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        pod = new or old
+        owner = controller_of(pod) if pod is not None else None
+        if pod is None or owner is None or owner["kind"] != "ReplicaSet":
+            return
+        namespace = key_of(pod).namespace
+        replica_set = self.sets.get(Key(namespace, owner["name"]))
         above = controller_of(replica_set) if replica_set else None
         if above is not None and above["kind"] == "Deployment":
-            yield Key(key_of(pod).namespace, above["name"])
+            delay = crowd_delay(self.pods.count("controller", owner["uid"]))
+            self.queue.add_after(Key(namespace, above["name"]), delay)
 
     async def reconcile(self, key: Key) -> float | None:
         deployment = self.deployments.get(key)
@@ -272,3 +292,9 @@ class DeploymentReconciler(Reconciler):
             ready=sum(map(podlib.is_ready, pods)),
             available=sum(podlib.is_available(pod, min_ready, now) for pod in pods),
         )
+
+
+def _telling(replica_set: Obj) -> tuple[Any, ...]:
+    """What of a set matters here: pods are counted from the pods themselves, not from its status."""
+    status = replica_set.get("status") or {}
+    return wish_of(replica_set), status.get("conditions"), not status.get("replicas"), status.get("observedGeneration")

@@ -88,7 +88,7 @@ class ReplicaSetReconciler(Reconciler):
     component: ClassVar[str] = "replicaset-controller"
 
     def setup(self) -> None:
-        self.sets = self.follow(self.resource)
+        self.sets = self.follow_wishes(self.resource)
         self.pods = self.follow_owned(PODS, self.resource.kind)
         index_by_controller(self.sets)
         self.sets.add_index("namespace", lambda obj: (key_of(obj).namespace,))

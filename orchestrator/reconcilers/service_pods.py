@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.machinery.informer import Informer
 from orchestrator.machinery.pods import is_finished, is_ready
-from orchestrator.machinery.reconciler import Reconciler, index_by_label, index_by_namespace
+from orchestrator.machinery.reconciler import Reconciler, crowd_delay, index_by_label, index_by_namespace
 from orchestrator.objects.kinds import PODS, SERVICES
 from orchestrator.objects.meta import Key, Obj, is_deleting, key_of, labels_of
 
@@ -121,12 +121,14 @@ class ServicePodsReconciler(Reconciler):
             return
         for pod in (old, new):
             if pod is not None:
-                for key in self._services_of(pod):
-                    self.queue.add_after(key, self.delay)
+                for key, size in self._services_of(pod):
+                    self.queue.add_after(key, max(self.delay, crowd_delay(size)))
 
-    def _services_of(self, pod: Obj) -> Iterable[Key]:
-        labels = labels_of(pod)
-        for service in self.services.indexed("namespace", key_of(pod).namespace):
+    def _services_of(self, pod: Obj) -> Iterable[tuple[Key, int]]:
+        """The services that select the pod, and about how many pods each has."""
+        labels, namespace = labels_of(pod), key_of(pod).namespace
+        for service in self.services.indexed("namespace", namespace):
             selector = (service.get("spec") or {}).get("selector")
             if selector and selector.items() <= labels.items():
-                yield key_of(service)
+                size = min(self.pods.count("label", f"{namespace}/{key}={value}") for key, value in selector.items())
+                yield key_of(service), size
