@@ -37,6 +37,7 @@ NAME = "default-scheduler"
 BINDINGS = 128  # under way at once
 CLAIM_DEADLINE = 60.0  # seconds for a claim to be bound once its pod has a node
 TURN = 8  # decisions between two turns of the event loop
+RETELL, REPEAT = 5.0, 60.0  # seconds before a pod is told of another reason, and again of the same one
 
 ROOM, NODE, POD, VOLUME = "room", "node", "pod", "volume"
 """Events that can help a parked pod."""
@@ -73,6 +74,7 @@ class Scheduler:
             informers.of(PERSISTENTVOLUMECLAIMS), informers.of(PERSISTENTVOLUMES), informers.of(STORAGECLASSES)
         )
         self.decider = Decider(self.snapshot, self._namespace_labels, self.volumes)
+        self._refused: dict[tuple[object, ...], tuple[int, Decision]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._bindings = asyncio.Semaphore(BINDINGS)
         self.nodes.add_handler(self._node_changed)
@@ -143,11 +145,33 @@ class Scheduler:
             self.queue.park(waiting, ())
             self._spawn(self._report(pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates"))
             return
-        decision = self.decider.decide(pod)
+        decision = self._decide(pod)
         if decision.node:
             self.snapshot.assume(pod, decision.node)
             self._spawn(self._bind(waiting, decision.node))
             return
+        self._refuse(waiting, pod, decision)
+
+    def _decide(self, pod: PodInfo) -> Decision:
+        """Many copies of one pod that has no place are refused by one decision, while nothing changes."""
+        special = pod.ports or pod.claims or pod.spread or pod.affinity or pod.anti_affinity
+        if special or self.snapshot.repelling or self.decider.nominated:
+            return self.decider.decide(pod)
+        shape = (pod.static_signature, tuple(sorted(pod.requests.items())), pod.priority)
+        known = self._refused.get(shape)
+        if known is not None and known[0] == self.snapshot.changes:
+            return known[1]
+        decision = self.decider.decide(pod)
+        if decision.node:
+            self._refused.pop(shape, None)
+        else:
+            if len(self._refused) > 256:
+                self._refused.clear()
+            self._refused[shape] = (self.snapshot.changes, decision)
+        return decision
+
+    def _refuse(self, waiting: Waiting, pod: PodInfo, decision: Decision) -> None:
+        """Park the pod, preempt for it if that helps, and tell why it waits."""
         message = decision.message(len(self.snapshot.order))
         self.queue.park(waiting, helped_by(decision))
         victims = self._victims(pod, decision)
@@ -157,7 +181,23 @@ class Scheduler:
             self._spawn(self._preempt(pod, victims))
         elif decision.refusals:
             message += f" preemption: {self._why_no_preemption(pod, decision)}"
-        self._spawn(self._report(pod, "Unschedulable", message, victims.node if victims else ""))
+        self._tell(waiting, message, victims.node if victims else "")
+
+    def _tell(self, waiting: Waiting, message: str, nominated: str) -> None:
+        """Report why the pod waits, unless that was just done; a new reason that comes too soon is told later."""
+        now = self.clock.monotonic()
+        due = waiting.told_at + (REPEAT if message == waiting.told else RETELL)
+        if nominated or not waiting.told or now >= due:
+            waiting.told, waiting.told_at, waiting.untold = message, now, ""
+            self._spawn(self._report(waiting.pod, "Unschedulable", message, nominated))
+        elif message != waiting.told:
+            if not waiting.untold:
+                self.clock.call_later(due - now, lambda: self._tell_late(waiting))
+            waiting.untold = message
+
+    def _tell_late(self, waiting: Waiting) -> None:
+        if waiting.untold and waiting.state in ("parked", "backoff", "active"):
+            self._tell(waiting, waiting.untold, "")
 
     def _victims(self, pod: PodInfo, decision: Decision) -> Victims | None:
         nominated = next((name for name, pods in self.decider.nominated.items() if pod.uid in pods), "")

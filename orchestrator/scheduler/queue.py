@@ -28,6 +28,11 @@ class Waiting:
     failed_at: float = 0.0
     timer: Timer | None = None
     state: str = "active"
+    told: str = ""
+    """What was last told to users, and when."""
+    told_at: float = 0.0
+    untold: str = ""
+    """What shall be told as soon as it isn't too soon after that."""
 
     def stop_timer(self) -> None:
         if self.timer is not None:

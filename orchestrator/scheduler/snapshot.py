@@ -160,6 +160,8 @@ class Snapshot:
         self._placed: dict[str, str] = {}
         self._ghosts: dict[str, NodeInfo] = {}
         self._versions = 0
+        self.changes = 0
+        """Moves with every change: what was refused stays refused while this stands still."""
         self.order: list[NodeInfo] = []
 
     def where(self, uid: str) -> str:
@@ -169,6 +171,7 @@ class Snapshot:
     def node_changed(self, name: str, obj: Obj | None) -> bool:
         """Take in a node; whether what it offers has changed."""
         known = self.nodes.get(name)
+        self.changes += 1
         if obj is None:
             if known is not None:
                 del self.nodes[name]
@@ -221,6 +224,7 @@ class Snapshot:
         name = self._placed.pop(uid, "")
         if not name:
             return False
+        self.changes += 1
         node = self._node(name)
         node.remove(uid)
         if name in self._ghosts and not node.pods:
@@ -229,6 +233,7 @@ class Snapshot:
 
     def _place(self, pod: PodInfo, name: str) -> None:
         self.pod_gone(pod.uid)
+        self.changes += 1
         self._node(name).add(pod)
         self._placed[pod.uid] = name
         if pod.anti_affinity:

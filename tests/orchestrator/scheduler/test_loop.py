@@ -178,3 +178,31 @@ async def test_a_failed_binding_gives_the_room_back_and_is_tried_again():
         assert where(world, "p") is None
         await world.advance(1.1)
         assert where(world, "p") == "n1"
+
+
+async def test_a_new_reason_is_told_soon_but_not_at_every_try():
+    async with plane(Scheduler) as world:
+        await world.api.create(PODS, pod("p", requests={"cpu": "9"}))
+        await world.settle()
+        for number in range(3):
+            await world.add_node(f"n{number}")
+            await world.advance(1.1)
+        assert len(world.events("FailedScheduling")) == 1
+        await world.advance(5)
+        assert refusal(world, "p").startswith("0/3 nodes are available: 3 Insufficient cpu.")
+        assert len(world.events("FailedScheduling")) == 2
+
+
+async def test_one_refusal_stands_for_all_copies_until_something_changes():
+    async with plane(Scheduler) as world:
+        await world.add_node("n1", cpu="1")
+        decisions = []
+        decide = world.parts[0].decider.decide
+        world.parts[0].decider.decide = lambda one: decisions.append(one) or decide(one)
+        for number in range(20):
+            await world.api.create(PODS, pod(f"p{number}", requests={"cpu": "2"}))
+        await world.settle()
+        assert len(decisions) == 1
+        await world.add_node("n2", cpu="64")
+        await world.advance(1.1)
+        assert all(where(world, f"p{number}") == "n2" for number in range(20))
