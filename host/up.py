@@ -37,6 +37,7 @@ CODE_FOLDERS = {  # the proxy and the engine are not ours to restart for a chang
     "controller-worker": "controller", "builder": "builder", "router-sync": "router",
     "guardian": "host/scripts",
 }  # fmt: skip
+CODE_SUFFIXES = (".py", ".sh", ".lua", ".html")
 FIRST = ("docker-engine", "redis", "registry")  # what the stack image needs; the rest starts meanwhile
 
 
@@ -127,7 +128,7 @@ def with_code_version(program: Program) -> Program:
     if folder is None:
         return program
     digest = hashlib.sha256()
-    for path in sorted(path for path in (CHECKOUT / folder).rglob("*") if path.suffix in (".py", ".sh")):
+    for path in sorted(path for path in (CHECKOUT / folder).rglob("*") if path.suffix in CODE_SUFFIXES):
         digest.update(path.read_bytes())
     return dataclasses.replace(program, environment={**program.environment, "PAAS_CODE": digest.hexdigest()[:16]})
 

@@ -135,14 +135,20 @@ def socket_holders(path: Path) -> set[int]:
     return holders
 
 
+def refresh(settings: Settings) -> int | None:
+    """The pid of the nginx that runs, if any; it takes up what changed of settings, Lua or pages since it started."""
+    changed = prepare(settings, look_at_host())
+    pid = live_master(settings)
+    if pid and changed:
+        log.info("nginx %d takes a new configuration", pid)
+        os.kill(pid, signal.SIGHUP)
+    return pid
+
+
 def run_proxy(settings: Settings) -> None:
     """Becomes the launcher (proxy_run.sh), which stays in the foreground as long as nginx runs."""
-    changed = prepare(settings, look_at_host())
     arguments = [str(settings.data), sys.executable]
-    if pid := live_master(settings):
-        if changed:
-            log.info("nginx %d takes a new configuration", pid)
-            os.kill(pid, signal.SIGHUP)
+    if pid := refresh(settings):
         arguments.append(str(pid))
     elif settings.admin_socket.exists():
         settings.admin_socket.rename(old_socket(settings))  # old workers still listen on it, under its new name

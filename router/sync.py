@@ -8,6 +8,7 @@ from typing import Protocol
 
 from router.access import load_access
 from router.errors import RouterError
+from router.launch import live_master, refresh
 from router.logs import rotate
 from router.proxy import Proxy
 from router.settings import Settings
@@ -33,6 +34,11 @@ class Objects(Protocol):
 def run_sync(settings: Settings) -> None:
     """Until the process is told to stop."""
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        if live_master(settings):
+            refresh(settings)  # an upgrade restarts this program, and not the proxy
+    except RouterError as exc:
+        log.warning("nginx keeps its configuration: %s", exc)
     cluster = Cluster(load_access(settings.kubeconfig))
     proxy = Proxy(settings.admin_socket, settings.snapshot_file)
     syncer = Syncer(settings, cluster, proxy)

@@ -135,3 +135,16 @@ def test_workers_of_a_dead_master_are_found_without_looking_into_processes(make_
     assert find_orphans(router.settings) == workers
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
+
+
+def test_a_running_nginx_takes_up_a_changed_configuration(make_router, backends, objects):
+    router = make_router()
+    router.start()
+    router.serve([objects.service()], objects.pods(backends()))
+    master, workers = router.master, router.workers()
+    assert launch.refresh(router.settings) == master
+    assert router.workers() == workers, "nothing changed"
+    router.settings.config_file.write_text("# of an older version\n")
+    assert launch.refresh(router.settings) == master
+    wait_for(lambda: not router.workers() & workers and len(router.workers()) == 2)
+    assert router.ask()["by"] == "one", "routes outlive a reload"
