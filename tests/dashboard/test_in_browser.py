@@ -63,10 +63,12 @@ def test_the_log_follows_filters_and_pauses(chromium, monkeypatch):
     stamp = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).isoformat()
     lines = [f"{stamp} shop[web.v2.abc]: GET /{n} <b>\n" for n in range(3)] + [f"{stamp} shop[worker.v2.x]: job\n"]
     monkeypatch.setattr("controller.dashboard.streams.follow_logs", lambda app, count, seconds: iter(lines))
+    chromium.call("Emulation.setTimezoneOverride", timezoneId="Asia/Tokyo")
     chromium.open(chromium.base + "/apps/shop/logs/")
     rows = "[...document.querySelectorAll('#log li:not([hidden]) .text')].map((text) => text.textContent)"
     chromium.wait_for(f"{rows}.length === 4")
     assert chromium.run(rows) == ["GET /0 <b>", "GET /1 <b>", "GET /2 <b>", "job"]
+    assert chromium.run("document.querySelector('#log time').textContent") == "12:04:05"
     chromium.run("document.getElementById('log-pause').click()")
     assert chromium.run("document.getElementById('log-status').innerText") == "Paused"
     chromium.run(f"{typed('log-filter', '/1')}")

@@ -27,7 +27,8 @@ function render(line) {
   if (line.error) row.className = "error";
   const time = document.createElement("time");
   time.dateTime = line.time;
-  time.textContent = line.clock;
+  time.textContent = clockOf(line);
+  time.title = line.time;
   const from = document.createElement("span");
   from.className = `from from-${line.colour}`;
   from.textContent = line.source;
@@ -39,6 +40,12 @@ function render(line) {
   offer(line.source);
   judge(row);
   return row;
+}
+
+/* The reader's own time of day; the server only knows UTC. */
+function clockOf(line) {
+  const moment = new Date(line.time);
+  return Number.isNaN(moment.valueOf()) ? line.clock : moment.toLocaleTimeString("en-GB");
 }
 
 /* A process type that has spoken can be chosen. */
