@@ -29,3 +29,20 @@ def print_summary(platform: Platform, password: str, *, with_example: bool) -> N
         "",
     ]
     print("\n".join(lines), flush=True)
+
+
+def print_password(password: str) -> None:
+    """What mustn't be lost when set-up stops half-way: the password is kept nowhere else."""
+    if password:
+        print("\n".join(sign_in(password)), flush=True)
+
+
+def sign_in(password: str) -> list[str]:
+    if not password:
+        return [
+            f"       Sign in as    {ADMIN} (password shown at the first `make up`; `make password` makes a new one)"
+        ]
+    return [
+        f"       Sign in as    {ADMIN}, password {password}",
+        "                     (shown this once; `make password` makes a new one)",
+    ]

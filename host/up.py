@@ -52,11 +52,15 @@ def run(*, with_example: bool = True) -> Platform:
         health.wait_all(programs, home / "log")
         integration.ensure(platform)
         password = operator.ensure_admin(platform)
-        finish_stack_build(platform, stack)
-        if platform.engine_can_exec is None:
-            platform = try_exec(platform)
-        if with_example:
-            example.ensure(platform)
+        try:
+            finish_stack_build(platform, stack)
+            if platform.engine_can_exec is None:
+                platform = try_exec(platform)
+            if with_example:
+                example.ensure(platform)
+        except BaseException:
+            hints.print_password(password)
+            raise
     hints.print_summary(platform, password, with_example=with_example)
     return platform
 
