@@ -18,6 +18,7 @@ from controller.errors import PaasError
 log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between signs of life to whoever waits
+LOOK_CLOSER = 5.0  # seconds between looks at the events of a rollout that takes long
 SETTLE = 15.0  # seconds a fresh namespace or an unreachable API may take before an apply counts as refused
 OURS = "heritage=deis"
 ENVIRONMENTS_KEPT = 2  # releases whose environment stays: the current one, and the one its last pods still run
@@ -174,6 +175,7 @@ def wait_until_up(
     """
     changed: queue.Queue = queue.Queue()
     deadline, said = time.monotonic() + timeout, ""
+    look_closer = time.monotonic() + LOOK_CLOSER
     with (
         Follower(cluster, "Deployment", app, OURS, changed) as deployments,
         Follower(cluster, "Pod", app, OURS, changed) as pods,
@@ -189,9 +191,22 @@ def wait_until_up(
                 report(said := line)
             if finding := diagnose.observe_failure(fresh, diagnose.now()):
                 raise RolloutFailed(explain(cluster, app, finding, fresh))
+            if time.monotonic() > look_closer:
+                look_closer = time.monotonic() + LOOK_CLOSER
+                if finding := diagnose.observe_wrong_port(fresh, complaints(cluster, app)):
+                    raise RolloutFailed(explain(cluster, app, finding, fresh))
             late = time.monotonic() > deadline or any(map(behind_its_deadline, ours))
             if late:
                 raise RolloutFailed(explain_delay(cluster, app, fresh, timeout))
+
+
+def complaints(cluster: Cluster, app: str) -> list[Manifest]:
+    """The events of failed checks; none while the API can't be asked."""
+    try:
+        items, _ = cluster.list("Event", app, fields="reason=Unhealthy")
+    except (ClusterError, Unreachable):
+        return []
+    return items
 
 
 def _drain(changed: queue.Queue, seconds: float) -> None:
@@ -220,7 +235,7 @@ def explain(cluster: Cluster, app: str, finding: diagnose.Finding, pods: list[Ma
     image = next(p["spec"]["containers"][0]["image"] for p in pods if p["metadata"]["name"] == finding.pod)
     logs, events = "", []
     with contextlib.suppress(ClusterError, Unreachable):
-        if finding.kind in ("crash", "start", "memory", "silent", "probe"):
+        if finding.kind in ("crash", "start", "memory", "silent", "probe", "misplaced"):
             logs = read_last_logs(cluster, app, finding)
         if finding.kind in ("probe", "silent"):
             items, _ = cluster.list("Event", app, fields=f"involvedObject.name={finding.pod}")

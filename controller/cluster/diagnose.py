@@ -21,6 +21,7 @@ HOPELESS_PULL = re.compile(
     r"pull access|does not exist"
 )
 NO_ANSWER = "answers no HTTP request"  # as the stack image's /runner/ready says it
+WRONG_PORT = re.compile(r"listens on port (\d+) instead of (\d+)")  # likewise
 NOT_STARTABLE = ("RunContainerError", "CreateContainerError", "StartError", "ContainerCannotRun")
 MISSING_PROGRAM = re.compile(r"(?i)executable file not found|no such file or directory|command not found")
 
@@ -60,6 +61,16 @@ def observe_delay(pods: Sequence[Pod]) -> Finding | None:
         if finding := _scheduling_of(pod) or _crash_of(pod, status, crashes=1) or _waiting_of(pod, status):
             return finding
         return _unready(pod)
+    return None
+
+
+def observe_wrong_port(pods: Sequence[Pod], events: Sequence[dict]) -> Finding | None:
+    """A process that settled on another port than its own: no waiting will mend that. `events` are the namespace's."""
+    unready = {pod["metadata"]["uid"]: pod for pod in pods if not is_ready(pod)}
+    for event in events:
+        pod = unready.get((event.get("involvedObject") or {}).get("uid", ""))
+        if pod and (found := WRONG_PORT.search(event.get("message") or "")):
+            return _found(pod, "misplaced", found[1], port=int(found[2]))
     return None
 
 
@@ -187,6 +198,9 @@ def explain(finding: Finding, image: str, logs: str = "", events: Sequence[str] 
             return f"{finding.type} exited with code 0; a process must keep running{said}"
         case "crash":
             return f"{finding.type} crashed with exit code {finding.code}{said}"
+        case "misplaced":
+            where = f"on port {finding.text}, and nothing listens on port {finding.port}"
+            return f"{finding.type} listens {where}; listen on 0.0.0.0:$PORT{said}"
         case "silent":
             if events and NO_ANSWER in events[-1]:
                 return f"{finding.type} listens on port {finding.port} but answers no HTTP request{said}"

@@ -17,7 +17,10 @@ BROKEN = {
         r"pre_compile.*(failed|exit)",
     ),
     "a crash at start": ({"app.py": "raise RuntimeError('no database configured')\n"}, r"crashed.*exit code"),
-    "the wrong port": ({"Procfile": "web: python -m http.server 4999\n"}, r"nothing listens on port 5000"),
+    "the wrong port": (
+        {"Procfile": "web: python -m http.server 4999\n"},
+        r"listens on port 4999, and nothing listens on port 5000",
+    ),
     "a missing command": ({"Procfile": "web: gunicrn app:app\n"}, r"(127|not found)"),
     "exhausted memory": (
         {"bin/post_compile": "#!/bin/sh\npython3 -c 'x = bytearray(3 << 30); print(len(x))'\n"},
