@@ -30,7 +30,6 @@ class ServerSettings:
     event_ttl: float = 3600.0  # seconds an Event lives, as in Kubernetes
     bookmark_interval: float = 60.0  # seconds between bookmarks to the watchers that asked for them
     drain_timeout: float = 10.0  # seconds that requests in flight get after SIGTERM
-    request_timeout: float = 60.0  # seconds a request that is not a watch or a stream may take
     max_body: int = 3 * 1024 * 1024  # bytes, as in Kubernetes
 
     @property

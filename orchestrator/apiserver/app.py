@@ -48,6 +48,8 @@ class App:
             return
         except errors.ApiError as error:
             await _refuse(exchange, error)
+        except RecursionError:
+            await _refuse(exchange, errors.BadRequest("the object is nested too deeply to be read"))
         except Exception:
             log.exception("%s %s failed", exchange.method, exchange.path)
             await _refuse(exchange, errors.ApiError("Internal error occurred: see the server's log"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,6 +14,7 @@ from orchestrator.apiserver.wire import protobuf
 from orchestrator.objects.bodies import BadYaml, json_duplicates, load_yaml
 
 JSON = b"application/json"
+_BODY_TIMEOUT = 60.0  # seconds a client may take to send its request
 _YAML = ("application/yaml", "application/apply-patch+yaml", "text/yaml")
 
 
@@ -74,7 +76,14 @@ class Exchange:
             raise errors.BadRequest(f"{name}={text!r} is not a whole number") from exc
 
     async def body(self, limit: int) -> bytes:
-        """Raises: RequestEntityTooLarge."""
+        """Raises: RequestEntityTooLarge; Timeout when the client does not send it in time."""
+        try:
+            async with asyncio.timeout(_BODY_TIMEOUT):
+                return await self._read_body(limit)
+        except TimeoutError as exc:
+            raise errors.Timeout(f"the request's body did not arrive within {_BODY_TIMEOUT:.0f} seconds") from exc
+
+    async def _read_body(self, limit: int) -> bytes:
         if self.header(b"content-length").isdigit() and int(self.header(b"content-length")) > limit:
             raise _too_large(limit)
         chunks, size = [], 0

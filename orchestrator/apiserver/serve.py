@@ -19,6 +19,7 @@ from orchestrator.pki import Pki
 log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
+_MAX_HEAD = 64 * 1024  # bytes of URL and headers
 _KEEP_ALIVE = 300  # seconds an idle connection stays open; client-go keeps its own for 90
 
 
@@ -45,6 +46,16 @@ class Protocol(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         identity = certificate_identity(tls.getpeercert()) if tls is not None else None
         self.app_state = {**self.app_state, "certificate": identity}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._head_size += len(name) + len(value)
+        if self._head_size + len(self.url) > _MAX_HEAD:
+            self.send_400_response(f"The request's head is larger than {_MAX_HEAD} bytes.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_size = 0
 
     def _should_upgrade_to_ws(self) -> bool:
         return True

@@ -11,6 +11,7 @@ import orjson
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.objects.meta import Key, Obj
+from orchestrator.store.sharing import share_field_sets
 
 ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
 
@@ -57,6 +58,7 @@ class Record:
     def obj(self) -> Obj:
         if self._obj is None:
             self._obj = orjson.loads(self.value)
+            share_field_sets(self._obj)
         return self._obj
 
     def forget_decoded(self) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from orchestrator.objects.meta import Key, Obj
 from orchestrator.store.log import Log
 from orchestrator.store.record import Change, Compacted, Exists, Missing, Record, Stale, WriteFailed
+from orchestrator.store.sharing import share_field_sets
 from orchestrator.store.watch import FieldIs, Hub, Watcher, field_value
 
 WINDOW = 4096  # changes kept in memory; older ones are read from the log
@@ -193,6 +194,7 @@ class Store:
         revision = self._next
         self._next += 1
         obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(revision)}}
+        share_field_sets(obj)
         change = Change(type, Record(resource, key, revision, obj), previous)
         self._queued[resource, key] = change
         done: asyncio.Future[Record] = asyncio.get_running_loop().create_future()

@@ -89,6 +89,21 @@ async def test_what_is_wrong_is_said_in_a_status(call, method, path, options, co
     assert body["message"]
 
 
+async def test_a_head_without_end_is_cut_off(call, server):
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.http.port, ssl=call.anonymous)
+    writer.write(b"GET /version HTTP/1.1\r\nHost: x\r\n")
+    writer.writelines(b"X-%d: %b\r\n" % (number, b"y" * 1000) for number in range(100))
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer.startswith(b"HTTP/1.1 400")
+    writer.close()
+
+
+async def test_what_is_nested_too_deeply_is_a_bad_request(call):
+    deep = '{"metadata": {"name": "a"}, "data": ' + '{"a":' * 1000 + "1" + "}" * 1000 + "}"
+    status, body = await call("POST", MAPS, data=deep, headers={"Content-Type": "application/json"})
+    assert (status, body["reason"]) == (400, "BadRequest")
+
+
 async def test_a_refusal_names_every_bad_field(call):
     bad = {"metadata": {"name": "Bad_Name", "labels": {"-": "x"}}, "data": {"a/b": "x"}}
     _, body = await call("POST", MAPS, json=bad)
