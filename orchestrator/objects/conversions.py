@@ -144,14 +144,18 @@ _GROUP_FIELDS = {new: old for old, new in _EVENT_FIELDS.items()}
 
 def _event_to_group(obj: Obj) -> Obj:
     result = {_EVENT_FIELDS.get(key, key): value for key, value in obj.items()}
-    if not result.get("eventTime") and result.get("deprecatedFirstTimestamp"):
-        # required in this version, though events of the core group seldom have it
-        result["eventTime"] = result["deprecatedFirstTimestamp"]
+    if not result.get("eventTime"):  # required in this version, though events of the core group seldom have it
+        result["eventTime"] = _first_seen(obj)
     return {**result, "apiVersion": EVENTS_V1.api_version, "kind": "Event"}
+
+
+def _first_seen(event: Obj) -> str | None:
+    """When an event of the core group began."""
+    return event.get("firstTimestamp") or event["metadata"].get("creationTimestamp")
 
 
 def _event_to_core(obj: Obj) -> Obj:
     result = {_GROUP_FIELDS.get(key, key): value for key, value in obj.items()}
-    if result.get("eventTime") == result.get("firstTimestamp"):
+    if result.get("eventTime") == _first_seen(result):
         result.pop("eventTime", None)
     return {**result, "apiVersion": EVENTS.api_version, "kind": "Event"}

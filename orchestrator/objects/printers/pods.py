@@ -33,14 +33,14 @@ def _ended_reason(terminated: dict[str, Any]) -> str:
 def _init_totals(obj: Obj, reason: str) -> tuple[_Totals, int, str]:
     """Of init containers; and the restarts of sidecars among them, which count on."""
     spec = spec_of(obj)
-    sidecars = {item["name"] for item in spec.get("initContainers") or () if is_sidecar(item)}
+    sidecars = {item.get("name") for item in spec.get("initContainers") or () if is_sidecar(item)}
     ready = restarts = sidecar_restarts = 0
     last = sidecar_last = ""
     initializing = False
     for at, container in enumerate(status_of(obj).get("initContainerStatuses") or ()):
         restarts += container.get("restartCount", 0)
         last = _last_end(container, last)
-        sidecar = container["name"] in sidecars
+        sidecar = container.get("name") in sidecars
         if sidecar:
             sidecar_restarts += container.get("restartCount", 0)
             sidecar_last = _last_end(container, sidecar_last)
