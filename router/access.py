@@ -77,10 +77,10 @@ def _message(body: bytes) -> str:
         return body[:200].decode(errors="replace")
 
 
-def load_access(kubeconfig: str, environ: Mapping[str, str] = os.environ) -> Access:
-    """Raises: BadKubeconfig."""
+def load_access(kubeconfig: str, in_cluster: tuple[str, int] | None = None) -> Access:
+    """`in_cluster` is the API server's address in a pod, used without a kubeconfig. Raises: BadKubeconfig."""
     if not kubeconfig:
-        return _service_account(environ)
+        return _service_account(in_cluster)
     try:
         config = yaml.load(Path(kubeconfig).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         context = _named(config, "contexts", "context", config["current-context"])
@@ -114,13 +114,14 @@ def _named(config: Mapping[str, Any], section: str, field: str, name: str) -> Ma
     return next(item for item in config[section] if item["name"] == name)[field] or {}
 
 
-def _service_account(environ: Mapping[str, str]) -> Access:
-    host = environ.get("KUBERNETES_SERVICE_HOST")
-    if not host:
+def _service_account(server: tuple[str, int] | None) -> Access:
+    if server is None:
         raise BadKubeconfig("", "set KUBECONFIG, or run the router in a pod with a service account")
-    context = ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt"))
-    port = int(environ.get("KUBERNETES_SERVICE_PORT", "443"))
-    return Access(host, port, "", context, token_file=str(SERVICE_ACCOUNT / "token"))
+    try:
+        context = ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt"))
+    except OSError as exc:
+        raise BadKubeconfig("", f"the service account's {SERVICE_ACCOUNT}/ca.crt cannot be read ({exc})") from exc
+    return Access(*server, "", context, token_file=str(SERVICE_ACCOUNT / "token"))
 
 
 def _material(section: Mapping[str, Any], field: str, folder: Path) -> bytes | None:

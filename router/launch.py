@@ -147,18 +147,12 @@ def refresh(settings: Settings) -> int | None:
 
 def run_proxy(settings: Settings) -> None:
     """Becomes the launcher (proxy_run.sh), which stays in the foreground as long as nginx runs."""
-    arguments = [str(settings.data), sys.executable]
+    arguments = [str(settings.data), sys.executable, str(SOURCE.parent)]
     if pid := refresh(settings):
         arguments.append(str(pid))
     elif settings.admin_socket.exists():
         settings.admin_socket.rename(old_socket(settings))  # old workers still listen on it, under its new name
-    script = SOURCE / "proxy_run.sh"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(SOURCE.parent), *_python_path()]))}
-    os.execve("/bin/sh", ["/bin/sh", str(script), *arguments], environment)
-
-
-def _python_path() -> list[str]:
-    return [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    os.execv("/bin/sh", ["/bin/sh", str(SOURCE / "proxy_run.sh"), *arguments])
 
 
 def old_socket(settings: Settings) -> Path:

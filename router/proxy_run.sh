@@ -1,12 +1,12 @@
 #!/bin/sh
 # Stays in the foreground as long as this folder's nginx runs; `python -m router proxy` becomes this.
-#   proxy_run.sh                    the same as `python -m router proxy`
-#   proxy_run.sh DATA PYTHON        start nginx
-#   proxy_run.sh DATA PYTHON PID    watch the master that already runs
+#   proxy_run.sh                        the same as `python -m router proxy`
+#   proxy_run.sh DATA PYTHON CODE       start nginx
+#   proxy_run.sh DATA PYTHON CODE PID   watch the master that already runs
 # TERM, INT and QUIT let requests finish for 10 seconds, then end them. Killed, it leaves nginx running.
 set -u
 [ "$#" -gt 0 ] || exec "${PYTHON:-python3}" -m router proxy
-data=$1 python=$2 pid=${3:-} settle=
+data=$1 python=$2 code=$3 pid=${4:-} settle=
 patience=10
 
 finish() {
@@ -40,7 +40,7 @@ fi
 setsid nginx -e "$data/error.log" -c "$data/nginx.conf" &
 pid=$!
 echo "nginx $pid starts in $data; requests are logged in access.log there, errors in error.log"
-"$python" -m router settle &
+PYTHONPATH="$code${PYTHONPATH:+:$PYTHONPATH}" "$python" -m router settle &
 settle=$!
 wait "$pid"
 status=$?

@@ -45,6 +45,8 @@ class Settings:
     """Networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     kubeconfig: str
     """Empty: the service account mounted into the pod."""
+    in_cluster: tuple[str, int] | None
+    """The API server as a pod is told of it."""
     workers: int
     user: str
     """Whom nginx workers run as when the master is root."""
@@ -105,6 +107,13 @@ def parse_networks(name: str, text: str) -> tuple[str, ...]:
         raise BadSetting(name, text, "a comma-separated list of addresses or CIDRs") from None
 
 
+def _in_cluster(env: Mapping[str, str]) -> tuple[str, int] | None:
+    host, port = env.get("KUBERNETES_SERVICE_HOST"), env.get("KUBERNETES_SERVICE_PORT") or "443"
+    if host and not port.isdigit():
+        raise BadSetting("KUBERNETES_SERVICE_PORT", port, "a port number")
+    return (host, int(port)) if host else None
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Raises: BadSetting, which names the variable."""
     env = os.environ if environ is None else environ
@@ -123,6 +132,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         static=parse_static(env.get("ROUTER_STATIC") or "{}"),
         trusted_proxies=parse_networks("ROUTER_TRUSTED_PROXIES", env.get("ROUTER_TRUSTED_PROXIES", "")),
         kubeconfig=env.get("KUBECONFIG", ""),
+        in_cluster=_in_cluster(env),
         workers=int(workers),
         user=env.get("ROUTER_USER", "www-data"),
     )

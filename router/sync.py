@@ -39,7 +39,7 @@ def run_sync(settings: Settings) -> None:
             refresh(settings)  # an upgrade restarts this program, and not the proxy
     except RouterError as exc:
         log.warning("nginx keeps its configuration: %s", exc)
-    cluster = Cluster(load_access(settings.kubeconfig))
+    cluster = Cluster(load_access(settings.kubeconfig, settings.in_cluster))
     proxy = Proxy(settings.admin_socket, settings.snapshot_file)
     syncer = Syncer(settings, cluster, proxy)
     cluster.start()

@@ -26,22 +26,7 @@ class Ranges(NamedTuple):
     bridge: str
 
 
-def table_name(instance: str) -> str:
-    plain = instance if instance.replace("-", "").isalnum() else hashlib.sha1(instance.encode()).hexdigest()[:12]
-    return f"services-{plain}"
-
-
-def render_table(table: str, ranges: Ranges, *, bridged_replies: bool) -> str:
-    """Replaces the whole table with an empty one.
-
-    `bridged_replies`: whether the kernel sees what pods of one bridge send to each other; if not, a reply to a
-    rewritten connection must be brought back here by masquerading it. Node ports answer on the host's loopback too,
-    for which the bridge takes loopback addresses (`run.prepare_bridge`); `guard-loopback` keeps pods from using that.
-    """
-    masquerade_bridge = (
-        "" if bridged_replies else f"ct status dnat ip saddr {ranges.node} ip daddr {ranges.node} masquerade"
-    )
-    return f"""\
+TABLE = """\
 add table ip {table}
 delete table ip {table}
 table ip {table} {{
@@ -67,19 +52,19 @@ table ip {table} {{
     }}
     chain guard-loopback {{
         type filter hook prerouting priority -300; policy accept;
-        ip daddr 127.0.0.0/8 iifname "{ranges.bridge}" drop
+        ip daddr 127.0.0.0/8 iifname "{bridge}" drop
     }}
     chain postrouting {{
         type nat hook postrouting priority 90; policy accept;
         ct status dnat ip saddr 127.0.0.0/8 masquerade
         ct status dnat ip saddr . ip daddr @hairpin masquerade
-        ct status dnat ip saddr != {ranges.pods} ip daddr {ranges.pods} ip daddr != {ranges.node} masquerade
+        ct status dnat ip saddr != {pods} ip daddr {pods} ip daddr != {node} masquerade
         {masquerade_bridge}
     }}
     chain refuse {{
         ip daddr . meta l4proto . th dport @refused goto say-no
         fib daddr type local meta l4proto . th dport @refused-node-ports goto say-no
-        ip daddr {ranges.services} goto say-no
+        ip daddr {services} goto say-no
     }}
     chain say-no {{
         meta l4proto tcp reject with tcp reset
@@ -106,6 +91,24 @@ table ip {table} {{
     }}
 }}
 """
+
+
+def table_name(instance: str) -> str:
+    plain = instance if instance.replace("-", "").isalnum() else hashlib.sha1(instance.encode()).hexdigest()[:12]
+    return f"services-{plain}"
+
+
+def render_table(table: str, ranges: Ranges, *, bridged_replies: bool) -> str:
+    """Replaces the whole table with an empty one.
+
+    `bridged_replies`: whether the kernel sees what pods of one bridge send to each other; if not, a reply to a
+    rewritten connection must be brought back here by masquerading it. Node ports answer on the host's loopback too,
+    for which the bridge takes loopback addresses (`run.prepare_bridge`); `guard-loopback` keeps pods from using that.
+    """
+    masquerade_bridge = (
+        "" if bridged_replies else f"ct status dnat ip saddr {ranges.node} ip daddr {ranges.node} masquerade"
+    )
+    return TABLE.format(table=table, masquerade_bridge=masquerade_bridge, **ranges._asdict())
 
 
 def render_change(table: str, old: Rules, new: Rules) -> str:

@@ -27,7 +27,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=30.0):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := condition():
@@ -146,7 +146,7 @@ class Router:
         with contextlib.suppress(ProcessLookupError, OSError, ValueError):
             os.kill(self.master, signal.SIGTERM)
         if self.launcher:
-            self.launcher.communicate(timeout=20)
+            self.launcher.communicate(timeout=40)
 
     def serve(self, services=(), slices=(), secrets=(), static=None):
         table = build_table(services, slices, secrets, domain=DOMAIN, static=static or {})

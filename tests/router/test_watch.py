@@ -154,4 +154,4 @@ def test_what_is_wrong_with_a_kubeconfig_is_said(tmp_path):
     with pytest.raises(BadKubeconfig, match="No such file"):
         load_access(str(tmp_path / "absent"))
     with pytest.raises(BadKubeconfig, match="KUBECONFIG"):
-        load_access("", {})
+        load_access("")
