@@ -8,11 +8,12 @@ import subprocess
 from pathlib import Path
 
 from host import engine, integration, orphans, say, settings
+from host.command import module
 from host.errors import HostError
 from host.programs import own_docker_host
 from host.settings import Platform
 from host.supervisor import Supervisor
-from host.up import lock, module
+from host.up import lock
 
 
 def stop() -> None:

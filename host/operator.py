@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from host.command import module
 from host.errors import HostError
 from host.programs import base_environment, controller_environment
 from host.settings import CHECKOUT, Platform
@@ -28,8 +29,6 @@ def ensure_admin(platform: Platform) -> str:
 
 def set_password(platform: Platform) -> str:
     """Give the administrator a new random password, and sign the operator's profile in with it."""
-    from host.up import module
-
     password = "-".join(secrets.token_hex(3) for _ in range(4))
     path = platform.home / "operator" / "password"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from host import cgroups, engine, example, health, hints, integration, operator, orphans, say, secret_files, settings
+from host.command import module
 from host.errors import HostError
 from host.programs import (
     STACK_IMAGE,
@@ -101,16 +102,6 @@ def migrate(platform: Platform) -> None:
     module(
         [str(CHECKOUT / "manage.py"), "migrate", "--no-input", "-v", "0"], controller_environment(platform), main=False
     )
-
-
-def module(arguments: list[str], environment: dict[str, str], *, main: bool = True, timeout: float = 120) -> None:
-    """Run one of our programs to its end. Raises: HostError with what it printed."""
-    command = [sys.executable, *(["-m"] if main else []), *arguments]
-    env = {**base_environment(os.environ), **environment}
-    done = subprocess.run(command, env=env, cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout, check=False)
-    if done.returncode != 0:
-        output = (done.stdout + done.stderr).strip().splitlines()[-15:]
-        raise HostError(f"`{' '.join(arguments)}` failed:\n    " + "\n    ".join(output))
 
 
 def start(platform: Platform, programs: list[Program]) -> None:
