@@ -212,6 +212,7 @@ def builder_environment(platform: Platform, environ: Mapping[str, str]) -> dict[
         "REGISTRY_HOST": platform.registry_host,
         "REGISTRY_CREDENTIALS_FILE": f"{home}/secrets/registry.json",
         "STACK_IMAGE": STACK_IMAGE,
+        "APP_URL_TEMPLATE": platform.app_url_template,
         "BUILD_MEMORY": str(platform.build_memory),
         "BUILD_CPUS": str(platform.build_cpus),
         "BUILD_TIMEOUT": str(platform.build_timeout),
