@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from orchestrator.client import ApiClient
 from orchestrator.http_client import HttpClient
@@ -31,6 +32,7 @@ from orchestrator.network.addresses import first_node_cidr, gateway_of
 log = logging.getLogger(__name__)
 
 ENGINE_RETRY = 1.0  # seconds
+KUBECONFIG_DEADLINE, KUBECONFIG_POLL = 60.0, 0.2  # seconds to wait for the kubeconfig, between looks
 THREADS = 6  # for files, mounts and the host names of starting containers
 TRIM_EVERY = 60.0  # seconds between returning freed memory to the system
 
@@ -41,6 +43,7 @@ async def run(settings: AgentSettings) -> None:
     loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="agent"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    await wait_for_file(settings.kubeconfig, stop)
     client = HttpClient.from_kubeconfig(settings.kubeconfig)
     agent = Agent(settings, client)
     serving = asyncio.create_task(agent.run(), name="agent")
@@ -55,6 +58,14 @@ async def run(settings: AgentSettings) -> None:
     finally:
         await agent.close()
         await client.close()
+
+
+async def wait_for_file(path: Path, stop: asyncio.Event) -> None:
+    """Until the server, which may be starting for the first time, has written our kubeconfig; or long enough."""
+    for _ in range(int(KUBECONFIG_DEADLINE / KUBECONFIG_POLL)):
+        if path.exists() or stop.is_set():  # noqa: ASYNC240  one look at a local file
+            return
+        await asyncio.sleep(KUBECONFIG_POLL)
 
 
 class Agent:
