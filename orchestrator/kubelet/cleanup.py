@@ -17,7 +17,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.kubelet import labels
 from orchestrator.kubelet.engine import Engine, EngineError
 from orchestrator.kubelet.pause import PAUSE_IMAGE
-from orchestrator.kubelet.settings import engine_from_environment
+from orchestrator.kubelet.settings import CleanupSettings
 from orchestrator.kubelet.volumes import run_command
 from orchestrator.network.nft import remove_firewall
 from orchestrator.network.pods import remove_pod_network
@@ -78,11 +78,12 @@ def unmount_below(folder: Path) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m orchestrator.kubelet.cleanup", description=__doc__)
     parser.add_argument("--instance", required=True, help="AGENT_INSTANCE of the agent")
-    parser.add_argument("--data", type=Path, help="AGENT_DATA of the agent, whose mounts are undone")
+    parser.add_argument("--data", type=Path, help="the agent's folder, whose mounts are undone (default: AGENT_DATA)")
     arguments = parser.parse_args()
-    docker_host, cert_path = engine_from_environment()
+    known = CleanupSettings.from_environment()
+    data = arguments.data or known.data
     try:
-        for line in cleanup(arguments.instance, docker_host, data=arguments.data, cert_path=cert_path):
+        for line in cleanup(arguments.instance, known.docker_host, data=data, cert_path=known.docker_cert_path):
             print(f"removed {line}")
     except OrchestratorError as exc:
         print(f"cleanup: {exc}", file=sys.stderr)

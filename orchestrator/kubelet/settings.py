@@ -9,6 +9,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestrator.errors import OrchestratorError
 
@@ -120,6 +121,18 @@ def settings_from_environment() -> AgentSettings:
     return settings_from(os.environ)
 
 
-def engine_from_environment() -> tuple[str, str]:
-    """(where the engine is, the folder of its client certificates): all that cleaning up needs."""
-    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock", os.environ.get("DOCKER_CERT_PATH", "")
+class CleanupSettings(NamedTuple):
+    """All that cleaning up needs to know."""
+
+    docker_host: str
+    docker_cert_path: str
+    data: Path | None  # the agent's folder, whose mounts are to go
+
+    @classmethod
+    def from_environment(cls) -> CleanupSettings:
+        data = os.environ.get("AGENT_DATA")
+        return cls(
+            docker_host=os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock",
+            docker_cert_path=os.environ.get("DOCKER_CERT_PATH", ""),
+            data=Path(data) if data else None,
+        )
