@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FIRST_BATCH = 16  # writes tried at once before any has succeeded
-CROWD, PACE = 50, 0.0002  # pods a turn looks through at once; seconds each further one delays the turn it causes
+CROWD, PACE = 50, 0.0005  # pods a turn looks through at once; seconds each further one delays the turn it causes
 
 
 class Retry(Exception):

@@ -82,6 +82,7 @@ class EndpointsReconciler(ServicePodsReconciler):
     name = "endpoints"
     workers = 2
     delay = 0.1  # seconds; nothing of ours routes by these, so a burst of changes costs one write
+    patience = 5
 
     def setup(self) -> None:
         super().setup()

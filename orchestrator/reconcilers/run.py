@@ -20,6 +20,7 @@ from orchestrator.reconcilers.deployment import DeploymentReconciler
 from orchestrator.reconcilers.disruption import DisruptionReconciler
 from orchestrator.reconcilers.endpoints import EndpointsReconciler
 from orchestrator.reconcilers.endpointslice import EndpointSliceReconciler
+from orchestrator.reconcilers.endpointslice_mirror import EndpointSliceMirror
 from orchestrator.reconcilers.finished_ttl import FinishedTtlReconciler
 from orchestrator.reconcilers.garbage import GarbageCollector
 from orchestrator.reconcilers.hpa import HpaReconciler
@@ -42,6 +43,7 @@ RECONCILERS: tuple[type[Reconciler], ...] = (
     ReplicationControllerReconciler,
     EndpointSliceReconciler,
     EndpointsReconciler,
+    EndpointSliceMirror,
     NamespaceReconciler,
     GarbageCollector,
     JobReconciler,

@@ -108,6 +108,7 @@ class ServicePodsReconciler(Reconciler):
     """Enqueues a Service on every change of it or of what a pod of it shows to clients."""
 
     delay = 0.0  # seconds between a pod's change and the turn it causes
+    patience = 1  # times as long to wait for further changes of a crowd
 
     def setup(self) -> None:
         self.services = self.follow(SERVICES)
@@ -122,7 +123,7 @@ class ServicePodsReconciler(Reconciler):
         for pod in (old, new):
             if pod is not None:
                 for key, size in self._services_of(pod):
-                    self.queue.add_after(key, max(self.delay, crowd_delay(size)))
+                    self.queue.add_after(key, max(self.delay, self.patience * crowd_delay(size)))
 
     def _services_of(self, pod: Obj) -> Iterable[tuple[Key, int]]:
         """The services that select the pod, and about how many pods each has."""
