@@ -16,6 +16,9 @@ from orchestrator.objects.schema import ANY, ANYTHING, LIST, MAP, OBJECT, Node
 
 FieldSet = dict[str, Any]
 MEMBER = "."
+_CONTAINERS = (dict, list)
+_LEAF: FieldSet = {}
+"""Shared by every leaf made here: sets are never changed once made."""
 
 
 def is_member(tree: FieldSet) -> bool:
@@ -134,24 +137,22 @@ def is_granular(node: Node, value: Any) -> bool:
 def added(node: Node, value: Any) -> FieldSet:
     """The set of a value that was not there before: every path in it, containers included."""
     if not value or not is_granular(node, value):
-        return {}
-    result: FieldSet = {MEMBER: {}}
+        return _LEAF
+    result: FieldSet = {MEMBER: _LEAF}
     if isinstance(value, dict):
         for key, item in value.items():
-            result[f"f:{key}"] = _added_child(node, key, item)
+            result[f"f:{key}"] = _added_child(node, key, item) if item.__class__ in _CONTAINERS else _LEAF
         return result
     try:
         items = list_items(node, value)
     except AmbiguousList:
-        return {}
+        return _LEAF
     for step, item in items.items():
-        result[step] = added(node.items or ANYTHING, item) if node.list_type == "map" else {}
+        result[step] = added(node.items or ANYTHING, item) if node.list_type == "map" else _LEAF
     return result
 
 
 def _added_child(node: Node, key: str, item: Any) -> FieldSet:
-    if not isinstance(item, dict | list):
-        return {}
     below = added(node.child(key), item)
     if MEMBER in below and key in node.required:
         del below[MEMBER]
