@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from orchestrator.apiserver.app import App
+from orchestrator.errors import OrchestratorError
 from orchestrator.pki import Pki
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,10 @@ def certificate_identity(certificate: dict[str, Any] | None) -> tuple[str, tuple
         elif field == "organizationName":
             groups.append(value)
     return (name, tuple(groups)) if name else None
+
+
+class CannotListen(OrchestratorError):
+    """The address is taken, or not this host's."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -100,9 +105,15 @@ class HttpsServer:
     async def start(self) -> None:
         self._config.load()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._protocol, self._host or None, self._port, ssl=tls_context(self._pki), backlog=_BACKLOG
-        )
+        try:
+            self._server = await loop.create_server(
+                self._protocol, self._host or None, self._port, ssl=tls_context(self._pki), backlog=_BACKLOG
+            )
+        except OSError as exc:
+            raise CannotListen(
+                f"cannot listen on {self._host or '*'}:{self._port}: {exc.strerror or exc}; choose another address by "
+                "ORCHESTRATOR_LISTEN, or stop what holds this one"
+            ) from exc
 
     def _protocol(self) -> asyncio.Protocol:
         self._tunnels.difference_update([tunnel for tunnel in self._tunnels if tunnel.is_closing()])

@@ -9,7 +9,7 @@ from typing import Literal
 
 import orjson
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, ServiceUnavailable
 from orchestrator.objects.meta import Key, Obj
 from orchestrator.store.sharing import share_field_sets
 
@@ -40,7 +40,11 @@ class WatchDropped(StoreError):
     """The watcher fell too far behind, or the store closes; watch again from the last revision seen."""
 
 
-class WriteFailed(StoreError):
+class InUse(StoreError):
+    """Another server has the file open; two would overwrite each other."""
+
+
+class WriteFailed(StoreError, ServiceUnavailable):
     """The write could not be made durable (disk full, file unreadable); nothing of it is visible."""
 
 

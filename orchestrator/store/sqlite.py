@@ -11,7 +11,9 @@ rows that were superseded, or are deletions, at or before a revision.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ from pathlib import Path
 
 from orchestrator.objects.meta import Key
 from orchestrator.store.log import Loaded, OnCommit, OnFailure
-from orchestrator.store.record import Change, ChangeType, Record
+from orchestrator.store.record import Change, ChangeType, InUse, Record
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class SqliteLog:
 
     def open(self) -> Loaded:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.path.with_name(f"{self.path.name}.lock"))
         self._writer = _connect(self.path)
         self.path.chmod(0o600)
         self._writer.executescript(_SCHEMA)
@@ -204,6 +207,20 @@ class SqliteLog:
                 self._ready.notify()
             await asyncio.to_thread(self._thread.join)
         self._writer.close()
+        os.close(self._lock)
+
+
+def _locked(path: Path) -> int:
+    """A descriptor that holds the file's lock until it is closed or the process ends. Raises: InUse."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(descriptor)
+        raise InUse(
+            f"{path.parent} is in use by another server; stop it, or give this one a folder of its own"
+        ) from exc
+    return descriptor
 
 
 def _finish(done: asyncio.Future[None]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.objects.meta import Key
 from orchestrator.store.log import MemoryLog
-from orchestrator.store.record import Compacted, Exists, Missing, Stale, WatchDropped, WriteFailed
+from orchestrator.store.record import Compacted, Exists, InUse, Missing, Stale, WatchDropped, WriteFailed
 from orchestrator.store.sqlite import SqliteLog
 from orchestrator.store.store import Store
 from orchestrator.store.watch import MAX_BEHIND, FieldIs
@@ -251,3 +251,14 @@ async def test_compaction_removes_what_nobody_can_ask_for(tmp_path):
     await store.close()
     with sqlite3.connect(tmp_path / "store.db") as db:
         assert db.execute("SELECT name, count(*) FROM log GROUP BY name").fetchall() == [("a", 1)]
+
+
+async def test_a_file_belongs_to_one_server_at_a_time(tmp_path):
+    first = Store(SqliteLog(tmp_path / "store.db"))
+    first.open()
+    with pytest.raises(InUse, match="in use by another server"):
+        Store(SqliteLog(tmp_path / "store.db")).open()
+    await first.close()
+    second = Store(SqliteLog(tmp_path / "store.db"))
+    second.open()
+    await second.close()
