@@ -10,5 +10,6 @@ from tests.controller.harness import (  # noqa: F401
     database,
     live,
     push,
+    quick_flush,
     sign_in,
 )

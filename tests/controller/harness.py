@@ -1,15 +1,33 @@
 """An API client per user, over a cluster in memory; tests speak HTTP only."""
 
 import json
+from unittest import mock
 
 import pytest
-from django.test import Client
+from django.db import connection, transaction
+from django.test import Client, TransactionTestCase
 
 from tests.controller.memory_cluster import MemoryCluster
 
+KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")
+
+
+def delete_everything(test_case):
+    """Empties the tables by DELETE: Django's own way, TRUNCATE and all migration signals, takes ten times as long."""
+    tables = connection.introspection.django_table_names(only_existing=True)
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table in set(tables) - set(KEPT_TABLES):
+            cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
+
+
+@pytest.fixture
+def quick_flush():
+    with mock.patch.object(TransactionTestCase, "_fixture_teardown", delete_everything):
+        yield
+
 
 @pytest.fixture(autouse=True)
-def database(transactional_db):
+def database(quick_flush, transactional_db):
     """Real commits: what happens after them is part of what is tested."""
 
 

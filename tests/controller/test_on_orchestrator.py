@@ -92,14 +92,15 @@ def test_the_life_of_an_app_on_the_real_thing(live, push, cluster):
     assert counts(live) == ({"web": 1}, {"up"})
     assert live.post("/v2/apps/blue/scale/", {"web": 3, "worker": 1}).status_code == 204
     assert counts(live) == ({"web": 3, "worker": 1}, {"up"})
+    assert live.post("/v2/apps/blue/scale/", {"worker": 0}).status_code == 204
     assert live.post("/v2/apps/blue/config/", {"values": {"GREETING": "hi"}}).status_code == 201
     assert push(sha="ffffffff").json() == {"release": {"version": 4}}
     assert live.post("/v2/apps/blue/releases/rollback/", {"version": 2}).json() == {"version": 5}
     fresh = live.post("/v2/apps/blue/pods/restart/").json()
-    assert sorted(pod["type"] for pod in fresh) == ["web", "web", "web", "worker"]
+    assert sorted(pod["type"] for pod in fresh) == ["web", "web", "web"]
     one = fresh[0]["name"]
     assert len(live.post(f"/v2/apps/blue/pods/{fresh[0]['type']}/{one}/restart/").json()) == 1
-    wait_until(lambda: counts(live) == ({"web": 3, "worker": 1}, {"up"}), "settling", 10)
+    wait_until(lambda: counts(live) == ({"web": 3}, {"up"}), "settling", 10)
     assert b" blue[web.v5." in live.get("/v2/apps/blue/logs").content
     secrets = {s["metadata"]["name"] for s in cluster.list("Secret", "blue")[0]}
     assert {"blue-v5-env", "registry-pull"} <= secrets and "blue-v2-env" not in secrets

@@ -1,0 +1,138 @@
+"""The same on PostgreSQL: a server of our own, the contract's tests over it, and workers side by side."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONTRACT = ["tests/contracts/deis_api", "tests/controller/test_operations.py", "tests/controller/test_queries.py"]
+
+
+def program(name):
+    """A PostgreSQL program, from PATH or where Debian keeps it."""
+    candidates = [
+        shutil.which(name),
+        *sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), reverse=True),
+    ]
+    return next(path for path in candidates if path)
+
+
+def demoted():
+    """Arguments to run as a user who isn't root, which PostgreSQL insists on."""
+    if os.geteuid():
+        return {}, os.geteuid(), os.getegid()
+    user = pwd.getpwnam("postgres")
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}, user.pw_uid, user.pw_gid
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    """The address of a server over a fresh folder, without fsync: only its SQL is tested."""
+    folder = Path("/tmp") / f"paas-postgres-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    arguments, uid, gid = demoted()
+    os.chown(folder, uid, gid)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data, server = folder / "data", None
+    initdb = [program("initdb"), "-D", str(data), "-A", "trust", "-U", "paas", "-E", "UTF8", "--no-sync"]
+    options = ["fsync=off", "full_page_writes=off", "synchronous_commit=off", f"unix_socket_directories={folder}"]
+    flags = [part for option in options for part in ("-c", option)]
+    try:
+        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, timeout=60, **arguments)
+        command = [program("postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", *flags]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        server = subprocess.Popen(command, cwd=folder, **quiet, **arguments)
+        wait_for(port, server)
+        yield f"postgres://paas@127.0.0.1:{port}/postgres"
+    finally:
+        if server is not None:
+            server.terminate()
+            server.wait(timeout=20)
+        shutil.rmtree(folder)
+
+
+def wait_for(port, server):
+    import psycopg
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(host="127.0.0.1", port=port, user="paas", dbname="postgres").close()
+            return
+        except psycopg.OperationalError:
+            assert server.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.mark.timeout(420)
+def test_the_contract_holds_on_postgresql(postgres):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CONTRACT]
+    environment = {**os.environ, "DATABASE_URL": postgres}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.fixture(autouse=True)
+def database():
+    """These tests use none of their own."""
+
+
+@pytest.fixture(autouse=True)
+def cluster():
+    """Nor a cluster."""
+
+
+RACE = """
+import django, sys, threading
+django.setup()
+from django.db import connections
+from controller.actions import auth, operations
+from controller.models import App, Config, Operation, Release
+
+operation = int(sys.argv[1])
+won = []
+
+def claim(number):
+    if operations.claim(operation, f"{sys.argv[2]}:{number}:1"):
+        won.append(number)
+    connections.close_all()
+
+threads = [threading.Thread(target=claim, args=(number,)) for number in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(won))
+"""
+
+SEED = """
+import django
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from controller.models import App, Config, Operation, Release, User
+user = User.objects.create(username="bob")
+app = App.objects.create(name="blue", owner=user)
+config = Config.objects.create(app=app, owner=user)
+release = Release.objects.create(app=app, owner=user, version=1, config=config)
+print(Operation.objects.create(app=app, release=release, by=user, kind="deploy").pk)
+"""
+
+
+def test_of_two_worker_processes_with_four_threads_one_gets_an_operation(postgres):
+    environment = {**os.environ, "DATABASE_URL": postgres, "DJANGO_SETTINGS_MODULE": "controller.settings.testing"}
+
+    def python(code, *arguments):
+        command = [sys.executable, "-c", code, *arguments]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+    operation = python(SEED).communicate(timeout=60)[0].strip()
+    racers = [python(RACE, operation, name) for name in ("a", "b")]
+    assert sorted(racer.communicate(timeout=60)[0].strip() for racer in racers) == ["0", "1"]
