@@ -47,7 +47,8 @@ def destroy() -> None:
         if supervisor.pid() is not None:
             _stop_programs_but_engine(supervisor)
         _stop_containers(platform)
-        _remove_images(platform)
+        if not own:
+            engine.remove_images(platform)
         _stop_everything(platform)
         if own:
             engine.restore_network(platform)
@@ -71,24 +72,6 @@ def _stop_containers(platform: Platform) -> None:
         module(["orchestrator.kubelet.cleanup", "--instance", platform.instance], environment)
     except HostError as exc:
         say.warn(str(exc))
-
-
-def _remove_images(platform: Platform) -> None:
-    """Images that this instance's registry served, and the instance's stack; the engine may be someone else's."""
-    if platform.docker_host == own_docker_host(platform):
-        return
-    docker = ["docker", "-H", platform.docker_host]
-    listed = subprocess.run(
-        [*docker, "image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    mine = {
-        line.split()[0] for line in listed.stdout.splitlines() if line.split()[1].startswith(platform.registry_host)
-    }
-    if mine:
-        subprocess.run(
-            [*docker, "image", "rm", "--force", *sorted(mine)], capture_output=True, timeout=300, check=False
-        )
 
 
 def _stop_everything(platform: Platform) -> None:

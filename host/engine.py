@@ -7,11 +7,13 @@ import re
 import subprocess
 from pathlib import Path
 
+from host import say
 from host.health import is_ready
 from host.programs import own_docker_host
 from host.settings import Platform
 
 MACHINE_SOCKET = "/var/run/docker.sock"
+CALL_DEADLINE = 60  # seconds for one call to the engine
 CHAINS = re.compile(r"\bDOCKER|\bdocker0\b")
 
 
@@ -26,14 +28,39 @@ def choose(platform: Platform) -> str:
 
 def can_exec(platform: Platform, image: str) -> bool:
     """Whether commands can be run in running containers: not when the engine itself runs inside a chroot."""
-    docker = ["docker", "-H", platform.docker_host]
-    name = f"{platform.instance}-exec-check"
-    _output([*docker, "rm", "-f", name])
-    _output([*docker, "run", "-d", "--name", name, "--network", "none", "-w", "/app", image, "sleep", "30"])
+    import docker
+
+    client = docker.DockerClient(base_url=platform.docker_host, timeout=CALL_DEADLINE)
+    labels = {"paas.io/instance": platform.instance}
     try:
-        return _output([*docker, "exec", name, "echo", "works"]).strip() == "works"
+        container = client.containers.run(
+            image, ["sleep", "60"], detach=True, network_mode="none", working_dir="/app", labels=labels
+        )
+        try:
+            code, output = container.exec_run(["echo", "works"])
+            return code == 0 and output.strip() == b"works"
+        finally:
+            container.remove(force=True)
+    except docker.errors.APIError:
+        return False
     finally:
-        _output([*docker, "rm", "-f", name])
+        client.close()
+
+
+def remove_images(platform: Platform) -> None:
+    """The images this instance's registry served, from an engine that is not ours to throw away whole."""
+    import docker
+
+    client = docker.DockerClient(base_url=platform.docker_host, timeout=CALL_DEADLINE)
+    try:
+        for image in client.images.list(all=False):
+            names = [*image.attrs.get("RepoDigests", ()), *image.tags]
+            if names and all(name.startswith(f"{platform.registry_host}/") for name in names):
+                client.images.remove(image.id, force=True)
+    except docker.errors.APIError as exc:
+        say.warn(f"Some images stay on the engine: {exc.explanation}")
+    finally:
+        client.close()
 
 
 def remember_network(platform: Platform) -> None:
