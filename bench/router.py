@@ -94,6 +94,23 @@ def nginx(folder: Path, name: str, text: str, **values: object) -> Iterator[None
         process.wait(10)
 
 
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@contextlib.contextmanager
+def counted(pids: list[int], costs: list[float]) -> Iterator[None]:
+    """Adds the CPU seconds that the processes used meanwhile."""
+
+    def used() -> float:
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
+
+    before = used()
+    yield
+    costs.append(used() - before)
+
+
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="paas-bench-router-") as text:
         folder = Path(text)
@@ -104,18 +121,21 @@ def measure() -> list[Row]:
         with backend, plain:
             router.start()
             try:
-                return _measure(router, (one, two), port)
+                return _measure(router, (one, two), port, int((folder / "plain.pid").read_text()))
             finally:
                 router.stop()
 
 
-def _measure(router: Router, backends: tuple[int, int], plain: int) -> list[Row]:
+def _measure(router: Router, backends: tuple[int, int], plain: int, plain_master: int) -> list[Row]:
     router.serve([service()], pods(*backends))
     direct, fixed, ours = [], [], []
+    fixed_cost, our_cost = [], []
     for _ in range(RUNS):  # in turns: the machine's other work meets all alike
         direct.append(load(backends[0]))
-        fixed.append(load(plain))
-        ours.append(load(router.http))
+        with counted(children(plain_master), fixed_cost):
+            fixed.append(load(plain))
+        with counted(children(router.master), our_cost):
+            ours.append(load(router.http))
     rate = median([run.rate for run in ours])
     note = f"{sum(run.failed for run in ours)} failed; 1 KB, {CONNECTIONS} keep-alive connections"
     rows = [
@@ -126,6 +146,11 @@ def _measure(router: Router, backends: tuple[int, int], plain: int) -> list[Row]
             median([r.p99 for r in fixed]), RUNS,
         ),
     ]  # fmt: skip
+    ours_each = [cost / (run.rate * SECONDS) * 1e6 for cost, run in zip(our_cost, ours, strict=True)]
+    fixed_each = [cost / (run.rate * SECONDS) * 1e6 for cost, run in zip(fixed_cost, fixed, strict=True)]
+    rows.append(
+        Row("router: CPU a request", median(ours_each), "µs", "nginx, fixed upstream", median(fixed_each), RUNS)
+    )
     rows.append(_under_change(router, backends, rate))
     rows.append(_killed(router))
     return rows + _many_domains(router, backends[0])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from router.proxy import Proxy, call
 from router.settings import load_settings
-from router.table import build_table
+from router.table import Memo, build_table
 
 ROOT = Path(__file__).parents[2]
 DOMAIN = "paas.localhost"
@@ -118,6 +118,7 @@ class Router:
         }
         self.settings = load_settings(self.environment)
         self.proxy = Proxy(self.settings.admin_socket, self.settings.snapshot_file)
+        self.memo = Memo()
         self.launcher = None
 
     def start(self):
@@ -149,7 +150,7 @@ class Router:
             self.launcher.communicate(timeout=40)
 
     def serve(self, services=(), slices=(), secrets=(), static=None):
-        table = build_table(services, slices, secrets, domain=DOMAIN, static=static or {})
+        table = build_table(services, slices, secrets, domain=DOMAIN, static=static or {}, memo=self.memo)
         return self.proxy.sync(table.entries)
 
     def connect(self):
