@@ -20,7 +20,7 @@ import aiohttp
 from builder.errors import EngineError
 
 CALL_TIMEOUT = 60.0  # seconds for a call that isn't a stream
-STDERR = 2
+PUSH_TIMEOUT = 600.0  # seconds for sending an image; the stack takes 8 on a quiet machine
 
 
 def connector(docker_host: str, cert_path: str = "") -> tuple[aiohttp.BaseConnector, str]:
@@ -157,8 +157,12 @@ class Engine:
         headers = {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(dict(auth)).encode()).decode()}
         digest = ""
         path = f"/images/{quote(repository, safe='/:')}/push"
-        async for item in self.progress("POST", path, params={"tag": tag}, headers=headers):
-            digest = (item.get("aux") or {}).get("Digest") or digest
+        try:
+            async with asyncio.timeout(PUSH_TIMEOUT):
+                async for item in self.progress("POST", path, params={"tag": tag}, headers=headers):
+                    digest = (item.get("aux") or {}).get("Digest") or digest
+        except TimeoutError as exc:
+            raise EngineError(f"{repository}:{tag} was not in the registry after {PUSH_TIMEOUT:.0f} s.") from exc
         if not digest:
             raise EngineError(f"The engine pushed {repository}:{tag} without telling its digest.")
         return digest

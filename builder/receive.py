@@ -7,9 +7,12 @@ gets back output frames and at last an exit code (hooks/pre_receive.py is the ot
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
+import os
 import secrets
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,10 +22,19 @@ from builder.progress import Progress
 
 log = logging.getLogger("builder.receive")
 REQUEST_MAX = 4 << 20  # bytes of the hook's first line: refs of a push
+SOCKET_NAME_MAX = 100  # bytes; Linux takes 107
 HELLO_TIMEOUT = 10.0  # seconds
 GIT_VARIABLES = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
 
 Handler = Callable[[list[str], Mapping[str, str], Progress], Awaitable[bool]]
+
+
+def socket_path(data: Path) -> Path:
+    """Where the socket is: in the data folder, unless the system can't bind so long a name."""
+    path = data / "run" / "hook.sock"
+    if len(os.fsencode(path)) <= SOCKET_NAME_MAX:
+        return path
+    return Path(tempfile.gettempdir()) / f"paas-builder-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}.sock"
 
 
 class HookServer:

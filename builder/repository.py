@@ -94,6 +94,10 @@ class Repositories:
         flags = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
         return [self.git, *flags, service, path]
 
+    def tidy_command(self, app: str) -> list[str]:
+        """argv that packs the repository when it has grown untidy; nothing without git."""
+        return [self.git, f"--git-dir={self.path(app)}", "gc", "--auto", "--quiet"] if self.git else []
+
     def archive_command(self, app: str, commit: str) -> list[str]:
         """argv that writes the commit's tree as a tar stream."""
         if not self.git:

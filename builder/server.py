@@ -19,7 +19,7 @@ from builder.layers import LayerMemory
 from builder.locks import AppLocks
 from builder.pool import Pool
 from builder.push import Pipeline
-from builder.receive import HookServer
+from builder.receive import HookServer, socket_path
 from builder.registry_api import RegistryClient
 from builder.settings import Settings
 from builder.stack_image import StackImage
@@ -60,7 +60,7 @@ class Builder:
             data / "repos", data / "hooks", settings.git, settings.limits.source_bytes
         )
         self.pool = Pool(engine, settings, self._host)
-        self.hooks = HookServer(data / "run" / "hook.sock")
+        self.hooks = HookServer(socket_path(data))
         self.locks = AppLocks()
         assembler = Assembler(registry, LayerMemory(data / "layers"))
         self.stack = StackImage(engine, registry, assembler, settings)

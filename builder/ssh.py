@@ -28,6 +28,7 @@ log = logging.getLogger("builder.ssh")
 CHUNK = 1 << 16
 KEEPALIVE = 15  # seconds; a client that is gone for four of them is dropped
 LOGIN_TIMEOUT = 30  # seconds
+TIDY_TIMEOUT = 600.0  # seconds for packing a repository
 KILL_GRACE = 2.0  # seconds a git process may take to end
 SERVICES = {"git-receive-pack": "receive-pack", "git-upload-pack": "upload-pack"}
 HELP = "This server takes `git push` and `git clone`, nothing else."
@@ -78,6 +79,7 @@ class Sessions:
         self._controller, self._repositories, self._locks = controller, repositories, locks
         self._hooks, self._pipeline = hooks, pipeline
         self.active: set[asyncio.Task[None]] = set()
+        self._tidying: set[asyncio.Task[None]] = set()
 
     async def handle(self, process: asyncssh.SSHServerProcess) -> None:
         """Answer one session; the exit status is always sent."""
@@ -159,7 +161,15 @@ class Sessions:
                 for ref in DEPLOYED:
                     self._repositories.point_head(push.app, ref)
                 await self._collect(who.apps)
+                self._tidy(push.app)
             return status
+
+    def _tidy(self, app: str) -> None:
+        """Pack the repository behind the push's back, if it needs it."""
+        if command := self._repositories.tidy_command(app):
+            task = asyncio.create_task(run_quietly(command))
+            self._tidying.add(task)
+            task.add_done_callback(self._tidying.discard)
 
     async def _collect(self, apps: frozenset[str]) -> None:
         """Drop the repositories of apps that are gone."""
@@ -192,6 +202,27 @@ async def run_git(process: asyncssh.SSHServerProcess, command: list[str], enviro
         return await child.wait()
     finally:
         feeding.cancel()
+        if child.returncode is None:
+            await end(child)
+
+
+async def run_quietly(command: list[str]) -> None:
+    """Run housekeeping to its end, a bounded time, at the lowest priority."""
+    child = await asyncio.create_subprocess_exec(
+        "nice",
+        *command,
+        env=git_environment({}),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(TIDY_TIMEOUT):
+            await child.wait()
+    except TimeoutError:
+        log.warning("stopped after %.0f s: %s", TIDY_TIMEOUT, " ".join(command))
+    finally:
         if child.returncode is None:
             await end(child)
 

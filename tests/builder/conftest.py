@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -243,7 +244,7 @@ def make_builder(folder: Path, controller: FakeController, registry: tuple[str, 
     data = folder / "data"
     (folder / "key").write_text(controller.key + "\n")
     port, http_port = free_port(), free_port()
-    instance = f"test-{os.path.basename(folder)}"
+    instance = f"test-{os.path.basename(folder)}-{secrets.token_hex(3)}"  # other runs may use the same engine
     env = {
         **os.environ,
         "BUILDER_DATA": str(data),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.receive import HookServer
+from builder.receive import HookServer, socket_path
 
 HOOK = Path(__file__).resolve().parents[2] / "builder" / "hooks" / "pre_receive.py"
 
@@ -81,6 +81,12 @@ async def test_a_push_that_ends_early_stops_its_work(server):
     await asyncio.wait_for(stopped.wait(), 10)
     code, out = await waiting
     assert code == 1 and b"The builder stopped" in out
+
+
+def test_a_deep_data_folder_gets_a_socket_that_can_be_bound():
+    assert socket_path(Path("/var/lib/paas/builder")) == Path("/var/lib/paas/builder/run/hook.sock")
+    deep = socket_path(Path("/x" * 80))
+    assert len(str(deep)) < 100 and deep != socket_path(Path("/y" * 80))
 
 
 async def test_noise_on_the_socket_harms_nobody(server):
