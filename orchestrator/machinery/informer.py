@@ -28,6 +28,12 @@ Indexer = Callable[[Obj], Iterable[str]]
 Transform = Callable[[Obj], Obj]
 
 
+def metadata_only(obj: Obj) -> Obj:
+    """A transform for who only needs to know that an object exists, and whose it is."""
+    meta = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+    return {"apiVersion": obj.get("apiVersion"), "kind": obj.get("kind"), "metadata": meta}
+
+
 class Informer:
     def __init__(
         self, client: ApiClient, resource: Resource, *, clock: Clock | None = None, transform: Transform | None = None
@@ -37,7 +43,7 @@ class Informer:
         self.synced = asyncio.Event()
         self.position = 0
         """The watch has delivered everything up to this revision."""
-        self._transform = transform
+        self.transform = transform
         self._objects: dict[Key, Obj] = {}
         self._indexers: dict[str, Indexer] = {}
         self._indexes: dict[str, dict[str, dict[Key, None]]] = {}
@@ -165,10 +171,10 @@ class Informer:
             if ahead < 0:
                 return
             if ahead == 0:
-                if self._transform is None:
+                if self.transform is None:
                     self._objects[key] = obj  # the watch's copy is shared with the server's: keep that one
                 return
-        new = self._transform(obj) if self._transform else obj
+        new = self.transform(obj) if self.transform else obj
         if old is not None and uid_of(old) != uid_of(new):
             self._remove(key, revision_of(new))
             old = None
@@ -229,14 +235,21 @@ class Informers:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running = False
 
-    def of(self, resource: Resource, *, transform: Transform | None = None) -> Informer:
-        """The shared informer of `resource`; `transform` counts only for whoever asks first."""
+    def of(self, resource: Resource, *, slim: bool = False) -> Informer:
+        """The shared informer of `resource`; `slim` if its metadata is enough for the caller. It keeps whole objects
+        as soon as anybody needs them, which must be said before `start`.
+        """
         informer = self._informers.get(resource.storage_key)
         if informer is None:
+            transform = metadata_only if slim else None
             informer = Informer(self.client, resource, clock=self.clock, transform=transform)
             self._informers[resource.storage_key] = informer
             if self._running:
                 self._start(resource.storage_key, informer)
+        elif not slim and informer.transform is not None:
+            if self._running:
+                raise RuntimeError(f"{resource} is followed by its metadata only; ask for all of it before the start")
+            informer.transform = None
         return informer
 
     def known(self, resource: Resource) -> Informer | None:

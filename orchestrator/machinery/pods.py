@@ -69,16 +69,17 @@ def created_at(obj: Mapping[str, Any]) -> str:
     return obj["metadata"].get("creationTimestamp") or _EPOCH
 
 
-def deletion_order(pods: Iterable[Obj], now: datetime) -> list[Obj]:
+def deletion_order(pods: Iterable[Obj], now: datetime, related: Iterable[Obj] | None = None) -> list[Obj]:
     """`pods`, the one to delete first at the front.
 
     Unassigned before assigned, pending before running, unready before ready, cheaper (annotation
     `controller.kubernetes.io/pod-deletion-cost`) before dearer, on a node with more of the same pods before fewer,
-    shorter ready before longer, restarted more before less, younger before older. Source: ActivePodsWithRanks.
+    shorter ready before longer, restarted more before less, younger before older. `related`: the pods that count as the
+    same, by default `pods`. Source: ActivePodsWithRanks.
     """
     pods = list(pods)
     together: dict[str, int] = {}
-    for pod in pods:
+    for pod in pods if related is None else related:
         if is_active(pod):
             node = pod["spec"].get("nodeName") or ""
             together[node] = together.get(node, 0) + 1

@@ -15,12 +15,12 @@ from orchestrator.client import Propagation
 from orchestrator.errors import Conflict, Invalid, NotFound
 from orchestrator.machinery.informer import Informer
 from orchestrator.machinery.reconciler import Reconciler, World, gather_or_first_error
-from orchestrator.objects.kinds import CRDS, EVENTS, LEASES, Resource
+from orchestrator.objects.kinds import CRDS, EVENTS, Resource
 from orchestrator.objects.meta import Key, Obj, is_deleting, key_of, revision_of, uid_of
 from orchestrator.reconcilers.custom_kinds import custom_kind, deletable_kinds
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
-NEVER_OWNED = {EVENTS.storage_key, LEASES.storage_key}  # many, often written, and never owned in practice
+NEVER_OWNED = {EVENTS.storage_key}  # many, short-lived, and never owned in practice
 
 
 class Identity(NamedTuple):
@@ -97,7 +97,7 @@ class GarbageCollector(Reconciler):
         if resource.storage_key in self._handlers:
             return
         self._by_kind[resource.group, resource.kind] = resource
-        informer = self.informer(resource)
+        informer = self.world.informers.of(resource, slim=True)
 
         def changed(old: Obj | None, new: Obj | None) -> None:
             if new is not None:

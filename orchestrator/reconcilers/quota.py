@@ -32,6 +32,8 @@ COUNTED = (
     REPLICASETS, STATEFULSETS, DAEMONSETS, JOBS, CRONJOBS,
 )  # fmt: skip
 """Kinds whose usage is kept current."""
+_COUNTED_ONLY = (CONFIGMAPS, SECRETS)
+"""Those of which nothing but the number counts."""
 
 
 class QuotaReconciler(Reconciler):
@@ -42,7 +44,9 @@ class QuotaReconciler(Reconciler):
     def setup(self) -> None:
         self.quotas = self.follow(RESOURCEQUOTAS)
         index_by_namespace(self.quotas)
-        self.counted = {resource: self.informer(resource) for resource in COUNTED}
+        self.counted = {
+            resource: self.world.informers.of(resource, slim=resource in _COUNTED_ONLY) for resource in COUNTED
+        }
         for informer in self.counted.values():
             index_by_namespace(informer)
             informer.add_handler(self._changed)

@@ -33,13 +33,13 @@ class Plan:
     delete: list[Obj] = field(default_factory=list)
 
 
-def plan_replicas(wanted: int, pods: Sequence[Obj], now: datetime) -> Plan:
-    """The creates and deletes that leave `wanted` live pods."""
+def plan_replicas(wanted: int, pods: Sequence[Obj], now: datetime, related: Sequence[Obj] | None = None) -> Plan:
+    """The creates and deletes that leave `wanted` live pods; `related`: those of all sets of the same Deployment."""
     live = [pod for pod in pods if podlib.is_active(pod)]
     surplus = len(live) - wanted
     if surplus < 0:
         return Plan(create=min(-surplus, BURST))
-    return Plan(delete=podlib.deletion_order(live, now)[: min(surplus, BURST)] if surplus else [])
+    return Plan(delete=podlib.deletion_order(live, now, related)[: min(surplus, BURST)] if surplus else [])
 
 
 def observe_replicas(
@@ -114,7 +114,7 @@ class ReplicaSetReconciler(Reconciler):
         failure, creating = None, False
         wanted = _replicas(owner)
         if not is_deleting(owner):
-            plan = plan_replicas(wanted, pods, self.clock.now())
+            plan = plan_replicas(wanted, pods, self.clock.now(), self._related(owner))
             creating = bool(plan.create)
             failure = await self._apply(owner, plan)
             pods = [pod for pod in self.pods.indexed("controller", uid_of(owner))]
@@ -126,6 +126,14 @@ class ReplicaSetReconciler(Reconciler):
         if not is_deleting(owner) and plan_replicas(wanted, pods, now) != Plan():
             return 0.0
         return next_availability(pods, owner["spec"].get("minReadySeconds") or 0, now)
+
+    def _related(self, owner: Obj) -> list[Obj] | None:
+        """The pods of all sets that share this one's controller."""
+        above = controller_of(owner)
+        if above is None:
+            return None
+        sets = self.sets.indexed("controller", above["uid"])
+        return [pod for one in sets for pod in self.pods.indexed("controller", uid_of(one))]
 
     async def _write_status(self, owner: Obj, status: dict[str, Any]) -> None:
         try:
