@@ -42,7 +42,7 @@ def _others(api: Api, call: Call, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _allocate_address(api: Api, call: Call, obj: Obj) -> None:
-    spec, name = obj["spec"], obj["metadata"]["name"]
+    spec, name = obj["spec"], obj["metadata"].get("name", "")
     address = spec.get("clusterIP") or ""
     if address == "None":
         spec["clusterIPs"] = ["None"]
@@ -88,7 +88,7 @@ def _free_address(network: Any, taken: set[Any], reserved: str) -> str:
 
 
 def _allocate_ports(api: Api, call: Call, obj: Obj) -> None:
-    name = obj["metadata"]["name"]
+    name = obj["metadata"].get("name", "")
     ports = obj["spec"].get("ports") or []
     taken = {
         (port.get("nodePort"), port.get("protocol", "TCP"))
