@@ -104,7 +104,8 @@ SPECS = {
                      "selector": {"a": "b"}, "sessionAffinity": "ClientIP", "clusterIPs": ["10.96.3.3"],
                      "clusterIP": "10.96.3.3", "externalIPs": ["192.0.2.1"], "ipFamilies": ["IPv4"]},
     kinds.JOBS: {"completions": 2, "parallelism": 1, "template": {"spec": {**POD_SPEC, "restartPolicy": "Never"}},
-                 "podFailurePolicy": {"rules": [{"action": "Ignore", "onExitCodes": {"operator": "In", "values": [3]}}]}},
+                 "podFailurePolicy": {"rules": [
+                     {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [3]}}]}},
     kinds.HPAS_V2: {"maxReplicas": 3, "scaleTargetRef": CROSS, "metrics": [
         {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 5}}}],
         "behavior": {"scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 15}]}}},
