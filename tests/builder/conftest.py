@@ -24,6 +24,13 @@ ROOT = Path(__file__).resolve().parents[2]
 STACK = "paas/stack:trixie"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that needs the stack image may have to wait until it is made."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("engine"):
+            item.add_marker(pytest.mark.timeout(900))
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

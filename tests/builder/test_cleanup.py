@@ -22,7 +22,7 @@ def test_a_stopped_builder_leaves_nothing_on_the_engine(start_builder):
     assert docker("ps", "-aq", "--filter", mark) == [] and docker("network", "ls", "-q", "--filter", mark) == []
 
 
-def test_cleaning_up_after_a_killed_builder_takes_only_its_own():
+def test_cleaning_up_after_a_killed_builder_takes_only_its_own(stack):
     mine, other = f"test-mine-{secrets.token_hex(3)}", f"test-other-{secrets.token_hex(3)}"
     for instance in (mine, other):
         names = ["--label", f"paas.io/instance={instance}", "--label", "paas.io/component=builder"]
