@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 ENGINE_RETRY = 1.0  # seconds
 KUBECONFIG_DEADLINE, KUBECONFIG_POLL = 60.0, 0.2  # seconds to wait for the kubeconfig, between looks
 THREADS = 6  # for files, mounts and the host names of starting containers
+M_ARENA_MAX = -8  # of mallopt(3): how many heaps the threads share
 TRIM_EVERY = 60.0  # seconds between returning freed memory to the system
 
 
@@ -43,6 +44,7 @@ async def run(settings: AgentSettings) -> None:
     loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="agent"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
     await wait_for_file(settings.kubeconfig, stop)
     client = HttpClient.from_kubeconfig(settings.kubeconfig)
     agent = Agent(settings, client)
