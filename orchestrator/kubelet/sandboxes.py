@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 RETRY_DELAY = 1.0  # seconds after a failed attempt to fill the pool
 DIAL_DEADLINE = 5.0
+CLOSE_DEADLINE = 5.0  # seconds for sandboxes that are being made when the agent stops
 
 
 class SandboxPool:
@@ -55,7 +56,11 @@ class SandboxPool:
         self._wanted.set()
 
     async def close(self) -> None:
-        for task in filter(None, [self._filler, *self._makers]):
+        if self._filler is not None:
+            self._filler.cancel()
+        if self._makers:  # one cut short would leave a container that nobody knows
+            await asyncio.wait(self._makers, timeout=CLOSE_DEADLINE)
+        for task in self._makers:
             task.cancel()
         await asyncio.gather(*self._makers, return_exceptions=True)
         self._network.close()
