@@ -26,7 +26,8 @@ def phase_of(pod: Mapping[str, Any]) -> str:
 
 
 def condition_of(obj: Mapping[str, Any], kind: str) -> dict[str, Any] | None:
-    for condition in (obj.get("status") or {}).get("conditions") or ():
+    conditions: list[dict[str, Any]] = (obj.get("status") or {}).get("conditions") or []
+    for condition in conditions:
         if condition.get("type") == kind:
             return condition
     return None

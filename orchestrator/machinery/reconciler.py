@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -206,7 +206,7 @@ async def gather_or_first_error(calls: Iterable[Coroutine[Any, Any, T]]) -> list
     return results  # type: ignore[return-value]
 
 
-async def in_growing_batches(calls: list[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+async def in_growing_batches(calls: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
     """Run `calls` at once in batches that double while they succeed, so that a hopeless write isn't tried a
     hundredfold. After the first failing batch the rest is left for a later turn and the failure raised.
     """

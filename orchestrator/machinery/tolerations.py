@@ -20,7 +20,7 @@ def tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
 
 
 def untolerated(
-    taints: Iterable[Taint], tolerations: Sequence[Mapping[str, Any]], effects: Iterable[str]
+    taints: Iterable[Taint], tolerations: Sequence[Mapping[str, Any]], effects: Sequence[str]
 ) -> Taint | None:
     """The first taint with one of `effects` that no toleration covers."""
     for taint in taints:

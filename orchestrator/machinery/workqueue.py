@@ -23,7 +23,7 @@ def retry_delay(failures: int) -> float:
     """Seconds before retry number `failures` (>= 1): 0.005 doubling, at most 60."""
     if failures < 1:
         raise ValueError(f"failures counts from 1, not {failures}")
-    return min(BASE_BACKOFF * 2 ** min(failures - 1, 30), MAX_BACKOFF)
+    return min(BASE_BACKOFF * 2.0 ** min(failures - 1, 30), MAX_BACKOFF)
 
 
 class WorkQueue(Generic[K]):

@@ -24,8 +24,14 @@ MACROS = {
 _MONTHS = {name: number for number, name in enumerate(
     ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1)}  # fmt: skip
 _DAYS = {name: number for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
-_BOUNDS = (("minute", 0, 59, {}), ("hour", 0, 23, {}), ("day of month", 1, 31, {}),
-           ("month", 1, 12, _MONTHS), ("day of week", 0, 6, _DAYS))  # fmt: skip
+_Bounds = tuple[str, int, int, dict[str, int]]
+_BOUNDS: tuple[_Bounds, ...] = (
+    ("minute", 0, 59, {}),
+    ("hour", 0, 23, {}),
+    ("day of month", 1, 31, {}),
+    ("month", 1, 12, _MONTHS),
+    ("day of week", 0, 6, _DAYS),
+)
 _EVERY = re.compile(r"@every\s+((?:\d+(?:\.\d+)?(?:h|m|s))+)")
 HORIZON = timedelta(days=366 * 5)  # a schedule that does not fire within five years never does (30 February)
 
@@ -87,8 +93,12 @@ def parse_schedule(text: str, zone: str | None = None) -> Schedule:
     fields = MACROS.get(text, text).split()
     if len(fields) != 5:
         raise ValueError(f"expected exactly 5 fields, found {len(fields)}: {fields}")
-    sets = [_field(field, *bounds) for field, bounds in zip(fields, _BOUNDS, strict=True)]
-    return Schedule(*sets, any_day=_is_any(fields[2]), any_weekday=_is_any(fields[4]), zone=where)
+    minutes, hours, days, months, weekdays = (
+        _field(field, *bounds) for field, bounds in zip(fields, _BOUNDS, strict=True)
+    )
+    return Schedule(
+        minutes, hours, days, months, weekdays, any_day=_is_any(fields[2]), any_weekday=_is_any(fields[4]), zone=where
+    )
 
 
 def _is_any(field: str) -> bool:

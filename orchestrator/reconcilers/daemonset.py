@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from orchestrator.errors import ApiError, NotFound
 from orchestrator.machinery import pods as podlib
+from orchestrator.machinery.clock import parse_time
 from orchestrator.machinery.reconciler import Reconciler, gather_or_first_error, in_growing_batches
 from orchestrator.machinery.workqueue import retry_delay
 from orchestrator.objects.kinds import CONTROLLERREVISIONS, DAEMONSETS, NODES, PODS
@@ -91,12 +94,12 @@ class DaemonSetReconciler(Reconciler):
         return min(delays) if delays else None
 
     def _is_too_soon(self, pod: Obj, delay: float) -> bool:
-        age = (self.clock.now() - podlib.parse_time(podlib.created_at(pod))).total_seconds()
+        age = (self.clock.now() - parse_time(podlib.created_at(pod))).total_seconds()
         return age < delay
 
     async def _apply(self, daemonset: Obj, plan: Plan, revision: str) -> None:
         await gather_or_first_error(self._delete_pod(daemonset, pod) for pod in plan.delete)
-        calls = [lambda node=node: self._create_pod(daemonset, node, revision) for node in plan.create]  # type: ignore[misc]
+        calls = [partial(self._create_pod, daemonset, node, revision) for node in plan.create]
         await in_growing_batches(calls)
 
     async def _create_pod(self, daemonset: Obj, node: str, revision: str) -> None:

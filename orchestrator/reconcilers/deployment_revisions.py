@@ -114,7 +114,7 @@ def _is_observed(old: Obj) -> bool:
 
 def is_complete(deployment: Obj, status: dict[str, Any]) -> bool:
     desired = desired_of(deployment)
-    return (
+    return bool(
         status.get("updatedReplicas", 0) == desired
         and status.get("replicas", 0) == desired
         and status.get("availableReplicas", 0) == desired

@@ -176,9 +176,9 @@ class GarbageCollector(Reconciler):
             return 0.02
         if is_deleting(node.obj):
             if ORPHAN in node.finalizers:
-                return await self._orphan_dependents(node)
-            if FOREGROUND in node.finalizers:
-                return await self._await_dependents(node)
+                await self._orphan_dependents(node)
+            elif FOREGROUND in node.finalizers:
+                await self._await_dependents(node)
             return None
         if not node.references:
             return None
@@ -220,7 +220,7 @@ class GarbageCollector(Reconciler):
             found = await self.api.get(resource, reference["name"], namespace)
         except NotFound:
             return True
-        return uid_of(found) != reference["uid"]
+        return uid_of(found) != str(reference["uid"])
 
     async def _delete(self, node: Node, propagation: Propagation) -> None:
         informer: Informer | None = self.world.informers.known(node.resource)

@@ -135,7 +135,7 @@ class HpaReconciler(Reconciler):
         """What each metric asks for, and the first that could not be had."""
         namespace = key_of(hpa).namespace
         pods = [pod for pod in self.pods.indexed("namespace", namespace) if selector.matches(labels_of(pod))]
-        default = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization",
+        default: dict[str, Any] = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization",
                    "averageUtilization": 80}}}  # fmt: skip
         proposals: list[Proposal] = []
         problem: MetricError | None = None

@@ -253,7 +253,7 @@ def _stabilized(
 def _up_limit(current: int, rules: Mapping[str, Any], memory: Memory, now: datetime) -> int:
     if rules.get("selectPolicy") == "Disabled":
         return current
-    policies = rules.get("policies") or (
+    policies: Sequence[Mapping[str, Any]] = rules.get("policies") or (
         {"type": "Pods", "value": 4, "periodSeconds": 15},
         {"type": "Percent", "value": 100, "periodSeconds": 15},
     )
@@ -268,7 +268,9 @@ def _up_limit(current: int, rules: Mapping[str, Any], memory: Memory, now: datet
 def _down_limit(current: int, rules: Mapping[str, Any], memory: Memory, now: datetime) -> int:
     if rules.get("selectPolicy") == "Disabled":
         return current
-    policies = rules.get("policies") or ({"type": "Percent", "value": 100, "periodSeconds": 15},)
+    policies: Sequence[Mapping[str, Any]] = rules.get("policies") or (
+        {"type": "Percent", "value": 100, "periodSeconds": 15},
+    )
     limits = []
     for policy in policies:
         start = current - _changed(memory.ups, policy, now) + _changed(memory.downs, policy, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from orchestrator.errors import ApiError, NotFound
 from orchestrator.machinery.reconciler import Reconciler, gather_or_first_error, in_growing_batches, index_by_controller
@@ -93,7 +94,7 @@ class JobReconciler(Reconciler):
 
     async def _start(self, job: Obj, view: JobView, plan: PodPlan) -> None:
         indexes: Sequence[int | None] = plan.indexes if view.is_indexed else [None] * plan.create
-        calls = [lambda index=index: self._create_pod(job, view, index) for index in indexes]  # type: ignore[misc]
+        calls = [partial(self._create_pod, job, view, index) for index in indexes]
         await in_growing_batches(calls)
 
     async def _create_pod(self, job: Obj, view: JobView, index: int | None) -> None:

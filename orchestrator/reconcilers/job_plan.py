@@ -49,7 +49,8 @@ class JobView:
 
     @property
     def spec(self) -> dict[str, Any]:
-        return self.job["spec"]
+        spec: dict[str, Any] = self.job["spec"]
+        return spec
 
     @property
     def status(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from orchestrator.client import ApiClient
 from orchestrator.machinery.clock import Clock, RealClock
@@ -62,16 +62,10 @@ RECONCILERS: tuple[type[Reconciler], ...] = (
 )
 
 
-class Runs(Protocol):
-    name: str
-
-    async def run(self) -> None: ...
-
-
 async def run_controllers(client: ApiClient, settings: Any = None, clock: Clock | None = None) -> None:
     """Run until cancelled; then everything has stopped."""
     world = World(client, clock or RealClock(), settings)
-    parts: list[Runs] = [*(reconciler(world) for reconciler in RECONCILERS), Scheduler(world)]
+    parts: list[Reconciler | Scheduler] = [*(reconciler(world) for reconciler in RECONCILERS), Scheduler(world)]
     world.informers.start()
     try:
         await world.informers.synced()

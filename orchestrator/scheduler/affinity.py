@@ -37,8 +37,8 @@ def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
             return value is None
         case "Gt" | "Lt" as operator:
             try:
-                number, bound = int(value or ""), int(values[0])
-            except (ValueError, IndexError):
+                number, bound = int(value or ""), int(next(iter(values), ""))
+            except ValueError:
                 return False
             return number > bound if operator == "Gt" else number < bound
     return False

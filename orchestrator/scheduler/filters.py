@@ -126,8 +126,8 @@ class Topology:
             if node.labels.get(term.topology_key) in values:
                 return POD_ANTI_AFFINITY
         for term, values in zip(self.pod.affinity, self.near, strict=True):
-            value = node.labels.get(term.topology_key)
-            if value is None or (value not in values and not self.is_first):
+            where = node.labels.get(term.topology_key)
+            if where is None or (where not in values and not self.is_first):
                 return POD_AFFINITY
         return None
 

@@ -133,7 +133,7 @@ class SchedulingQueue:
 
 def backoff(attempts: int) -> float:
     """Seconds before attempt number `attempts` + 1."""
-    return min(FIRST_BACKOFF * 2 ** max(0, min(attempts, 10) - 1), MOST_BACKOFF)
+    return min(FIRST_BACKOFF * 2.0 ** max(0, min(attempts, 10) - 1), MOST_BACKOFF)
 
 
 def _wish(pod: PodInfo) -> tuple[object, ...]:
