@@ -20,7 +20,11 @@ RUN_PACKAGES="ca-certificates curl git python3 python3-venv openssh-client iprou
 TEST_PACKAGES="wrk chromium postgresql"
 packages="$RUN_PACKAGES"
 command -v dockerd >/dev/null || packages="$packages docker.io"
-[ "$purpose" = test ] && packages="$packages $TEST_PACKAGES"
+if [ "$purpose" = test ]; then
+    packages="$packages $TEST_PACKAGES"
+    # Debian 13 keeps the engine's command line apart; only tests use it
+    (. /etc/os-release && [ "$ID" = debian ] && [ "${VERSION_ID%%.*}" -ge 13 ]) && packages="$packages docker-cli"
+fi
 
 missing=""
 for package in $packages; do
