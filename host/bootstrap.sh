@@ -16,7 +16,7 @@ fail() { printf ' !     %s\n' "$*" >&2; exit 1; }
 command -v apt-get >/dev/null || fail "No apt-get here: only Debian 12, 13 and Ubuntu 24.04 or later are supported."
 
 RUN_PACKAGES="ca-certificates curl git python3 python3-venv openssh-client iproute2 iptables nftables procps util-linux
- redis-server nginx libnginx-mod-http-lua lua-cjson docker-registry debootstrap busybox-static conntrack libnss-myhostname"
+ redis-server nginx libnginx-mod-http-lua lua-cjson docker-registry debootstrap debian-archive-keyring busybox-static conntrack libnss-myhostname"
 TEST_PACKAGES="wrk chromium postgresql"
 packages="$RUN_PACKAGES"
 command -v dockerd >/dev/null || packages="$packages docker.io"

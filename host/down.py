@@ -47,6 +47,7 @@ def destroy() -> None:
         if supervisor.pid() is not None:
             _stop_programs_but_engine(supervisor)
         _stop_containers(platform)
+        _remove_build_leftovers(platform)
         if not own:
             engine.remove_images(platform)
         _stop_everything(platform)
@@ -70,6 +71,13 @@ def _stop_containers(platform: Platform) -> None:
     environment = {"DOCKER_HOST": platform.docker_host, "AGENT_DATA": f"{platform.home}/agent"}
     try:
         module(["orchestrator.kubelet.cleanup", "--instance", platform.instance], environment)
+    except HostError as exc:
+        say.warn(str(exc))
+
+
+def _remove_build_leftovers(platform: Platform) -> None:
+    try:
+        module(["builder", "cleanup", "--instance", platform.instance, "--docker-host", platform.docker_host], {})
     except HostError as exc:
         say.warn(str(exc))
 

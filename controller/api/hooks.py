@@ -42,8 +42,8 @@ class KeyHook(HookView):
         key = Key.objects.select_related("owner").filter(fingerprint=fingerprint).first()
         if key is None:
             raise Missing("Key")
-        apps = App.objects.order_by("name").values_list("name", flat=True)
-        return Response({"username": key.owner.username, "apps": list(apps)})
+        uuids = {name: str(uuid) for name, uuid in App.objects.order_by("name").values_list("name", "uuid")}
+        return Response({"username": key.owner.username, "apps": list(uuids), "uuids": uuids})
 
 
 def described(keys) -> list[dict[str, str]]:

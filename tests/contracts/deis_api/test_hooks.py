@@ -16,7 +16,8 @@ def test_only_the_builders_key_opens_hooks(blue, anonymous, builder):
 def test_keys_by_fingerprint_and_by_app(blue, builder):
     key = blue.post("/v2/keys/", {"id": "laptop", "public": PUBLIC}).json()
     found = builder.get(f"/v2/hooks/key/{key['fingerprint']}")
-    assert found.json() == {"username": "bob", "apps": ["blue"]}
+    uuid = blue.get("/v2/apps/blue").json()["uuid"]
+    assert found.json() == {"username": "bob", "apps": ["blue"], "uuids": {"blue": uuid}}
     entry = {"key": PUBLIC, "fingerprint": key["fingerprint"]}
     assert builder.get("/v2/hooks/keys/blue/bob").json() == {"bob": [entry]}
     assert builder.get("/v2/hooks/keys/blue").json() == {"bob": [entry]}
