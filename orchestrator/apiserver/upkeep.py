@@ -41,7 +41,11 @@ class Upkeep:
     async def expire_events(self) -> int:
         """Delete the Events whose last sign is older than their time to live; how many."""
         oldest = self.api.now() - self.api.settings.event_ttl
-        expired = [r for r in self.api.store.list(kinds.EVENTS.storage_key) if last_seen(r.obj) < oldest]
+        expired = []
+        for record in self.api.store.list(kinds.EVENTS.storage_key):
+            if last_seen(record.obj) < oldest:
+                expired.append(record)
+            record.forget_decoded()
         for number, record in enumerate(expired, 1):
             call = Call("delete", kinds.EVENTS, record.key.namespace, record.key.name)
             try:

@@ -21,6 +21,7 @@ from orchestrator.store.watch import FieldIs, Hub, Watcher, field_value
 
 WINDOW = 4096  # changes kept in memory; older ones are read from the log
 RECENT = 256  # replaced records that stay decoded, for watchers that are about to compare them
+SELDOM_READ = ("events",)  # resources whose records are sent far more often than looked into
 
 
 class Table:
@@ -214,6 +215,8 @@ class Store:
                 del self._queued[record.resource, record.key]
             if hub := self._hubs.get(record.resource):
                 hub.publish(change)
+            if record.resource in SELDOM_READ:
+                record.forget_decoded()
             if not done.done():
                 done.set_result(record)
 

@@ -1,0 +1,35 @@
+"""What the server tidies by itself."""
+
+from __future__ import annotations
+
+from orchestrator.apiserver.clock import rfc3339
+from orchestrator.apiserver.upkeep import Upkeep
+from orchestrator.objects import kinds
+
+
+def event(name: str, seen: str) -> dict:
+    involved = {"kind": "Pod", "namespace": "default", "name": "p"}
+    return {
+        "metadata": {"name": name, "namespace": "default"}, "involvedObject": involved, "lastTimestamp": seen,
+        "firstTimestamp": seen, "reason": "Tested", "message": "m", "type": "Normal",
+    }  # fmt: skip
+
+
+async def test_events_go_an_hour_after_their_last_sign(api, client, clock):
+    await client.create(kinds.EVENTS, event("old", rfc3339(clock.time - 4000)))
+    await client.create(kinds.EVENTS, event("new", rfc3339(clock.time - 10)))
+    assert await Upkeep(api).expire_events() == 1
+    assert [e["metadata"]["name"] for e in (await client.list(kinds.EVENTS)).items] == ["new"]
+    clock.time += 3600
+    assert await Upkeep(api).expire_events() == 1
+
+
+async def test_aggregated_roles_follow_the_roles_they_collect(api, client):
+    rules = [{"verbs": ["get"], "apiGroups": ["example.test"], "resources": ["widgets"]}]
+    labels = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    await client.create(kinds.CLUSTERROLES, {"metadata": {"name": "widgets", "labels": labels}, "rules": rules})
+    await Upkeep(api).aggregate_roles()
+    assert rules[0] in (await client.get(kinds.CLUSTERROLES, "view"))["rules"]
+    await client.delete(kinds.CLUSTERROLES, "widgets")
+    await Upkeep(api).aggregate_roles()
+    assert rules[0] not in (await client.get(kinds.CLUSTERROLES, "view"))["rules"]
