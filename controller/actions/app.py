@@ -19,6 +19,7 @@ from controller.models import TLS, App, AppSettings, Build, Config, Domain, Oper
 
 log = logging.getLogger(__name__)
 
+LAST_WORDS = 5  # seconds from TERM to KILL for the processes of an app that ends for good
 TEARDOWN = 120  # seconds for a namespace to go
 
 
@@ -98,6 +99,8 @@ def destroy_app(*, app: App, by: User) -> None:
     operations.supersede(app)
     api = cluster()
     api.delete("Namespace", None, app.name)
+    for pod in api.list("Pod", app.name)[0]:
+        api.delete("Pod", app.name, pod["metadata"]["name"], grace=LAST_WORDS)
     deadline = time.monotonic() + TEARDOWN
     while api.get("Namespace", None, app.name) is not None:
         if time.monotonic() > deadline:
