@@ -23,8 +23,11 @@ class Orphan:
 def find(home: Path) -> list[Orphan]:
     """Every process of this instance that was started as a supervised program, or by one."""
     found = []
+    here = os.readlink("/proc/self/ns/pid")  # a container's platform may have a folder of the same name
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        if not _lives_in(entry, here):
             continue
         if retitled := _retitled(entry, home):
             found.append(Orphan(int(entry.name), *retitled))
@@ -42,6 +45,13 @@ def find(home: Path) -> list[Orphan]:
         if program and environment.get("PAAS_HOME") == str(home):
             found.append(Orphan(int(entry.name), program, executable))
     return found
+
+
+def _lives_in(process: Path, namespace: str) -> bool:
+    try:
+        return os.readlink(process / "ns" / "pid") == namespace
+    except OSError:
+        return False
 
 
 def _retitled(process: Path, home: Path) -> tuple[str, str] | None:
