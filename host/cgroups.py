@@ -30,6 +30,16 @@ def plan_mounts(mounts: str, controllers: str) -> list[list[str]]:
     return commands
 
 
-def ensure() -> None:
-    for command in plan_mounts(Path("/proc/mounts").read_text(), Path("/proc/cgroups").read_text()):
+def ensure(note: Path) -> None:
+    """Mount what is missing, and leave `note` behind when that was anything."""
+    commands = plan_mounts(Path("/proc/mounts").read_text(), Path("/proc/cgroups").read_text())
+    if commands:
+        note.touch()
+    for command in commands:
         subprocess.run(command, check=True, timeout=10)
+
+
+def restore(note: Path) -> None:
+    """Unmount what `ensure` mounted."""
+    if note.exists():
+        subprocess.run(["umount", "--recursive", str(ROOT)], timeout=30, check=False)

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from host import engine, integration, orphans, say, settings
+from host import cgroups, engine, integration, orphans, say, settings
 from host.command import module
 from host.errors import HostError
 from host.programs import own_docker_host
@@ -53,6 +53,7 @@ def destroy() -> None:
         _stop_everything(platform)
         if own:
             engine.restore_network(platform)
+            cgroups.restore(platform.home / "cgroups-mounted")
         _unmount(platform.home)
         integration.remove(platform)
     shutil.rmtree(platform.home)

@@ -91,7 +91,7 @@ def prepare(home: Path) -> Platform:
         platform = dataclasses.replace(platform, docker_host=docker_host)
     platform.save()
     if docker_host == own_docker_host(platform):
-        cgroups.ensure()
+        cgroups.ensure(home / "cgroups-mounted")
         engine.remember_network(platform)
     module(["registry", "render"], registry_environment(platform))
     migrate(platform)
