@@ -11,6 +11,8 @@ from controller import metrics
 
 API_VERSION = "2.3"
 PLATFORM_VERSION = "2.3.0"
+DRAIN_STEP = 256 * 1024  # bytes
+DRAIN_MOST = 64 * 1024 * 1024  # bytes of a refused body that are still read before the connection is given up
 OPEN_PATHS = ("/v2", "/healthz", "/readiness")
 
 log = logging.getLogger("controller.access")
@@ -56,7 +58,11 @@ class Versioned:
 
 
 class BodyCap:
-    """Refuses a body that is too large before anyone reads it."""
+    """Refuses a body that is too large before anyone parses it.
+
+    Whatever a refusal left unread is read and dropped: a connection closed with bytes still in it is reset, and the
+    router would then say 502 in place of the refusal.
+    """
 
     def __init__(self, get_response):
         self._get_response = get_response
@@ -66,5 +72,17 @@ class BodyCap:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if not length.isdigit() or int(length) > limit:
             text = f"The request's body may have at most {limit} bytes."
-            return HttpResponse(json.dumps({"detail": text}), status=413, content_type="application/json")
-        return self._get_response(request)
+            response = HttpResponse(json.dumps({"detail": text}), status=413, content_type="application/json")
+        else:
+            response = self._get_response(request)
+        drop_unread_body(request)
+        return response
+
+
+def drop_unread_body(request) -> None:
+    try:
+        for _ in range(DRAIN_MOST // DRAIN_STEP):
+            if not request.read(DRAIN_STEP):
+                return
+    except OSError as exc:
+        log.info("the rest of a request's body could not be read: %s", exc)

@@ -3,7 +3,7 @@
 from functools import cached_property
 
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
+from rest_framework.serializers import CharField, Field, Serializer
 from rest_framework.views import APIView
 
 from controller.access import CHANGE, OWN, READ, app_for
@@ -41,7 +41,10 @@ class AppView(View):
 
 
 class Strict(Serializer):
-    """Refuses fields it doesn't know, by name; `ignored` may come along (clients echo what they read)."""
+    """Refuses fields it doesn't know, by name, and numbers where text is due.
+
+    `ignored` may come along (clients echo what they read).
+    """
 
     ignored: tuple[str, ...] = ()
 
@@ -51,7 +54,14 @@ class Strict(Serializer):
             if unknown:
                 known = ", ".join(sorted(self.fields)) or "none"
                 raise_unknown(unknown, known)
+            numbers = [name for name, field in self.fields.items() if _is_number_for_text(field, data.get(name))]
+            if numbers:
+                raise Invalid(**dict.fromkeys(numbers, "Not a valid string."))
         return super().to_internal_value(data)
+
+
+def _is_number_for_text(field: Field, value) -> bool:
+    return isinstance(field, CharField) and isinstance(value, int | float)
 
 
 def raise_unknown(unknown: list[str], known: str) -> None:

@@ -1,6 +1,9 @@
 """Section 0 of the contract: headers, slashes, pages, errors."""
 
 import pytest
+from django.http import HttpResponse
+
+from controller.middleware import BodyCap
 
 
 def test_every_answer_carries_both_version_headers(anonymous, admin):
@@ -104,6 +107,26 @@ def test_a_huge_body_is_refused(admin, settings):
     answer = admin.post("/v2/apps/", b" " * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1))
     assert answer.status_code == 413
     assert "at most" in answer.json()["detail"]
+
+
+def test_a_refusal_leaves_nothing_of_the_body_unread(rf):
+    request = rf.post("/v2/apps/", b"[" * 700_000, content_type="application/json")
+    answer = BodyCap(lambda request: HttpResponse(status=401))(request)
+    assert answer.status_code == 401
+    assert request.read(1) == b""
+
+
+def test_numbers_are_no_text(admin):
+    admin.post("/v2/apps/", {"id": "blue"})
+    for path, field in (
+        ("/v2/auth/passwd/", "new_password"),
+        ("/v2/admin/perms/", "username"),
+        ("/v2/apps/blue/", "owner"),
+        ("/v2/apps/blue/run", "command"),
+        ("/v2/keys/", "id"),
+    ):
+        answer = admin.post(path, {field: 1})
+        assert (answer.status_code, answer.json()) == (400, {field: ["Not a valid string."]}), path
 
 
 def test_unknown_fields_are_named(blue):
