@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from host import orphans, say, settings
+from host import say, settings
 from host.errors import HostError
 
 
@@ -33,7 +33,7 @@ COMMANDS = {
     "destroy": "remove everything the platform made",
     "status": "the programs and whether they are ready",
     "password": "give the administrator a new password",
-    "revive": "start a new supervisor after the old one was killed",
+    "start": "start the programs as they were set up: at boot, or after the supervisor was killed",
 }
 
 
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     platform = settings.load(settings.home_from_environment())
     if platform is None:
         raise HostError("There is no platform here yet: run `make up`.")
-    return {"status": status, "password": password, "revive": revive}[options.command](platform)
+    return {"status": status, "password": password, "start": start}[options.command](platform)
 
 
 def status(platform: settings.Platform) -> int:
@@ -80,16 +80,13 @@ def password(platform: settings.Platform) -> int:
     return 0
 
 
-def revive(platform: settings.Platform) -> int:
-    """End what the killed supervisor left behind (the proxy and apps run on), and start a new one."""
+def start(platform: settings.Platform) -> int:
+    """Start the supervisor when none runs: at boot, and after it was killed."""
     from host.supervisor import Supervisor
 
     supervisor = Supervisor(platform)
-    if supervisor.pid() is not None:
-        return 0
-    for orphan in orphans.end(platform.home):
-        print(f"ended {orphan.program} (pid {orphan.pid}), whose supervisor was killed")
-    supervisor.start()
+    if supervisor.pid() is None:
+        supervisor.start()
     return 0
 
 

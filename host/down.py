@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from host import cgroups, engine, integration, orphans, say, settings
+from host import cgroups, engine, init_system, integration, orphans, say, settings
 from host.command import module
 from host.errors import HostError
 from host.programs import own_docker_host
@@ -56,6 +56,7 @@ def destroy() -> None:
             cgroups.restore(platform.home / "cgroups-mounted")
         _unmount(platform.home)
         integration.remove(platform)
+        init_system.remove(platform)
     shutil.rmtree(platform.home)
     say.detail("Nothing of it is left. System packages stay installed.")
 

@@ -14,6 +14,7 @@ import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from host import orphans
 from host.errors import HostError
 from host.programs import Program
 from host.settings import CHECKOUT, Platform
@@ -124,7 +125,10 @@ class Supervisor:
             return None
 
     def start(self) -> None:
-        """Start it with the written configuration. Raises: HostError when it doesn't answer in time."""
+        """Start it with the written configuration; what a killed one left behind is ended first, the proxy and apps
+        run on. Raises: HostError when it doesn't answer in time."""
+        for orphan in orphans.end(self.home):
+            print(f"ended {orphan.program} (pid {orphan.pid}), whose supervisor was killed", flush=True)
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)]
         environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": os.environ.get("HOME", "/root")}
         done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=START_DEADLINE)

@@ -15,7 +15,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from host import cgroups, engine, example, health, hints, integration, operator, orphans, say, secret_files, settings
+from host import (
+    cgroups,
+    engine,
+    example,
+    health,
+    hints,
+    init_system,
+    integration,
+    operator,
+    say,
+    secret_files,
+    settings,
+)
 from host.command import module
 from host.errors import HostError
 from host.programs import (
@@ -110,8 +122,11 @@ def start(platform: Platform, programs: list[Program]) -> None:
     supervisor.configuration.write_text(render(platform, versioned, base_environment(os.environ)))
     if supervisor.pid() is None:
         say.step("Starting the platform")
-        orphans.end(platform.home)
-        supervisor.start()
+        init_system.ensure(platform)
+        if init_system.is_used(platform):
+            init_system.start()
+        if supervisor.pid() is None:
+            supervisor.start()
     else:
         say.step("The platform runs; applying what changed")
         supervisor.apply()

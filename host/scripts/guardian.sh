@@ -12,4 +12,4 @@ while kill -0 "$supervisor" 2>/dev/null; do
     wait $!
 done
 echo "supervisor $supervisor is gone (pid file $pidfile); starting a new one"
-exec setsid "$python" -m host revive
+exec setsid "$python" -m host start

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from host import cgroups, programs, secret_files, settings
+from host import cgroups, init_system, programs, secret_files, settings
 from host.errors import HostError
 from host.settings import Platform
 from host.supervisor import render
@@ -114,3 +114,13 @@ def test_version_one_hierarchies_are_mounted_where_the_kernel_uses_them() -> Non
 def test_the_unified_hierarchy_is_mounted_where_nothing_uses_version_one() -> None:
     unused = "cpu\t0\t5\t1\nmemory\t0\t5\t1\n"
     assert cgroups.plan_mounts("", unused) == [["mount", "-t", "cgroup2", "none", "/sys/fs/cgroup"]]
+
+
+def test_systemd_starts_and_stops_but_leaves_supervision_to_the_supervisor(tmp_path: Path) -> None:
+    parser = configparser.RawConfigParser()
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(init_system.render_unit(platform(tmp_path), "/x/python"))
+    service = parser["Service"]
+    assert service["ExecStart"] == "/x/python -m host start" and service["ExecStop"] == "/x/python -m host down"
+    assert (service["Type"], service["KillMode"]) == ("oneshot", "process")
+    assert service["Environment"] == f"PAAS_HOME={tmp_path}"
