@@ -56,7 +56,7 @@ def ensure(platform: Platform) -> None:
 
 
 def start() -> None:
-    """Start the platform as the unit does at boot, outside the caller's session; nothing when systemd thinks it is up."""
+    """Start the platform as the unit does at boot, outside the caller's session; nothing when it counts as up."""
     _systemctl("start", UNIT.name)
 
 
