@@ -20,6 +20,10 @@ status:          ## what runs, and where
 password:        ## give the administrator a new password
 	@$(PYTHON) -m host password
 
+scratch:         ## a platform for API and client tests, no Docker: make scratch PORT=8900
+	@[ -x $(PYTHON) ] || host/bootstrap.sh run
+	@$(PYTHON) -m host.scratch --port $(or $(PORT),8900)
+
 test:            ## everything: unit, contract, conformance, end to end
 	@host/bootstrap.sh test
 	@$(PYTHON) -m host.testing

@@ -1,7 +1,8 @@
 """A runtime in which nothing runs and everything works: simulated nodes for scale tests and scratch platforms.
 
 Any image "runs". A command that would end ends: `exit 3`, `false`, `true`, `echo …` behave as they would, everything
-else goes on until stopped. Probes succeed, logs and execs are plausible.
+else goes on until stopped; in a pod that is never restarted it says what it is and ends well. Probes succeed, logs and
+execs are plausible.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class MemoryRuntime:
             return
         if self._start_delay:
             await asyncio.sleep(self._start_delay)
-        act = pretend(tuple(spec.command or ()) + tuple(spec.args or ()), spec.environment)
+        act = pretend(tuple(spec.command or ()) + tuple(spec.args or ()), spec.environment, one_off=spec.one_off)
         self._containers[container_id] = dataclasses.replace(status, state="running", started_at=time.time(), pid=1)
         for line in act.output.splitlines(keepends=True):
             self._logs[container_id].append((time.time(), line))

@@ -14,17 +14,27 @@ class Act(NamedTuple):
     output: bytes
     exit_code: int | None
     after: float = 0.0
+    known: bool = True  # whether this is what the command would do, or only a guess
 
 
 SHELLS = ("sh", "/bin/sh", "bash", "/bin/bash")
+STAYING = ("while", "until", "tail", "top")  # go on by their nature
+STACK_INIT = "/runner/init"  # of the platform's stack image: `start TYPE`, or a command line
 LONGEST_SLEEP = 5.0  # a `sleep` up to this ends in its time; a longer one is a process that stays
 
 
-def pretend(command: tuple[str, ...], environment: Mapping[str, str]) -> Act:
-    words = list(command)
+def pretend(command: tuple[str, ...], environment: Mapping[str, str], *, one_off: bool = False) -> Act:
+    """`one_off`: a program that nothing is known of has done its work, instead of serving on."""
+    act = pretend_command(list(command), environment)
+    return act._replace(exit_code=0) if one_off and not act.known else act
+
+
+def pretend_command(words: list[str], environment: Mapping[str, str]) -> Act:
     if len(words) >= 2 and words[0] in SHELLS and words[1] in ("-c", "-ec", "-lc"):
         script = words[2] if len(words) > 2 else ""
         return pretend_script(script, environment)
+    if words[:1] == [STACK_INIT] and words[1:2] != ["start"]:
+        return pretend_script(" ".join(words[1:]), environment)
     return pretend_words(words, environment)
 
 
@@ -40,7 +50,7 @@ def pretend_script(script: str, environment: Mapping[str, str]) -> Act:
         act = pretend_words(words, environment)
         output, after = output + act.output, after + act.after
         if act.exit_code is None or act.exit_code:
-            return Act(output, act.exit_code, after)
+            return Act(output, act.exit_code, after, act.known)
     return Act(output, 0, after)
 
 
@@ -64,7 +74,7 @@ def pretend_words(words: list[str], environment: Mapping[str, str]) -> Act:
         return Act(b"", 0, seconds) if seconds <= LONGEST_SLEEP else Act(b"", None)
     if not words:
         return Act(b"", None)
-    return Act(f"simulated: {shlex.join(words)}\n".encode(), None)
+    return Act(f"simulated: {shlex.join(words)}\n".encode(), None, known=name in STAYING)
 
 
 def expanded(word: str, environment: Mapping[str, str]) -> str:

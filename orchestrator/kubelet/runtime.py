@@ -105,6 +105,7 @@ class ContainerSpec:
     host_pid: bool = False
     host_ipc: bool = False
     hostname: str = ""
+    one_off: bool = False  # the pod isn't restarted when it ends; only a simulation makes a difference of it
 
 
 @dataclass(frozen=True, slots=True)

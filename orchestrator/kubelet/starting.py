@@ -143,6 +143,7 @@ async def _prepare(
         host_pid=bool(spec.get("hostPID")),
         host_ipc=bool(spec.get("hostIPC")),
         hostname=hostname,
+        one_off=spec.get("restartPolicy") == "Never",
     )
 
 
