@@ -56,8 +56,8 @@ def destroy() -> None:
             cgroups.restore(platform.home / "cgroups-mounted")
         _unmount(platform.home)
         integration.remove(platform)
-        init_system.remove(platform)
     shutil.rmtree(platform.home)
+    init_system.remove(platform)
     say.detail("Nothing of it is left. System packages stay installed.")
 
 

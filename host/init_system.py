@@ -62,7 +62,7 @@ def start() -> None:
 
 def remove(platform: Platform) -> None:
     if is_used(platform) and UNIT.exists():
-        _systemctl("disable", UNIT.name)
+        _systemctl("disable", "--now", UNIT.name)  # its stop finds nothing left to stop
         UNIT.unlink()
         _systemctl("daemon-reload")
 
