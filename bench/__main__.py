@@ -1,6 +1,7 @@
 """`make bench [ONLY=push,router]`: every measurement, one table.
 
 Each module of this folder with a `measure() -> list[Row]` is a subject; one that fails is told and the rest go on.
+`ONLY=orchestrator` takes every `orchestrator_…`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def subjects() -> list[str]:
     names = [
         module.name for module in pkgutil.iter_modules(bench.__path__) if module.name not in ("report", "__main__")
     ]
-    return [name for name in names if not chosen or name in chosen]
+    return [name for name in names if not chosen or any(name == one or name.startswith(f"{one}_") for one in chosen)]
 
 
 def main() -> int:
