@@ -9,11 +9,11 @@ from time import perf_counter, sleep
 
 from bench.orchestrator_api import connected
 from bench.orchestrator_cluster import Cluster, Obj, busy, deployment, memory, peak_memory, pod
-from bench.report import Row
+from bench.report import Row, median
 from orchestrator.http_client import HttpClient
 from orchestrator.objects.kinds import DEPLOYMENTS, NODES, PODS
 
-BOUND_NODES, BOUND_PODS, AT_ONCE = 1000, 2000, 32
+BOUND_NODES, BOUND_PODS, BOUND_RUNS, AT_ONCE = 1000, 2000, 3, 32
 SIMULATED_NODES, SIMULATED_PODS, SETS = 500, 5000, 50
 DEADLINE = 240.0  # seconds
 PUBLISHED_RATE = 266.0  # pods a second, Kubernetes with its rate limits lifted: its best
@@ -24,10 +24,14 @@ def measure() -> list[Row]:
 
 
 def _bound() -> Row:
-    with tempfile.TemporaryDirectory(prefix="paas-bench-") as folder, Cluster(Path(folder)) as cluster:
-        rate = asyncio.run(_bind_all(cluster))
+    """Each time on a server of its own: bound pods stay in a cluster."""
+    rates = []
+    for _ in range(BOUND_RUNS):
+        with tempfile.TemporaryDirectory(prefix="paas-bench-") as folder, Cluster(Path(folder)) as cluster:
+            rates.append(asyncio.run(_bind_all(cluster)))
     note = f"{BOUND_NODES:,} nodes, {BOUND_PODS:,} differing pods, {AT_ONCE} requests at a time; bar 3 ×; {busy()}"
-    return Row("created → bound", rate, "pods/s", "Kubernetes (published, its best)", PUBLISHED_RATE, 1, note)
+    against = "Kubernetes (published, its best)"
+    return Row("created → bound", median(rates), "pods/s", against, PUBLISHED_RATE, BOUND_RUNS, note)
 
 
 async def _bind_all(cluster: Cluster) -> float:

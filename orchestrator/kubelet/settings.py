@@ -37,7 +37,7 @@ class AgentSettings:
     pod_cidr: str = "10.244.0.0/16"  # the whole cluster's
     service_cidr: str = "10.96.0.0/16"
     cluster_domain: str = "cluster.local"
-    sandbox_pool: int = 12  # pause containers kept ready; each costs one shim (4.5 MB)
+    sandbox_pool: int = 20  # pause containers kept ready, a large scale-up's worth; each costs a shim (4.5 MB)
     max_pods: int = 110
     registry_host: str = "127.0.0.1:5000"  # whose images may be collected when the disk fills
     serving_cert: Path | None = None  # None: pki/ beside the kubeconfig
@@ -108,7 +108,7 @@ def settings_from(environment: Mapping[str, str]) -> AgentSettings:
         pod_cidr=network("ORCHESTRATOR_POD_CIDR", "10.244.0.0/16"),
         service_cidr=network("ORCHESTRATOR_SERVICE_CIDR", "10.96.0.0/16"),
         cluster_domain=text("ORCHESTRATOR_CLUSTER_DOMAIN", "cluster.local"),
-        sandbox_pool=number("AGENT_SANDBOX_POOL", 12),
+        sandbox_pool=number("AGENT_SANDBOX_POOL", 20),
         max_pods=number("AGENT_MAX_PODS", 110),
         registry_host=text("REGISTRY_HOST", "127.0.0.1:5000"),
         serving_cert=path("AGENT_CERT_FILE"),
