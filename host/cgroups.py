@@ -27,6 +27,9 @@ def plan_mounts(mounts: str, controllers: str) -> list[list[str]]:
     for name in enabled:
         commands.append(["mkdir", "-p", str(ROOT / name)])
         commands.append(["mount", "-n", "-t", "cgroup", "-o", name, "cgroup", str(ROOT / name)])
+    # containerd finds a process's groups only where this hierarchy is mounted too; without it, no one hears of an OOM
+    commands.append(["mkdir", "-p", str(ROOT / "systemd")])
+    commands.append(["mount", "-n", "-t", "cgroup", "-o", "none,name=systemd", "cgroup", str(ROOT / "systemd")])
     return commands
 
 
