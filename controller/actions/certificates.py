@@ -6,6 +6,7 @@ from cryptography.x509.oid import NameOID
 from django.db import IntegrityError, transaction
 
 from controller.actions.carry_out import sync
+from controller.actions.domains import canonical_of
 from controller.actions.events import record
 from controller.errors import BadRequest, Conflict, Forbidden, Invalid, Missing
 from controller.models import App, Certificate, Domain, User
@@ -100,7 +101,7 @@ def remove_certificate(certificate: Certificate) -> None:
 
 def domain_named(user: User, text: str) -> Domain:
     """The domain, if `user` may change its app. Raises: Missing, Forbidden."""
-    domain = Domain.objects.select_related("app").filter(canonical=text.lower()).first()
+    domain = Domain.objects.select_related("app").filter(canonical=canonical_of(text)).first()
     if domain is None:
         raise Missing("Domain")
     app = domain.app
@@ -123,7 +124,7 @@ def attach(*, certificate: Certificate, text: str, by: User) -> None:
 
 def detach(*, certificate: Certificate, text: str) -> None:
     """Raises: Missing, ClusterTrouble."""
-    domain = certificate.domains.select_related("app").filter(canonical=text.lower()).first()
+    domain = certificate.domains.select_related("app").filter(canonical=canonical_of(text)).first()
     if domain is None:
         raise Missing("Domain")
     with transaction.atomic():

@@ -1,6 +1,9 @@
 """Domain names of apps."""
 
+from urllib.parse import urlsplit
+
 import idna
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from controller.actions.carry_out import sync
@@ -33,17 +36,35 @@ def to_ascii(label: str, text: str) -> str:
     return label if label.isascii() else encoded
 
 
+def canonical_of(name: str) -> str:
+    """What may not clash: `blue` and `blue.PLATFORM_DOMAIN` are one name to the router."""
+    lower = name.lower()
+    short = lower.removesuffix("." + settings.PLATFORM_DOMAIN.lower())
+    return short if "." not in short and short != "*" else lower
+
+
+def refuse_platform_names(name: str) -> None:
+    """Raises: Invalid for the platform's own host, and for a wildcard that would answer for every app there is not."""
+    domain = settings.PLATFORM_DOMAIN.lower()
+    lower = name.lower()
+    if lower in (domain, urlsplit(settings.PLATFORM_URL).hostname):
+        raise Invalid(domain=f"The domain {name} is the platform's own")
+    if lower.startswith("*.") and f".{domain}".endswith(lower[1:]):
+        raise Invalid(domain=f"The domain {name} would take every name below {domain}")
+
+
 def add_domain(*, app: App, text: str, by: User) -> Domain:
     """Raises: Invalid, ClusterTrouble."""
     name = normalize(text)
-    existing = Domain.objects.filter(canonical=name.lower()).first()
+    refuse_platform_names(name)
+    existing = Domain.objects.filter(canonical=canonical_of(name)).first()
     if existing is not None:
         if existing.domain == text:
             raise Invalid(domain="Domain is already in use by another application")
         raise Invalid(domain=f"The domain {name} is already in use by another app")
     try:
         with transaction.atomic():
-            domain = Domain.objects.create(app=app, owner=by, domain=name, canonical=name.lower())
+            domain = Domain.objects.create(app=app, owner=by, domain=name, canonical=canonical_of(name))
             record(app, f"domain {name} added")
     except IntegrityError as exc:
         raise Invalid(domain="Domain is already in use by another application") from exc
@@ -57,7 +78,7 @@ def remove_domain(*, app: App, text: str) -> None:
         name = normalize(text)
     except Invalid as exc:
         raise Missing("Domain") from exc
-    domain = app.domains.filter(canonical=name.lower()).first()
+    domain = app.domains.filter(canonical=canonical_of(name)).first()
     if domain is None:
         raise Missing("Domain")
     with transaction.atomic():

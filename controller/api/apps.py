@@ -39,7 +39,9 @@ class NewAppSerializer(Strict):
     ignored = (*IDENTITY, "procfile_structure")
 
     id = serializers.CharField(max_length=63, required=False, allow_null=True)
-    structure = serializers.DictField(child=serializers.IntegerField(min_value=0), required=False, allow_null=True)
+    structure = serializers.DictField(
+        child=serializers.IntegerField(min_value=0, max_value=MOST_PROCESSES), required=False, allow_null=True
+    )
 
     def validate_id(self, value):
         if value is not None and not NAME.fullmatch(value):
@@ -106,6 +108,7 @@ def parse_counts(data) -> dict[str, int]:
         if not isinstance(kind, str) or not TYPE.fullmatch(kind):
             raise BadRequest(f"Invalid scaling format: {kind!r} is no process type")
         text = str(value)
+        text = text.lstrip("0") or text[:1]
         if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or int(text[:9]) > MOST_PROCESSES:
             raise BadRequest(f"Invalid scaling format: {kind} must be a number from 0 to {MOST_PROCESSES}")
         counts[kind] = int(text)
@@ -126,7 +129,8 @@ class LogsView(AppView):
 
     def get(self, request, **kwargs):
         wished = request.query_params.get("log_lines", "")
-        lines = min(int(wished), MOST_LINES) if wished.isascii() and wished.isdigit() and wished.strip("0") else 100
+        lines = min(int(wished[-9:]), MOST_LINES) if wished.isascii() and wished.isdigit() else 0
+        lines = lines or 100
         if request.query_params.get("follow", "") in ("1", "true"):
             return StreamingHttpResponse(follow_logs(self.app, lines), content_type="text/plain; charset=utf-8")
         try:

@@ -66,6 +66,13 @@ class PasswordSerializer(Strict):
     )
 
 
+class TokensSerializer(Strict):
+    """That `all` is there is what counts, whatever its value."""
+
+    username = serializers.CharField(required=False, allow_null=True)
+    all = serializers.JSONField(required=False, allow_null=True)
+
+
 class UsernameSerializer(Strict):
     username = serializers.CharField(required=False, allow_null=True)
 
@@ -121,15 +128,15 @@ class PasswordView(View):
 
 class TokensView(View):
     def post(self, request):
-        data = request.data if isinstance(request.data, dict) else {}
-        if "all" in data:
+        parsed = self.parsed(TokensSerializer)
+        if "all" in parsed:
             require_admin(request.user)
             actions.regenerate_all_tokens()
             return Response("")
         user = request.user
-        if data.get("username") is not None:
+        if parsed.get("username") is not None:
             require_admin(request.user)
-            user = actions.user_named(self.parsed(UsernameSerializer)["username"])
+            user = actions.user_named(parsed["username"])
         return Response({"token": actions.regenerate_token(user)})
 
 

@@ -11,16 +11,18 @@ TYPE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 TYPE_TEXT = "Process types can only contain lowercase alphanumeric characters"
 ENV_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 ENV_TEXT = "Config keys must start with a letter or underscore and only contain [A-z0-9_]"
-MEMORY = re.compile(r"(?i)^(0|\d+([bkmg]|[kmg]b))(/(0|\d+([bkmg]|[kmg]b)))?$")
+MEMORY = re.compile(r"(?ai)^(0|\d+([bkmg]|[kmg]b))(/(0|\d+([bkmg]|[kmg]b)))?$")
 MEMORY_TEXT = "Memory limit format: <number><unit> or <number><unit>/<number><unit>, where unit = B, K, M or G"
-CPU = re.compile(r"^(\d+\.?\d*|\.\d+)m?(/(\d+\.?\d*|\.\d+)m?)?$")
+CPU = re.compile(r"(?a)^(\d+\.?\d*|\.\d+)m?(/(\d+\.?\d*|\.\d+)m?)?$")
 CPU_TEXT = "CPU limit format: <value> or <value>/<value>, where value must be a numeric"
 TAG_PART = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$")
 PROBES = ("livenessProbe", "readinessProbe")
 PROBE_NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 ACTIONS = ("httpGet", "exec", "tcpSocket")
 LONGEST_TYPE = 63
-LONGEST_VALUE = 1024 * 1024  # characters; a Secret holds a MiB
+LARGEST_NUMBER = 2**31 - 1  # of a probe, as Kubernetes counts
+LONGEST_KEY = 253  # characters of a key of a Secret
+LONGEST_VALUE = 128 * 1024 - 1  # bytes of KEY=VALUE; Linux starts no program with a longer one
 
 Check = Callable[[str, Any], Any]
 
@@ -58,25 +60,36 @@ def text_of(value: Any) -> str | None:
         text = str(value)
     else:
         refuse("Values must be text, a number, true, false or null")
-    if text is not None and ("\x00" in text or len(text) > LONGEST_VALUE):
-        refuse(f"Values may not hold NUL characters and have at most {LONGEST_VALUE} characters")
+    if text is not None:
+        refuse_unfit(text)
     return text
 
 
+def refuse_unfit(text: str, room: int = LONGEST_VALUE) -> None:
+    """Raises: ValidationError for what no process can be given."""
+    if "\x00" in text:
+        refuse("Values may not hold NUL characters")
+    if len(text.encode(errors="surrogatepass")) > room:
+        refuse(f"Values may have at most {room} bytes")
+
+
 def check_value(key: str, value: Any) -> str | None:
-    if not ENV_KEY.match(key) or key.endswith("\n"):
+    if not ENV_KEY.fullmatch(key):
         refuse(ENV_TEXT)
+    if len(key) > LONGEST_KEY:
+        refuse(f"Config keys have at most {LONGEST_KEY} characters")
     text = text_of(value)
     if text is None:
         return None
+    refuse_unfit(text, LONGEST_VALUE - len(key) - 1)
     if key == "PORT":
         if not text.isascii() or not text.isdigit():
             refuse("PORT can only be a numeric value")
-        if not 1 <= int(text) <= 65535:
+        if len(text) > 5 or not 1 <= int(text) <= 65535:
             refuse("PORT needs to be between 1 and 65535")
     if key == "HEALTHCHECK_URL" and (not text.startswith("/") or "//" in text or "?" in text or "#" in text):
         refuse("HEALTHCHECK_URL must be a path that starts with /, without host, query or fragment")
-    if key.startswith("HEALTHCHECK_") and key != "HEALTHCHECK_URL" and not text.isdigit():
+    if key.startswith("HEALTHCHECK_") and key != "HEALTHCHECK_URL" and not (text.isascii() and text.isdigit()):
         refuse(f"{key} can only be a numeric value")
     return text
 
@@ -128,7 +141,7 @@ def check_tag(key: str, value: Any) -> str | None:
 
 
 def check_registry(key: str, value: Any) -> str | None:
-    if not ENV_KEY.match(key):
+    if not ENV_KEY.fullmatch(key):
         refuse(ENV_TEXT)
     return text_of(value)
 
@@ -163,6 +176,8 @@ def check_probe(name: str, probe: Any) -> dict | None:
             refuse(f"{name}: {number} must be an integer")
         if probe.get(number, 1) < (0 if number == "initialDelaySeconds" else 1):
             refuse(f"{name}: {number} is too small")
+        if probe.get(number, 1) > LARGEST_NUMBER:
+            refuse(f"{name}: {number} may be at most {LARGEST_NUMBER}")
     if name == "livenessProbe" and probe.get("successThreshold", 1) != 1:
         refuse("livenessProbe successThreshold must be 1")
     checker = {"httpGet": check_http, "exec": check_exec, "tcpSocket": check_tcp}[actions[0]]
@@ -179,6 +194,8 @@ def check_http(action: Any) -> None:
     for field in ("path", "host", "scheme"):
         if not isinstance(action.get(field, ""), str):
             refuse(f"httpGet {field} must be text")
+    if action.get("scheme", "HTTP") not in ("HTTP", "HTTPS"):
+        refuse("httpGet scheme must be HTTP or HTTPS")
     headers = action.get("httpHeaders") or []
     well = isinstance(headers, list) and all(
         isinstance(h, dict) and set(h) == {"name", "value"} and all(isinstance(v, str) for v in h.values())

@@ -5,7 +5,11 @@ from dataclasses import asdict
 from rest_framework.response import Response
 
 from controller.actions.processes import full_pod_name, processes_of, restart
-from controller.api.scoping import AppView
+from controller.api.scoping import AppView, Strict
+
+
+class RestartSerializer(Strict):
+    """No fields: the address says what is restarted."""
 
 
 class PodsView(AppView):
@@ -17,6 +21,7 @@ class PodsView(AppView):
 
 class RestartView(AppView):
     def post(self, request, **kwargs):
+        self.parsed(RestartSerializer)
         name = kwargs.get("name")
         if name is not None:
             name = full_pod_name(self.app.name, name)

@@ -28,8 +28,8 @@ def check_autoscale(key: str, value) -> dict | None:
 
 
 def check_label(key: str, value) -> str | None:
-    if not key or len(key) > 253:
-        refuse("Label keys have 1 to 253 characters")
+    if not key.isprintable() or not 1 <= len(key) <= 253:
+        refuse("Label keys have 1 to 253 characters, all of them printable")
     return text_of(value)
 
 

@@ -39,7 +39,12 @@ def command_of(release: ReleaseWish, kind: str) -> dict[str, list[str]]:
     line = release.procfile.get(kind, "")
     if kind == "cmd":
         return {"args": line.split()} if line else {}
-    return {"command": ["/bin/bash", "-c"], "args": [line]}
+    return {"command": ["/bin/bash", "-c"], "args": [literal(line)]}
+
+
+def literal(text: str) -> str:
+    """`text` as a container's argument that Kubernetes leaves alone: it would expand `$(NAME)` and halve `$$`."""
+    return text.replace("$", "$$")
 
 
 def quantity(text: str) -> str:

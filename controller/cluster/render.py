@@ -7,7 +7,7 @@ wished restart changes a pod template, and with it restarts processes. docs/arch
 import base64
 import json
 
-from controller.cluster.processes import command_of, port_of, probes_of, resources_of, routable_type, settle_of
+from controller.cluster.processes import command_of, literal, port_of, probes_of, resources_of, routable_type, settle_of
 from controller.cluster.wish import ReleaseWish, Wish
 
 DRAIN = 3  # seconds a routed pod keeps serving after it left the routers' lists; they follow within one
@@ -311,7 +311,7 @@ def render_run(wish: Wish, name: str, command: str, deadline: int) -> Manifest:
     """The pod of a one-off command."""
     release = wish.release
     init = ["/runner/init"] if release.kind == "buildpack" else ["/bin/bash", "-c"]
-    spec = render_pod_spec(wish, "run", {"command": init, "args": [command]})
+    spec = render_pod_spec(wish, "run", {"command": init, "args": [literal(command)]})
     spec |= {"restartPolicy": "Never", "activeDeadlineSeconds": deadline}
     return {
         "apiVersion": "v1",

@@ -104,6 +104,22 @@ def test_domains(blue, cluster):
     assert (gone.status_code, gone.json()) == (404, "No Domain matches the given query.")
 
 
+@pytest.mark.parametrize("domain", ["green.paas.localhost", "Green.PAAS.localhost", "green"])
+def test_nobody_takes_the_name_of_another_app(blue, sign_in, domain):
+    carol = sign_in("carol")
+    carol.post("/v2/apps/", {"id": "green"})
+    answer = blue.post("/v2/apps/blue/domains/", {"domain": domain})
+    assert answer.status_code == 400
+    assert "already in use" in answer.json()["domain"][0]
+
+
+@pytest.mark.parametrize("domain", ["paas.localhost", "PAAS.localhost.", "*.paas.localhost", "*.localhost"])
+def test_nobody_takes_the_names_of_the_platform(blue, domain):
+    answer = blue.post("/v2/apps/blue/domains/", {"domain": domain})
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["domain"]
+
+
 def test_domains_of_other_scripts(blue):
     path = "/v2/apps/blue/domains/"
     assert blue.post(path, {"domain": "bücher.example"}).json()["domain"] == "xn--bcher-kva.example"

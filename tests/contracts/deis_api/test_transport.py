@@ -129,6 +129,42 @@ def test_numbers_are_no_text(admin):
         assert (answer.status_code, answer.json()) == (400, {field: ["Not a valid string."]}), path
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("config/", {"values": {"A": "x\0y"}}, "values"),
+        ("config/", {"values": {"A": "y" * 131_072}}, "values"),
+        ("config/", {"values": {"K" * 254: "y"}}, "values"),
+        ("config/", {"values": {"PORT": "9" * 5000}}, "values"),
+        ("config/", {"values": {"HEALTHCHECK_PORT": "²"}}, "values"),
+        ("config/", {"cpu": {"web": "٣"}}, "cpu"),
+        ("config/", {"memory": {"web": "٣M"}}, "memory"),
+        (
+            "config/",
+            {"healthcheck": {"web": {"readinessProbe": {"tcpSocket": {"port": 1}, "periodSeconds": 2**31}}}},
+            "healthcheck",
+        ),
+        ("scale/", {"web": "000000000" + "9" * 5000}, "detail"),
+        ("settings/", {"label": {"a\0": "b"}}, "label"),
+        ("pods/restart/", {"x": 1}, "x"),
+        ("pods/restart/", [1], "non_field_errors"),
+    ],
+)
+def test_hostile_values_are_refused_by_field(blue, path, body, field):
+    answer = blue.post(f"/v2/apps/blue/{path}", body)
+    assert (answer.status_code, list(answer.json())) == (400, [field])
+
+
+def test_an_enormous_number_of_log_lines_is_no_trouble(blue):
+    assert blue.get(f"/v2/apps/blue/logs?log_lines={'9' * 5000}").status_code == 200
+
+
+@pytest.mark.parametrize("body", [[1], {"bogus": 1}, {"username": 1}])
+def test_a_senseless_wish_for_a_token_leaves_the_old_one(bob, body):
+    assert bob.post("/v2/auth/tokens/", body).status_code == 400
+    assert bob.get("/v2/").status_code == 200
+
+
 def test_unknown_fields_are_named(blue):
     answer = blue.post("/v2/apps/blue/config/", {"valeus": {"A": "1"}, "self": 1})
     assert answer.status_code == 400

@@ -111,6 +111,11 @@ def test_values_reach_no_object_but_the_secret():
         ({"kind": "dockerfile", "procfile": {}}, "cmd", {}),
         ({"kind": "image", "procfile": {"cmd": "serve  -v"}}, "cmd", {"args": ["serve", "-v"]}),
         ({"kind": "image", "procfile": {"web": "a; b"}}, "web", {"command": ["/bin/bash", "-c"], "args": ["a; b"]}),
+        (
+            {"kind": "image", "procfile": {"web": "echo $$ $(PORT)"}},
+            "web",
+            {"command": ["/bin/bash", "-c"], "args": ["echo $$$$ $$(PORT)"]},
+        ),
     ],
 )
 def test_commands(changes, kind, command):
@@ -244,11 +249,11 @@ def test_registries_of_images(image, registry):
 
 
 def test_a_one_off_pod_runs_once_with_the_releases_environment():
-    pod = render_run(WISH, "blue-run-abcde", "python -V", 1200)
+    pod = render_run(WISH, "blue-run-abcde", "python -V $(id) $$", 1200)
     assert pod["spec"]["restartPolicy"] == "Never"
     assert pod["spec"]["activeDeadlineSeconds"] == 1200
     spec = pod["spec"]["containers"][0]
-    assert (spec["command"], spec["args"]) == (["/runner/init"], ["python -V"])
+    assert (spec["command"], spec["args"]) == (["/runner/init"], ["python -V $$(id) $$$$"])
     assert spec["envFrom"] == [{"secretRef": {"name": "blue-v7-env"}}]
 
 
