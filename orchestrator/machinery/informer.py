@@ -235,20 +235,19 @@ class Informers:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running = False
 
-    def of(self, resource: Resource, *, slim: bool = False) -> Informer:
-        """The shared informer of `resource`; `slim` if its metadata is enough for the caller. It keeps whole objects
-        as soon as anybody needs them, which must be said before `start`.
+    def of(self, resource: Resource, *, transform: Transform | None = None) -> Informer:
+        """The shared informer of `resource`; `transform` when a part of each object is enough for the caller. It keeps
+        whole objects as soon as callers need different parts, which must be said before `start`.
         """
         informer = self._informers.get(resource.storage_key)
         if informer is None:
-            transform = metadata_only if slim else None
             informer = Informer(self.client, resource, clock=self.clock, transform=transform)
             self._informers[resource.storage_key] = informer
             if self._running:
                 self._start(resource.storage_key, informer)
-        elif not slim and informer.transform is not None:
+        elif informer.transform is not None and informer.transform is not transform:
             if self._running:
-                raise RuntimeError(f"{resource} is followed by its metadata only; ask for all of it before the start")
+                raise RuntimeError(f"{resource} is followed in part only; ask for all of it before the start")
             informer.transform = None
         return informer
 

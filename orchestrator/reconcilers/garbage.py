@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.client import Propagation
 from orchestrator.errors import Conflict, Invalid, NotFound
-from orchestrator.machinery.informer import Informer
+from orchestrator.machinery.informer import Informer, metadata_only
 from orchestrator.machinery.reconciler import Reconciler, World, gather_or_first_error
 from orchestrator.objects.kinds import CRDS, EVENTS, Resource
 from orchestrator.objects.meta import Key, Obj, is_deleting, key_of, revision_of, uid_of
@@ -97,7 +97,7 @@ class GarbageCollector(Reconciler):
         if resource.storage_key in self._handlers:
             return
         self._by_kind[resource.group, resource.kind] = resource
-        informer = self.world.informers.of(resource, slim=True)
+        informer = self.world.informers.of(resource, transform=metadata_only)
 
         def changed(old: Obj | None, new: Obj | None) -> None:
             if new is not None:

@@ -6,6 +6,7 @@ Source: kubernetes pkg/controller/resourcequota and pkg/quota/v1/evaluator/core.
 
 from __future__ import annotations
 
+from orchestrator.machinery.informer import metadata_only
 from orchestrator.machinery.reconciler import Reconciler, index_by_namespace
 from orchestrator.objects.kinds import (
     BUILT_IN,
@@ -45,7 +46,8 @@ class QuotaReconciler(Reconciler):
         self.quotas = self.follow(RESOURCEQUOTAS)
         index_by_namespace(self.quotas)
         self.counted = {
-            resource: self.world.informers.of(resource, slim=resource in _COUNTED_ONLY) for resource in COUNTED
+            resource: self.world.informers.of(resource, transform=metadata_only if resource in _COUNTED_ONLY else None)
+            for resource in COUNTED
         }
         for informer in self.counted.values():
             index_by_namespace(informer)

@@ -68,7 +68,11 @@ async def test_http_answers(status: int, ok: bool) -> None:
 
 
 async def test_silence_is_a_failure_within_the_deadline() -> None:
-    server = await asyncio.start_server(lambda reader, writer: asyncio.sleep(5), "127.0.0.1", 0)
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(5)
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         outcome = await run_probe({"httpGet": {"port": port}}, "127.0.0.1", 0.05)
