@@ -25,6 +25,9 @@ def readiness(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def show_metrics(request: HttpRequest) -> HttpResponse:
+    """For whoever is on this host; what comes through the router comes from anywhere."""
+    if "X-Forwarded-For" in request.headers:
+        return HttpResponse("metrics are shown on the controller's own address alone\n", status=404)
     unfinished = Operation.objects.filter(state__in=Operation.UNFINISHED).count()
     gauges = {
         "controller_apps": App.objects.count(),

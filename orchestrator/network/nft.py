@@ -76,6 +76,7 @@ table ip {table} {{
     }}
     chain refuse-forward {{
         type filter hook forward priority -10; policy accept;
+        ip daddr 169.254.0.0/16 iifname "{bridge}" goto say-no
         ct state new jump refuse
     }}
     chain policies {{
@@ -104,6 +105,7 @@ def render_table(table: str, ranges: Ranges, *, bridged_replies: bool) -> str:
     `bridged_replies`: whether the kernel sees what pods of one bridge send to each other; if not, a reply to a
     rewritten connection must be brought back here by masquerading it. Node ports answer on the host's loopback too,
     for which the bridge takes loopback addresses (`run.prepare_bridge`); `guard-loopback` keeps pods from using that.
+    Nor may they reach link-local addresses: never to be routed, and where clouds keep a machine's credentials.
     """
     masquerade_bridge = (
         "" if bridged_replies else f"ct status dnat ip saddr {ranges.node} ip daddr {ranges.node} masquerade"

@@ -26,6 +26,12 @@ def test_health_is_two_letters(anonymous):
         assert answer.headers["Content-Type"].startswith("text/html")
 
 
+def test_metrics_are_for_this_host_alone(anonymous):
+    assert b"controller_apps 0" in anonymous.get("/metrics").content
+    through_the_router = anonymous.get("/metrics", **{"X-Forwarded-For": "203.0.113.9"})
+    assert (through_the_router.status_code, b"controller_apps" in through_the_router.content) == (404, False)
+
+
 def test_connection_test_wants_401_then_an_empty_object(anonymous, admin):
     answer = anonymous.get("/v2/")
     assert answer.status_code == 401

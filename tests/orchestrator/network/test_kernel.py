@@ -193,6 +193,18 @@ async def test_a_node_port_serves_clients_outside_under_their_own_address(world,
         world.ask("client", "10.203.0.1", 30080)
 
 
+async def test_pods_do_not_reach_link_local_addresses_beyond_the_host(world, firewall):
+    metadata = "169.254.169.254"
+    world.at("client", "addr", "add", f"{metadata}/32", "dev", "eth0")
+    world.at("node", "route", "add", f"{metadata}/32", "via", "10.203.0.2")
+    world.serve("client", 80)
+    assert world.ask("a", metadata) == "client 10.201.0.2"
+    await firewall.apply(plan_rules([], []))
+    with pytest.raises(ConnectionRefusedError):
+        world.ask("a", metadata)
+    assert world.ask("node", metadata).startswith("client ")
+
+
 async def test_pods_do_not_reach_what_listens_on_the_hosts_loopback(world, firewall):
     """A pod with the right to change its own routes may send loopback addresses out of its card."""
     world.set("a", "net/ipv4/conf/all/route_localnet")
