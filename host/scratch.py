@@ -214,6 +214,7 @@ def run(port: int) -> None:
         for name in FOLDERS:
             (home / name).mkdir()
         secret_files.ensure(home / "secrets")
+        scratch.platform.save()
         scratch.start()
         print_ready(scratch.platform, time.monotonic() - began)
         scratch.watch()

@@ -1,4 +1,8 @@
-"""The fixtures of the controller's tests, for the wire contract."""
+"""The fixtures of the controller's tests, for the wire contract; with SCRATCH_HOME those of a live scratch platform."""
+
+import os
+
+import pytest
 
 from tests.controller.harness import (  # noqa: F401
     admin,
@@ -13,3 +17,20 @@ from tests.controller.harness import (  # noqa: F401
     quick_flush,
     sign_in,
 )
+
+
+@pytest.fixture
+def in_process():
+    """Asked for by tests that look into the controller's process."""
+
+
+if os.environ.get("SCRATCH_HOME"):
+    from tests.contracts.deis_api.scratch_platform import (  # noqa: F401
+        anonymous,
+        builder,
+        cluster,
+        database,
+        port,
+        quick_flush,
+        sign_in,
+    )

@@ -122,7 +122,7 @@ def test_pods_are_no_page_and_filter_by_type_and_name(live):
     assert set(answer["results"][0]) == {"name", "state", "release", "type", "started"}
     assert live.get("/v2/apps/blue/pods/worker/").json()["count"] == 1
     name = live.get("/v2/apps/blue/pods/worker/").json()["results"][0]["name"]
-    assert re.fullmatch(r"blue-worker-\d{8,10}-[a-z0-9]{5}", name)
+    assert re.fullmatch(r"blue-worker-[a-z0-9]{8,10}-[a-z0-9]{5}", name)
     assert live.get(f"/v2/apps/blue/pods/worker/{name}/").json()["count"] == 1
     assert live.get("/v2/apps/blue/pods/clock/").json() == {"results": [], "count": 0}
 
@@ -176,7 +176,7 @@ def test_logs_are_lines_of_text_oldest_first(live, cluster):
     assert len(live.get("/v2/apps/blue/logs?log_lines=2").content.splitlines()) == 2
 
 
-def test_no_log_is_204(blue):
+def test_no_log_is_204(blue, in_process):
     from controller.models import Event
 
     Event.objects.all().delete()

@@ -73,7 +73,7 @@ def test_login_gives_the_same_token_until_it_is_regenerated(bob, anonymous):
     assert bob.get("/v2/").status_code == 401
 
 
-def test_login_takes_a_form_too(bob, anonymous):
+def test_login_takes_a_form_too(bob, anonymous, in_process):
     answer = anonymous._client.post(
         "/v2/auth/login/", "username=bob&password=correct+horse", content_type="application/x-www-form-urlencoded"
     )
@@ -87,7 +87,7 @@ def test_a_wrong_password_is_no_401(bob, anonymous):
         assert answer.json() == {"non_field_errors": ["Unable to log in with provided credentials."]}
 
 
-def test_the_database_holds_no_token(bob):
+def test_the_database_holds_no_token(bob, in_process):
     from django.db import connection
 
     with connection.cursor() as cursor:

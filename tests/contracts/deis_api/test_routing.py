@@ -226,7 +226,7 @@ def test_bad_certificates(blue):
     assert named.json() == {"name": ["Can only contain a-z (lowercase), 0-9 and hyphens"]}
 
 
-def test_private_keys_are_not_readable_in_the_database(blue):
+def test_private_keys_are_not_readable_in_the_database(blue, in_process):
     from django.db import connection
 
     certificate, private = make_pair()

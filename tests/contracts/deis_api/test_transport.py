@@ -38,6 +38,9 @@ def test_connection_test_wants_401_then_an_empty_object(anonymous, admin):
     assert answer.json() == {"detail": "Authentication credentials were not provided."}
     assert answer.headers["WWW-Authenticate"] == "Token"
     assert (admin.get("/v2/").status_code, admin.get("/v2/").json()) == (200, {})
+
+
+def test_doubled_slashes_are_one(anonymous, in_process):
     assert anonymous._client.get("/", PATH_INFO="//v2/").status_code == 401
 
 
