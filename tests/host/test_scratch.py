@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,18 +109,27 @@ def register(url: str, home: Path, name: str) -> Client:
     return client
 
 
+def eventually(seen: Callable[[], str], wanted: Callable[[str], bool], seconds: float = 20) -> None:
+    """A busy machine may take a moment between an answer and what it leads to."""
+    deadline = time.monotonic() + seconds
+    while not wanted(text := seen()):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.3)
+
+
 def test_the_life_of_an_app_through_the_command_line(platform: Running, tmp_path: Path) -> None:
     paas = register(platform.url, tmp_path / "bob", "bob")
     (paas.home / "Procfile").write_text("web: python app.py\nworker: python work.py\n")
     paas("create", "shop", "--no-remote")
     paas("pull", "registry.example/team/shop:1", "-a", "shop")
     assert "bob deployed registry.example/team/shop:1" in paas("releases", "-a", "shop")
-    assert [line.split()[1:] for line in paas("ps", "-a", "shop").splitlines()[2:]] == [["up", "(v2)"]]
-    assert paas("scale", "web=3", "worker=1", "-a", "shop").count(" up (v2)") == 4
+    eventually(lambda: paas("ps", "-a", "shop"), lambda text: text.count(" up (v2)\n") == 1)
+    paas("scale", "web=3", "worker=1", "-a", "shop")
+    eventually(lambda: paas("ps", "-a", "shop"), lambda text: text.count(" up (v2)\n") == 4)
     assert "GREETING      hello" in paas("config:set", "GREETING=hello", "-a", "shop")
-    assert paas("ps", "-a", "shop").count(" up (v3)") == 4
-    assert "bob added GREETING" in paas("logs", "-a", "shop")
-    assert "simulated: python app.py" in paas("logs", "-a", "shop", "-n", "500")
+    eventually(lambda: paas("ps", "-a", "shop"), lambda text: text.count(" up (v3)\n") == 4)
+    assert "bob added GREETING" in paas("logs", "-a", "shop", "-n", "500")
+    eventually(lambda: paas("logs", "-a", "shop", "-n", "500"), lambda text: "simulated: python app.py" in text)
 
 
 def test_one_off_commands_print_and_end(platform: Running, tmp_path: Path) -> None:
