@@ -26,7 +26,7 @@ from orchestrator.kubelet.pause import BUSYBOX, busybox_archive
 
 IMAGE = "paas-bench/busybox:1"
 STAY = ["/bin/busybox", "sh", "-c", "trap 'exit 0' TERM; busybox sleep 86400 & wait"]
-LABELS = {"paas.io/instance": INSTANCE}
+LABELS = {"paas.io/instance": f"{INSTANCE}-raw"}  # the agent removes its own
 WORKERS = 4  # starts at a time: more only add latency
 CLONE_NEWNET = 0x40000000
 
@@ -111,8 +111,8 @@ def _answers(host: str) -> bool:
 
 
 def remove_all(client: docker.DockerClient) -> None:
-    """Every container of ours, the agent's included."""
-    for container in client.containers.list(all=True, filters={"label": f"paas.io/instance={INSTANCE}"}):
+    """Every container that was started here."""
+    for container in client.containers.list(all=True, filters={"label": f"paas.io/instance={INSTANCE}-raw"}):
         with contextlib.suppress(docker.errors.APIError):
             container.remove(force=True)
 

@@ -14,7 +14,7 @@ from bench.report import Row, median
 
 PODS, DEPLOYMENTS = "/api/v1/namespaces/default/pods", "/apis/apps/v1/namespaces/default/deployments"
 ONE_RUNS, RUNS = 7, 3
-POOL_REST = 3.0  # seconds for the pool of sandboxes to fill again
+POOL_REST = 4.0  # seconds for the pool of sandboxes to fill again
 SETTLE, IDLE = 8.0, 15.0  # seconds before, and of, the idle measurement
 REPLICAS, UPDATED = 20, 10
 
@@ -82,8 +82,15 @@ def _until_ready(api: Api, name: str) -> float:
 
 
 def _ours(api: Api, host: Engine) -> dict[str, list[float]]:
+    """The scale-ups in turns with the bare engine's."""
+    scales, shared = [], []
+    for number in range(RUNS):
+        scales.append(_scale(api, f"scale-{number}"))
+        shared.append(start_many(host, REPLICAS, bridge=False))
+        sleep(POOL_REST)
     return {
-        "scale": [_scale(api, f"scale-{number}") for number in range(RUNS)],
+        "scale": scales,
+        "shared": shared,
         "update": _update(api),
         "heal": [_heal(api, host, f"heal-{number}") for number in range(RUNS)],
     }
@@ -162,8 +169,7 @@ def _heal(api: Api, host: Engine, name: str) -> float:
 
 
 def _against(host: Engine, ours: dict[str, list[float]], swarm: Swarm | None) -> list[Row]:
-    scale, update, heal = (median(ours[key]) for key in ("scale", "update", "heal"))
-    shared = median([start_many(host, REPLICAS, bridge=False) for _ in range(RUNS)])
+    scale, shared, update, heal = (median(ours[key]) for key in ("scale", "shared", "update", "heal"))
     bridge = median([start_many(host, REPLICAS, bridge=True) for _ in range(RUNS)])
     what = "Deployment 1 → 20, all Ready"
     rows = [
