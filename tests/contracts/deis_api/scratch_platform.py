@@ -12,6 +12,7 @@ import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -61,7 +62,7 @@ class LiveAPI:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
         try:
             known = {"Content-Type": "application/json", **self._headers, **headers}
-            connection.request(method, path, data, known)
+            connection.request(method, quote(path, safe="/?&=%:*"), data, known)
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
         finally:
@@ -80,6 +81,10 @@ def quick_flush():
 
 @pytest.fixture(scope="session")
 def port():
+    label = {"metadata": {"name": "node-0000", "labels": {"disk": "ssd"}}}  # as the node of the cluster in memory
+    KubernetesCluster(str(HOME / "orchestrator" / "admin.kubeconfig")).apply(
+        {"apiVersion": "v1", "kind": "Node", **label}
+    )
     return json.loads((HOME / "platform.json").read_text())["controller_port"]
 
 
