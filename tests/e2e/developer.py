@@ -153,6 +153,9 @@ class Load:
     text: str
 
 
+AFTERMATH = 4.5  # seconds the load goes on after a change: longer than replaced processes drain
+
+
 class Wrk:
     """64 keep-alive connections of wrk against one app, for as long as the block runs."""
 
@@ -171,7 +174,7 @@ class Wrk:
         return self
 
     def __exit__(self, *_: object) -> None:
-        time.sleep(0.5)
+        time.sleep(AFTERMATH)
         self._process.send_signal(2)
         output, _ = self._process.communicate(timeout=20)
         self.result = parse_wrk(output)
