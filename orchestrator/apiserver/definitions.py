@@ -66,8 +66,10 @@ class Definitions:
                 await self._remove_instances(record)
             else:
                 await self._accept(record)
-                self._serve(self.api.store.latest(_STORAGE, record.key).obj)  # type: ignore[union-attr]
-        except (ApiError, StoreError, AttributeError) as exc:
+                latest = self.api.store.latest(_STORAGE, record.key)
+                if latest is not None:  # else deleted meanwhile, and its own event follows
+                    self._serve(latest.obj)
+        except (ApiError, StoreError) as exc:
             log.warning("definition %s: %s; it is looked at again on its next change", record.key.name, exc)
 
     async def _accept(self, record: Record) -> None:
