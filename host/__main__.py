@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     except HostError as exc:
         say.warn(str(exc))
         return 1
+    except KeyboardInterrupt:
+        say.warn(f"Interrupted. What was done stays: `make {options.command}` goes on from here.")
+        return 130
 
 
 COMMANDS = {

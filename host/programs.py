@@ -255,7 +255,13 @@ def _router(platform: Platform) -> list[Program]:
             stop_seconds=35,
             ready=f"tcp://127.0.0.1:{platform.http_port}",
         ),
-        Program("router-sync", _python("-m", "router"), environment, 360),
+        Program(
+            "router-sync",
+            _python("-m", "router"),
+            environment,
+            360,
+            ready=f"http://127.0.0.1:{platform.router_metrics_port}/ready",
+        ),
     ]
 
 

@@ -9,10 +9,11 @@ import dataclasses
 import fcntl
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from host import (
@@ -44,6 +45,7 @@ from host.settings import CHECKOUT, Platform
 from host.supervisor import Supervisor, render
 
 FOLDERS = ("run", "log", "redis", "registry", "orchestrator", "agent", "controller", "builder", "router", "operator")
+STACK_PATIENCE = 10.0  # seconds for an interrupted stack build to clean up
 STACK_DEADLINE = 900.0  # seconds to make the stack image, downloads included
 CODE_FOLDERS = {  # the proxy and the engine are not ours to restart for a change of Python code
     "orchestrator-server": "orchestrator", "orchestrator-agent": "orchestrator", "controller": "controller",
@@ -61,12 +63,13 @@ def run(*, with_example: bool = True) -> Platform:
         platform = prepare(home)
         programs = plan_programs(platform, os.environ)
         start(platform, programs)
-        stack = start_stack_build(platform, programs)
-        health.wait_all(programs, home / "log")
-        integration.ensure(platform)
-        password = operator.ensure_admin(platform)
+        password = ""
         try:
-            finish_stack_build(platform, stack)
+            with stack_build(platform, programs) as stack:
+                health.wait_all(programs, home / "log")
+                integration.ensure(platform)
+                password = operator.ensure_admin(platform)
+                finish_stack_build(platform, stack)
             if platform.engine_can_exec is None:
                 platform = try_exec(platform)
             if with_example:
@@ -143,13 +146,33 @@ def with_code_version(program: Program) -> Program:
     return dataclasses.replace(program, environment={**program.environment, "PAAS_CODE": digest.hexdigest()[:16]})
 
 
-def start_stack_build(platform: Platform, programs: list[Program]) -> subprocess.Popen[bytes]:
-    """Make the image that buildpack apps run on, while the other programs come up; it reports to a log."""
+@contextmanager
+def stack_build(platform: Platform, programs: list[Program]) -> Iterator[subprocess.Popen[bytes]]:
+    """Make the image that buildpack apps run on, while the other programs come up; it reports to a log.
+
+    Nothing of it runs on when the set-up fails or is interrupted.
+    """
     health.wait_all([program for program in programs if program.name in FIRST], platform.home / "log")
     environment = {**base_environment(os.environ), **builder_environment(platform, os.environ)}
     command = [sys.executable, "-m", "builder", "stack"]
     with stack_log(platform).open("wb") as output:
-        return subprocess.Popen(command, env=environment, cwd=CHECKOUT, stdout=output, stderr=subprocess.STDOUT)
+        build = subprocess.Popen(
+            command, env=environment, cwd=CHECKOUT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        yield build
+    finally:
+        if build.poll() is None:
+            end_group(build)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt a process and all it started, so that it cleans up after itself; kill what is left of them."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STACK_PATIENCE)
 
 
 def finish_stack_build(platform: Platform, stack: subprocess.Popen[bytes]) -> None:
@@ -159,7 +182,6 @@ def finish_stack_build(platform: Platform, stack: subprocess.Popen[bytes]) -> No
     try:
         code = stack.wait(timeout=STACK_DEADLINE)
     except subprocess.TimeoutExpired:
-        stack.kill()
         raise HostError(
             f"No stack image within {STACK_DEADLINE / 60:.0f} minutes; see {stack_log(platform)}."
         ) from None

@@ -130,7 +130,8 @@ METRICS = """
         access_log off;
         location = /metrics {{ content_by_lua_block {{ require("admin").metrics() }} }}
         location = /healthz {{ content_by_lua_block {{ require("admin").health() }} }}
-        location / {{ return 404 "Only /metrics and /healthz are here.\\n"; }}
+        location = /ready {{ content_by_lua_block {{ require("admin").ready() }} }}
+        location / {{ return 404 "Only /metrics, /healthz and /ready are here.\\n"; }}
     }}
 """
 
@@ -288,6 +289,7 @@ http {{
         location = /workers {{ content_by_lua_block {{ require("admin").workers() }} }}
         location = /metrics {{ content_by_lua_block {{ require("admin").metrics() }} }}
         location = /healthz {{ content_by_lua_block {{ require("admin").health() }} }}
+        location = /ready {{ content_by_lua_block {{ require("admin").ready() }} }}
         location / {{ return 404 "No such thing here.\\n"; }}
     }}
 {metrics}

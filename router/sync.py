@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Protocol
 
 from router.access import load_access
@@ -19,6 +20,7 @@ log = logging.getLogger("router")
 
 HEARTBEAT = 1.0  # seconds between signs of life, which also find a restarted nginx
 ROTATE_EVERY = 60.0
+KUBECONFIG_DEADLINE, KUBECONFIG_POLL = 60.0, 0.1  # seconds to wait for the kubeconfig, between looks
 COALESCE = 0.002  # seconds; events of one change arrive together
 
 
@@ -39,6 +41,7 @@ def run_sync(settings: Settings) -> None:
             refresh(settings)  # an upgrade restarts this program, and not the proxy
     except RouterError as exc:
         log.warning("nginx keeps its configuration: %s", exc)
+    wait_for_file(settings.kubeconfig)
     cluster = Cluster(load_access(settings.kubeconfig, settings.in_cluster))
     proxy = Proxy(settings.admin_socket, settings.snapshot_file)
     syncer = Syncer(settings, cluster, proxy)
@@ -54,6 +57,13 @@ def run_sync(settings: Settings) -> None:
             rotated = time.monotonic()
             for name in ("access.log", "error.log"):
                 rotate(settings.data / name)
+
+
+def wait_for_file(path: str, deadline: float = KUBECONFIG_DEADLINE) -> None:
+    """Until the server, which may be starting for the first time, has written our kubeconfig; or `deadline` seconds."""
+    until = time.monotonic() + deadline
+    while path and not Path(path).exists() and time.monotonic() < until:
+        time.sleep(KUBECONFIG_POLL)
 
 
 class Syncer:

@@ -75,6 +75,13 @@ function M.health()
     })
 end
 
+-- 200 once router-sync has given us routes, and speaks still: before, every host is unknown here.
+function M.ready()
+    local age = sync_age()
+    local ready = age and age <= SYNC_LATE
+    return answer(ready and 200 or 503, {ready = ready or false})
+end
+
 function M.metrics()
     ngx.header["Content-Type"] = "text/plain; version=0.0.4"
     ngx.print(metrics.render())

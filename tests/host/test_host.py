@@ -5,11 +5,13 @@ from __future__ import annotations
 import configparser
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from host import cgroups, init_system, programs, secret_files, settings
+from host import cgroups, init_system, programs, secret_files, settings, up
 from host.errors import HostError
 from host.settings import Platform
 from host.supervisor import render
@@ -17,6 +19,18 @@ from host.supervisor import render
 
 def platform(tmp_path: Path, **changes: object) -> Platform:
     return Platform(home=tmp_path, docker_host=f"unix://{tmp_path}/run/docker.sock", **changes)  # type: ignore[arg-type]
+
+
+def test_an_interrupted_process_takes_what_it_started_with_it() -> None:
+    script = "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout
+    child = Path("/proc", process.stdout.readline().decode().strip())
+    up.end_group(process)
+    assert process.poll() is not None
+    assert not child.exists() or "zombie" in (child / "status").read_text()
 
 
 def test_ports_in_use_are_stepped_over(tmp_path: Path) -> None:

@@ -7,7 +7,16 @@ import threading
 
 from router import launch
 from router.launch import find_orphans, live_master
+from router.proxy import call
 from tests.router.harness import wait_for
+
+
+def test_the_router_is_ready_once_it_was_given_routes(make_router):
+    router = make_router()
+    router.start()
+    assert call(router.settings.admin_socket, "GET", "/ready", timeout=5)[0] == 503
+    router.serve()
+    assert call(router.settings.admin_socket, "GET", "/ready", timeout=5)[0] == 200
 
 
 class Client(threading.Thread):
