@@ -11,11 +11,11 @@ import tarfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from builder import snapshot, workspace
+from builder import app_json, snapshot, workspace
 from builder.buildpack import BuildpackBuilds, Job
 from builder.controller_api import Controller, Release
 from builder.detect import Way, choose_way
@@ -49,6 +49,7 @@ class Result:
     processes: dict[str, str]
     ports: tuple[int, ...]
     way: Way
+    app_json: dict[str, Any] | None = None
 
 
 class Pipeline:
@@ -146,12 +147,13 @@ class Pipeline:
                 config = await config_task
             progress.hide(config)
             root = {entry.name for entry in container.space.app.iterdir()}
+            document = app_json.load(container.space.app)
             way = choose_way(root, config)
             if way is Way.DOCKERFILE:
                 built = await self._dockerfiles.build(push.app, git_tag(commit), container.space.app, config, progress)
-                return Result(built.digest, built.processes, built.ports, way)
+                return Result(built.digest, built.processes, built.ports, way, document)
             job = Job(push.app, commit, secrets.token_hex(8), tree.time, config)
-            return await self._buildpack(job, container, progress)
+            return replace(await self._buildpack(job, container, progress), app_json=document)
         finally:
             await preparing.__aexit__(None, None, None)
 
@@ -189,6 +191,8 @@ class Pipeline:
             "ports": list(result.ports),
             "stack": "container" if result.way is Way.DOCKERFILE else self._settings.stack_image,
         }
+        if result.app_json is not None:
+            build["app_json"] = result.app_json
         progress.step("Launching...")
         fetching = asyncio.create_task(self._fetch(image))
         alive = asyncio.create_task(show_life(progress))

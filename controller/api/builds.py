@@ -3,6 +3,7 @@
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from controller import app_json
 from controller.actions import operations
 from controller.actions.build import create_build
 from controller.api.config_fields import TYPE, TYPE_TEXT
@@ -44,6 +45,17 @@ class ProcfileField(serializers.Field):
         return value
 
 
+class AppJsonField(serializers.Field):
+    """The object in an app's app.json, kept as it is once it is known to be readable."""
+
+    def to_internal_value(self, data):
+        app_json.read(data)
+        return data
+
+    def to_representation(self, value):
+        return value
+
+
 class BuildFields(Strict):
     """What describes an image, whoever brings it."""
 
@@ -58,6 +70,7 @@ class BuildFields(Strict):
     ports = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=65535), required=False, allow_null=True, max_length=100
     )
+    app_json = AppJsonField(required=False, allow_null=True)
 
     def validate_image(self, value):
         if any(character.isspace() or not character.isprintable() for character in value):

@@ -15,6 +15,7 @@ class Build(Identified):
     dockerfile = models.TextField(blank=True, default="")
     stack = models.CharField(max_length=100, blank=True, default="")
     git_ref = models.CharField(max_length=255, blank=True, default="")
+    app_json = models.JSONField(null=True, default=None)  # the app's app.json as it is (controller/app_json.py)
     ports = models.JSONField(null=True, default=None)  # ports the image exposes; None when nobody could look
 
     class Meta:
