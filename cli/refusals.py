@@ -95,6 +95,8 @@ def not_found_text(text: str) -> str:
         "Key": "`paas keys` lists yours",
         "Certificate": "`paas certs` lists yours",
         "User": "`paas users` lists them, for an administrator",
+        "Team": "`paas teams` lists yours",
+        "Member": "`paas teams:info TEAM` lists them",
     }.get(kind)
     return f"There is no such {kind.lower()}; {listing}." if listing else sentence(text)
 

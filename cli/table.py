@@ -35,6 +35,8 @@ NOUNS: dict[str, str] = {
     "maintenance": "the 503 page, on purpose",
     "whitelist": "addresses that may reach an app",
     "perms": "who may work on an app",
+    "access": "roles of people and teams on an app",
+    "teams": "people who get roles together",
     "users": "who has an account",
     "shortcuts": "short names of common commands",
     "completion": "completion for your shell",

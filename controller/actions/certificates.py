@@ -5,10 +5,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 from django.db import IntegrityError, transaction
 
+from controller.access import OPERATE, require
 from controller.actions.carry_out import sync
 from controller.actions.domains import canonical_of
 from controller.actions.events import record
-from controller.errors import BadRequest, Conflict, Forbidden, Invalid, Missing
+from controller.errors import BadRequest, Conflict, Invalid, Missing
 from controller.models import App, Certificate, Domain, User
 
 SHORT = {
@@ -104,9 +105,7 @@ def domain_named(user: User, text: str) -> Domain:
     domain = Domain.objects.select_related("app").filter(canonical=canonical_of(text)).first()
     if domain is None:
         raise Missing("Domain")
-    app = domain.app
-    if not (user.is_superuser or app.owner_id == user.pk or app.collaborators.filter(user=user).exists()):
-        raise Forbidden()
+    require(user, domain.app, OPERATE)
     return domain
 
 

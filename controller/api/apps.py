@@ -6,7 +6,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from controller.access import OWN, visible_apps
+from controller.access import DEVELOP, OPERATE, OWN, READ, visible_apps
 from controller.actions import app as actions
 from controller.actions import operations
 from controller.actions.logs import follow_logs, read_logs
@@ -70,6 +70,8 @@ class AppsView(View):
 
 
 class OneAppView(AppView):
+    rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP, "DELETE": OWN}
+
     def get(self, request, **kwargs):
         return Response(AppSerializer(self.app).data)
 
@@ -87,6 +89,8 @@ class OneAppView(AppView):
 
 
 class ScaleView(AppView):
+    rights = {"POST": DEVELOP}
+
     def post(self, request, **kwargs):
         counts = parse_counts(request.data)
         operation = actions.scale_app(app=self.app, counts=counts, by=request.user)
@@ -116,6 +120,8 @@ def parse_counts(data) -> dict[str, int]:
 
 
 class RunView(AppView):
+    rights = {"POST": OPERATE}
+
     def post(self, request, **kwargs):
         command = self.parsed(RunSerializer).get("command", "").strip()
         if not command:

@@ -4,6 +4,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from controller import app_json
+from controller.access import DEVELOP, READ
 from controller.actions import operations
 from controller.actions.build import create_build
 from controller.api.config_fields import TYPE, TYPE_TEXT
@@ -87,6 +88,8 @@ class NewBuildSerializer(BuildFields):
 
 
 class BuildsView(AppView):
+    rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
+
     def get(self, request, **kwargs):
         return self.page(self.app.builds.select_related("app", "owner"), BuildSerializer)
 

@@ -3,6 +3,7 @@
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from controller.access import CONFIGURE
 from controller.actions import operations
 from controller.actions.config import change_config
 from controller.api import config_fields as fields
@@ -42,6 +43,8 @@ class ChangeSerializer(Strict):
 
 
 class ConfigView(AppView):
+    rights = {"GET": CONFIGURE, "HEAD": CONFIGURE, "POST": CONFIGURE}
+
     def get(self, request, **kwargs):
         return Response(ConfigSerializer(self.app.current_release().config).data)
 

@@ -7,7 +7,7 @@ from django.http import StreamingHttpResponse
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from controller.access import CHANGE, app_for
+from controller.access import DEVELOP, app_for, people_of
 from controller.actions import operations
 from controller.actions.auth import user_named
 from controller.actions.build import create_build
@@ -16,7 +16,7 @@ from controller.api.builds import BuildFields
 from controller.api.config import ConfigSerializer
 from controller.api.scoping import Strict, View
 from controller.errors import Missing, NotFound, PaasError
-from controller.models import App, Key, Operation, Release, User
+from controller.models import App, Key, Operation, Release
 
 STREAM = "application/x-ndjson"
 
@@ -57,15 +57,14 @@ class AppKeysHook(HookView):
         row = App.objects.filter(name=app).first()
         if row is None:
             raise Missing("App")
-        users = User.objects.filter(collaborations__app=row) | User.objects.filter(pk=row.owner_id)
-        users = users.distinct().prefetch_related("keys").order_by("username")
+        users = people_of(row, DEVELOP).prefetch_related("keys").order_by("username")
         return Response({user.username: described(user.keys.all()) for user in users})
 
 
 class UserKeysHook(HookView):
     def get(self, request, app, username):
         user = user_named(username)
-        app_for(user, app, CHANGE)
+        app_for(user, app, DEVELOP)
         keys = list(user.keys.all())
         if not keys:
             raise NotFound(f"No Keys match for user {username}.")
@@ -75,7 +74,7 @@ class UserKeysHook(HookView):
 class ConfigHook(HookView):
     def post(self, request):
         parsed = self.parsed(Received)
-        app = app_for(user_named(parsed["receive_user"]), parsed["receive_repo"], CHANGE)
+        app = app_for(user_named(parsed["receive_user"]), parsed["receive_repo"], DEVELOP)
         return Response(ConfigSerializer(app.current_release().config).data)
 
 
@@ -88,7 +87,7 @@ class BuildHook(HookView):
     def post(self, request):
         parsed = self.parsed(ReceivedBuild)
         user = user_named(parsed.pop("receive_user"))
-        app = app_for(user, parsed.pop("receive_repo"), CHANGE)
+        app = app_for(user, parsed.pop("receive_repo"), DEVELOP)
         _, operation = create_build(app=app, by=user, **parsed)
         if STREAM in request.headers.get("Accept", ""):
             return StreamingHttpResponse(told(operation), content_type=STREAM)

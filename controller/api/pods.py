@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from rest_framework.response import Response
 
+from controller.access import DEVELOP
 from controller.actions.processes import full_pod_name, processes_of, restart
 from controller.api.scoping import AppView, Strict
 
@@ -20,6 +21,8 @@ class PodsView(AppView):
 
 
 class RestartView(AppView):
+    rights = {"POST": DEVELOP}
+
     def post(self, request, **kwargs):
         self.parsed(RestartSerializer)
         name = kwargs.get("name")

@@ -3,6 +3,7 @@
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from controller.access import DEVELOP
 from controller.actions import operations
 from controller.actions.release import roll_back
 from controller.api.scoping import AppView, Strict
@@ -42,6 +43,8 @@ class OneReleaseView(AppView):
 
 
 class RollbackView(AppView):
+    rights = {"POST": DEVELOP}
+
     def post(self, request, **kwargs):
         version = self.parsed(RollbackSerializer).get("version")
         release, operation = roll_back(app=self.app, version=version, by=request.user)

@@ -6,7 +6,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import CharField, Field, Serializer
 from rest_framework.views import APIView
 
-from controller.access import CHANGE, OWN, READ, app_for
+from controller.access import OPERATE, READ, REMOVE, Right, app_for
 from controller.errors import Invalid
 from controller.models import App
 
@@ -26,9 +26,9 @@ class View(APIView):
 
 
 class AppView(View):
-    """A view below `/v2/apps/APP/`: reading and posting for whoever may use the app, deleting for its owner."""
+    """A view below `/v2/apps/APP/`; `rights` says what each method needs."""
 
-    rights = {"GET": READ, "HEAD": READ, "POST": CHANGE, "DELETE": OWN}
+    rights: dict[str, Right] = {"GET": READ, "HEAD": READ, "POST": OPERATE, "DELETE": REMOVE}
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)

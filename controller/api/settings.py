@@ -4,12 +4,11 @@ from django.http import HttpResponse
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from controller.access import OWN
+from controller.access import OWN, READ
 from controller.actions import perms
 from controller.actions import settings as actions
 from controller.api.config_fields import Section, check_type, refuse, text_of
 from controller.api.scoping import IDENTITY, AppView, Strict
-from controller.errors import Forbidden
 
 
 def check_autoscale(key: str, value) -> dict | None:
@@ -154,26 +153,27 @@ class ServicesView(AppView):
 
 
 class PermsView(AppView):
+    """Deis' view on who may work on an app: those who were given at least what a collaborator has."""
+
+    rights = {"GET": READ, "HEAD": READ, "POST": OWN}
+
     def get(self, request, **kwargs):
-        names = self.app.collaborators.order_by("user__username").values_list("user__username", flat=True)
-        return Response({"users": list(names)})
+        return Response({"users": perms.collaborators_of(self.app)})
 
     def post(self, request, **kwargs):
         username = self.parsed(NamedSerializer)["username"]
-        if not (request.user.is_superuser or self.app.owner_id == request.user.pk):
-            raise Forbidden()
         perms.grant(app=self.app, username=username)
         return HttpResponse(status=201)
 
 
 class OnePermView(AppView):
-    """A collaborator may leave by itself; taking others out is for owner and admin."""
+    """Whoever was given a role may leave by itself; taking others out is for owner and admin."""
 
     rights = {**AppView.rights, "DELETE": OWN}
 
     def initial(self, request, *args, **kwargs):
         if request.user is not None and kwargs["username"] == getattr(request.user, "username", None):
-            self.rights = {**self.rights, "DELETE": "change"}
+            self.rights = {**self.rights, "DELETE": READ}
         super().initial(request, *args, **kwargs)
 
     def delete(self, request, **kwargs):

@@ -3,6 +3,7 @@
 from django.urls import re_path
 
 from controller.api import (
+    access,
     apps,
     auth,
     builds,
@@ -15,6 +16,7 @@ from controller.api import (
     pods,
     releases,
     settings,
+    teams,
 )
 
 APP = r"^apps/(?P<app>[a-z][a-z0-9-]*)"
@@ -60,6 +62,13 @@ urlpatterns = [
     re_path(APP + r"/services/?$", settings.ServicesView.as_view()),
     re_path(APP + r"/perms/?$", settings.PermsView.as_view()),
     re_path(APP + r"/perms/(?P<username>[\w.@+-]+)/?$", settings.OnePermView.as_view()),
+    re_path(APP + r"/access/?$", access.AccessView.as_view()),
+    re_path(APP + r"/access/users/(?P<username>[\w.@+-]+)/?$", access.OneUserAccessView.as_view()),
+    re_path(APP + r"/access/teams/(?P<team>[a-z][a-z0-9-]*)/?$", access.OneTeamAccessView.as_view()),
+    re_path(r"^teams/?$", teams.TeamsView.as_view()),
+    re_path(r"^teams/(?P<team>[a-z][a-z0-9-]*)/?$", teams.OneTeamView.as_view()),
+    re_path(r"^teams/(?P<team>[a-z][a-z0-9-]*)/members/?$", teams.MembersView.as_view()),
+    re_path(r"^teams/(?P<team>[a-z][a-z0-9-]*)/members/(?P<username>[\w.@+-]+)/?$", teams.OneMemberView.as_view()),
     re_path(r"^certs/?$", certificates.CertificatesView.as_view()),
     re_path(r"^certs/(?P<name>[a-z0-9-]+)/?$", certificates.OneCertificateView.as_view()),
     re_path(r"^certs/(?P<name>[a-z0-9-]+)/domain/?$", certificates.CertificateDomainView.as_view()),

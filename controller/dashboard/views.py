@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from controller.access import READ, app_for, visible_apps
+from controller.access import CONFIGURE, OWN, READ, Right, app_for, may, visible_apps
 from controller.actions.logs import read_logs
 from controller.cluster.pods import Process
 from controller.dashboard import pages
@@ -107,10 +107,16 @@ def head_context(app: App, observed: Observed) -> Context:
 
 
 def app_page(
-    request: HttpRequest, name: str, tab: str, template: str, context_of: Any, entered: Entered | None = None
+    request: HttpRequest,
+    name: str,
+    tab: str,
+    template: str,
+    context_of: Any,
+    entered: Entered | None = None,
+    right: Right = READ,
 ) -> HttpResponse:
     """A tab of an app's page: its head, its tabs, and what `context_of` adds."""
-    app = app_for(request.user, name, READ)
+    app = app_for(request.user, name, right)
     observed = observe([app])
     context = head_context(app, observed)
     context |= {
@@ -119,7 +125,7 @@ def app_page(
         "tabs": pages.tab_rows(app.name, tab, lambda route, app: reverse(route, args=[app])),
         "head_version": version_of(render_to_string("dashboard/parts/head.html", context, request)),
         "entered": entered or {},
-        "may_delete": request.user.is_superuser or app.owner_id == request.user.pk,
+        "may_delete": may(request.user, app, OWN),
         "push": push_context(request, app),
     }
     context |= context_of(request, app, observed)
@@ -216,7 +222,7 @@ def config_context(request: HttpRequest, app: App, observed: Observed) -> Contex
 
 
 def show_config(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
-    return app_page(request, app, "config", "dashboard/config.html", config_context, entered)
+    return app_page(request, app, "config", "dashboard/config.html", config_context, entered, CONFIGURE)
 
 
 config = page(show_config)
@@ -224,7 +230,7 @@ config = page(show_config)
 
 @page
 def config_value(request: HttpRequest, app: str, key: str) -> HttpResponse:
-    values = values_of(app_for(request.user, app, READ))
+    values = values_of(app_for(request.user, app, CONFIGURE))
     if key not in values:
         raise Missing("Variable")
     return JsonResponse({"value": values[key]})

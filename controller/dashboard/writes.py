@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
-from controller.access import CHANGE, OWN, app_for
+from controller.access import CONFIGURE, DEVELOP, OPERATE, OWN, REMOVE, app_for
 from controller.actions.app import create_app, destroy_app, scale_app
 from controller.actions.config import change_config
 from controller.actions.domains import add_domain, remove_domain
@@ -31,7 +31,7 @@ def create(request: HttpRequest) -> Next:
 
 @write(views.show_processes)
 def scale(request: HttpRequest, app: str) -> Next:
-    found = app_for(request.user, app, CHANGE)
+    found = app_for(request.user, app, DEVELOP)
     fields = forms.read(forms.Formation, request)
     operation = scale_app(app=found, counts={fields["type"]: fields["count"]}, by=request.user)
     return ("dashboard:app", app), "" if operation else "It already is so."
@@ -39,7 +39,7 @@ def scale(request: HttpRequest, app: str) -> Next:
 
 @write(views.show_processes)
 def restart(request: HttpRequest, app: str) -> Next:
-    found = app_for(request.user, app, CHANGE)
+    found = app_for(request.user, app, DEVELOP)
     kind = forms.read(forms.Restart, request)["type"] or None
     fresh = restart_processes(app=found, kind=kind, name=None, by=request.user)
     count = len(fresh)
@@ -49,7 +49,7 @@ def restart(request: HttpRequest, app: str) -> Next:
 
 @write(views.show_releases)
 def rollback(request: HttpRequest, app: str) -> Next:
-    found = app_for(request.user, app, CHANGE)
+    found = app_for(request.user, app, DEVELOP)
     version = forms.read(forms.Rollback, request)["version"]
     release, operation = roll_back(app=found, version=version, by=request.user)
     ending = "is on its way" if operation else "is made"
@@ -58,7 +58,7 @@ def rollback(request: HttpRequest, app: str) -> Next:
 
 @write(views.show_config)
 def config_set(request: HttpRequest, app: str) -> Next:
-    found = app_for(request.user, app, CHANGE)
+    found = app_for(request.user, app, CONFIGURE)
     fields = forms.read(forms.Variable, request)
     _, operation = change_config(app=found, changes={"values": {fields["key"]: fields["value"]}}, by=request.user)
     return ("dashboard:config", app), said_of_config(f"{fields['key']} is set", operation)
@@ -66,7 +66,7 @@ def config_set(request: HttpRequest, app: str) -> Next:
 
 @write(views.show_config)
 def config_unset(request: HttpRequest, app: str) -> Next:
-    found = app_for(request.user, app, CHANGE)
+    found = app_for(request.user, app, CONFIGURE)
     key = forms.read(forms.VariableName, request)["key"]
     _, operation = change_config(app=found, changes={"values": {key: None}}, by=request.user)
     return ("dashboard:config", app), said_of_config(f"{key} is removed", operation)
@@ -78,14 +78,14 @@ def said_of_config(text: str, operation: object) -> str:
 
 @write(views.show_domains)
 def domain_add(request: HttpRequest, app: str) -> Next:
-    found = app_for(request.user, app, CHANGE)
+    found = app_for(request.user, app, OPERATE)
     domain = add_domain(app=found, text=forms.read(forms.DomainName, request)["domain"], by=request.user)
     return ("dashboard:domains", app), f"{app} answers under {domain.domain}."
 
 
 @write(views.show_domains)
 def domain_remove(request: HttpRequest, app: str) -> Next:
-    found = app_for(request.user, app, OWN)
+    found = app_for(request.user, app, REMOVE)
     name = forms.read(forms.DomainName, request)["domain"]
     remove_domain(app=found, text=name)
     return ("dashboard:domains", app), f"{app} no longer answers under {name}."
@@ -93,7 +93,7 @@ def domain_remove(request: HttpRequest, app: str) -> Next:
 
 @write(views.show_settings)
 def maintenance(request: HttpRequest, app: str) -> Next:
-    found = app_for(request.user, app, CHANGE)
+    found = app_for(request.user, app, OPERATE)
     on = forms.read(forms.Maintenance, request)["on"] == "true"
     change_settings(app=found, changes={"maintenance": on}, by=request.user)
     return ("dashboard:settings", app), "Visitors see the maintenance page." if on else "Visitors reach the app again."

@@ -10,6 +10,7 @@ from controller.models.key import Key
 from controller.models.operation import Operation
 from controller.models.release import Release
 from controller.models.service import Service
+from controller.models.team import Member, Team, TeamAccess
 from controller.models.user import User
 
 __all__ = (
@@ -23,8 +24,11 @@ __all__ = (
     "Domain",
     "Event",
     "Key",
+    "Member",
     "Operation",
     "Release",
     "Service",
+    "Team",
+    "TeamAccess",
     "User",
 )

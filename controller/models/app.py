@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from controller.models.base import Identified
+from controller.models.roles import COLLABORATOR
 
 
 class App(Identified):
@@ -33,8 +34,11 @@ class App(Identified):
 
 
 class Collaborator(models.Model):
+    """A person who was given a role on an app by name; Deis knows one role, `collaborator`."""
+
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="collaborators")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="collaborations")
+    role = models.CharField(max_length=20, default=COLLABORATOR)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("app", "user"), name="one_entry_per_collaborator"),)

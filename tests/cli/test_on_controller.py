@@ -282,6 +282,31 @@ def test_sharing_and_handing_over(bob, shop, live_server):
     assert shop("apps:transfer", "nobody", code=4).err.startswith("Error: There is no such user")
 
 
+def test_roles_and_teams(bob, shop, live_server):
+    bob("register", live_server.url, "--username=alice", "--password=x", "--email=", "--login=false")
+    assert shop("access:grant", "alice", "viewer").out == "Making alice viewer of shop... done\n"
+    made = bob("teams:create", "backend")
+    assert made.out == "Creating team backend... done\n"
+    assert "paas access:grant --team=backend developer" in made.err
+    assert bob("teams:add", "backend", "alice").out == "Adding alice to team backend... done\n"
+    assert shop("access:grant", "--team=backend", "developer").out == "Making team backend developer of shop... done\n"
+    assert shop("access").out == (
+        "=== shop Access\nbob             owner (the app is theirs)\n"
+        "alice           viewer\nteam backend    developer\n"
+    )
+    assert bob("teams").out == "=== Teams\nbackend  2 members\n"
+    assert bob("teams:info", "backend").out == (
+        "=== backend Members (*=manager)\nalice\n*bob\n\n=== backend Apps\nshop  developer\n"
+    )
+    assert "only manager of backend" in bob("teams:remove", "backend", "bob", code=6).err
+    assert "the roles are viewer" in shop("access:grant", "alice", "king", code=1).err
+    assert shop("access:revoke", "alice").out == "Taking alice off shop... done\n"
+    assert shop("access:revoke", "--team=backend").code == 0
+    assert bob("teams:destroy", "backend").out == "Destroying team backend... done\n"
+    assert bob("teams:info", "backend", code=4).err.startswith("Error: There is no such team; `paas teams` lists")
+    assert shop("access:grant", "alice", code=2).err
+
+
 def test_another_users_app_is_refused_in_a_sentence(bob, shop, live_server):
     bob("register", live_server.url, "--username=eve", "--password=x", "--email=")
     refused = shop("scale", "web=9", code=5)

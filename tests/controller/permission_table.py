@@ -1,0 +1,119 @@
+"""Every route of the API and who may use it. A route without a row here fails test_permissions.py.
+
+`least` is the least role on the app that a request needs (`controller/models/roles.py`), or one of
+OPEN (nobody needs to be known), SIGNED_IN, ADMIN, BUILDER (the builder's key), or a set of roles.
+`denied` is what signed-in people without it get; nobody known gets 401.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from controller.models.roles import COLLABORATOR, DEVELOPER, OPERATOR, OWNER, VIEWER
+
+OPEN, SIGNED_IN, ADMIN, BUILDER = "open", "signed in", "admin", "builder"
+BUILD = {"image": "registry.test/x:1", "sha": "abc12345", "procfile": {"web": "x"}}
+RECEIVED = {"receive_user": "owner", "receive_repo": "blue"}
+
+
+@dataclass(frozen=True)
+class Row:
+    method: str
+    path: str
+    least: str
+    success: int = 200
+    body: Any = None
+    denied: int = 403
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def app(method: str, path: str, least: str, success: int = 200, body: Any = None) -> Row:
+    return Row(method, f"apps/blue/{path}", least, success, body)
+
+
+ACCOUNT = [
+    Row("GET", "", SIGNED_IN),
+    Row("GET", "info", OPEN),
+    Row("POST", "auth/register/", OPEN, 400, {}),
+    Row("POST", "auth/login/", OPEN, 400, {}),
+    Row("POST", "auth/tokens/", SIGNED_IN),
+    Row("POST", "auth/passwd/", SIGNED_IN, 400, {}),
+    Row("GET", "auth/whoami/", SIGNED_IN),
+    Row("DELETE", "auth/cancel/", ADMIN, 404, {"username": "nobody"}),
+    Row("GET", "users/", ADMIN),
+    Row("GET", "admin/perms/", ADMIN),
+    Row("POST", "admin/perms/", ADMIN, 404, {"username": "nobody"}),
+    Row("DELETE", "admin/perms/nobody", ADMIN, 404),
+    Row("GET", "keys/", SIGNED_IN),
+    Row("POST", "keys/", SIGNED_IN, 400, {}),
+    Row("GET", "keys/nothing", SIGNED_IN, 404),
+    Row("DELETE", "keys/nothing", SIGNED_IN, 404),
+    Row("GET", "certs/", SIGNED_IN),
+    Row("POST", "certs/", SIGNED_IN, 400, {}),
+    Row("GET", "certs/nothing", SIGNED_IN, 404),
+    Row("DELETE", "certs/nothing", SIGNED_IN, 404),
+    Row("POST", "certs/nothing/domain/", SIGNED_IN, 404, {"domain": "blue"}),
+    Row("DELETE", "certs/nothing/domain/blue", SIGNED_IN, 404),
+    Row("GET", "teams/", SIGNED_IN),
+    Row("POST", "teams/", SIGNED_IN, 400, {}),
+    Row("GET", "teams/painters/", ADMIN, denied=404),
+    Row("DELETE", "teams/painters/", ADMIN, 204, denied=404),
+    Row("POST", "teams/painters/members/", ADMIN, 201, {"username": "viewer"}, denied=404),
+    Row("DELETE", "teams/painters/members/viewer", ADMIN, 404, denied=404),
+]
+
+APPS = [
+    Row("GET", "apps/", SIGNED_IN),
+    Row("POST", "apps/", SIGNED_IN, 400, {"id": "-"}),
+    app("GET", "", VIEWER),
+    app("POST", "", OWNER, 200, {"owner": "operator"}),
+    app("DELETE", "", OWNER, 204),
+    app("POST", "scale/", DEVELOPER, 204, {"worker": 1}),
+    app("POST", "run/", COLLABORATOR, 200, {"command": "ls"}),
+    app("GET", "logs/", VIEWER),
+    app("GET", "config/", DEVELOPER),
+    app("POST", "config/", DEVELOPER, 201, {"values": {"X": "1"}}),
+    app("GET", "builds/", VIEWER),
+    app("POST", "builds/", DEVELOPER, 201, BUILD),
+    app("GET", "builds/00000000-0000-0000-0000-000000000000", VIEWER, 404),
+    app("GET", "releases/", VIEWER),
+    app("GET", "releases/v1/", VIEWER),
+    app("POST", "releases/rollback/", DEVELOPER, 201, {"version": 2}),
+    app("GET", "pods/", VIEWER),
+    app("GET", "pods/web/", VIEWER),
+    app("GET", "pods/web/blue-web-1/", VIEWER),
+    app("POST", "pods/restart/", DEVELOPER),
+    app("POST", "pods/web/restart/", DEVELOPER),
+    app("POST", "pods/web/blue-web-1/restart/", DEVELOPER),
+    app("GET", "domains/", VIEWER),
+    app("POST", "domains/", COLLABORATOR, 201, {"domain": "x.example.test"}),
+    app("DELETE", "domains/blue", OPERATOR, 204),
+    app("GET", "settings/", VIEWER),
+    app("POST", "settings/", COLLABORATOR, 201, {"maintenance": True}),
+    app("GET", "whitelist/", VIEWER),
+    app("POST", "whitelist/", COLLABORATOR, 201, {"addresses": ["1.2.3.4"]}),
+    app("DELETE", "whitelist/", OPERATOR, 422, {"addresses": ["9.9.9.9"]}),
+    app("GET", "tls/", VIEWER),
+    app("POST", "tls/", COLLABORATOR, 201, {"https_enforced": True}),
+    app("GET", "services/", VIEWER),
+    app("POST", "services/", COLLABORATOR, 201, {"procfile_type": "worker", "path_pattern": "/api"}),
+    app("DELETE", "services/", OPERATOR, 404, {"procfile_type": "web"}),
+    app("GET", "perms/", VIEWER),
+    app("POST", "perms/", OWNER, 201, {"username": "stranger"}),
+    app("DELETE", "perms/somebody", OWNER, 404),
+    app("GET", "access/", VIEWER),
+    app("POST", "access/", OWNER, 201, {"username": "stranger", "role": "viewer"}),
+    app("DELETE", "access/users/somebody", OWNER, 404),
+    app("DELETE", "access/teams/nothing", OWNER, 404),
+]
+
+HOOKS = [
+    Row("GET", "hooks/key/nothing", BUILDER, 404),
+    Row("GET", "hooks/keys/blue", BUILDER),
+    Row("GET", "hooks/keys/blue/owner", BUILDER, 404),
+    Row("POST", "hooks/build/", BUILDER, 200, {**RECEIVED, **BUILD}),
+    Row("POST", "hooks/config/", BUILDER, 200, RECEIVED),
+]
+
+ROWS = [*ACCOUNT, *APPS, *HOOKS]
