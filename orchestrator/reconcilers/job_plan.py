@@ -129,7 +129,7 @@ def index_of(pod: Obj) -> int | None:
 
 
 def parse_indexes(text: str | None) -> set[int]:
-    """`0-2,5` as numbers."""
+    """`0-2,5,6` as numbers."""
     found: set[int] = set()
     for part in (text or "").split(","):
         first, _, last = part.partition("-")
@@ -139,13 +139,16 @@ def parse_indexes(text: str | None) -> set[int]:
 
 
 def format_indexes(indexes: Iterable[int]) -> str:
+    """`0-2,5,6`: only three and more in a row become a range, as in Kubernetes."""
     ranges: list[tuple[int, int]] = []
     for index in sorted(indexes):
         if ranges and ranges[-1][1] == index - 1:
             ranges[-1] = (ranges[-1][0], index)
         else:
             ranges.append((index, index))
-    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges)
+    return ",".join(
+        f"{first}" if first == last else f"{first}{',' if last == first + 1 else '-'}{last}" for first, last in ranges
+    )
 
 
 def completed_indexes(view: JobView) -> set[int]:

@@ -63,10 +63,23 @@ def _check_owner(problems: Problems, obj: Obj, *, policies: tuple[str, ...] = ("
             problems.invalid("spec.selector", selector, f"empty selector is invalid for {obj['kind'].lower()}")
         elif _selectable(selector) and not label_selector_from_object(selector).matches(_template_labels(spec)):
             problems.invalid("spec.template.metadata.labels", _template_labels(spec), _MISMATCH)
-    check_template(problems, spec.get("template"), "spec.template")
+    check_template(problems, _with_claims(spec), "spec.template")
     policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy")
     if policy and policy not in policies:
         problems.not_supported("spec.template.spec.restartPolicy", policy, policies)
+
+
+def _with_claims(spec: Mapping[str, Any]) -> Any:
+    """The pod template with a volume for each of a StatefulSet's claims, as its pods will have it."""
+    template = spec.get("template")
+    pod = template.get("spec") if isinstance(template, Mapping) else None
+    if not isinstance(pod, Mapping) or not spec.get("volumeClaimTemplates"):
+        return template
+    own = list(pod.get("volumes") or ())
+    known = {volume.get("name") for volume in own}
+    claims = {(claim.get("metadata") or {}).get("name") for claim in spec["volumeClaimTemplates"]}
+    extra = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims - known if name]
+    return {**template, "spec": {**pod, "volumes": own + extra}}
 
 
 def _selectable(selector: Mapping[str, Any]) -> bool:

@@ -457,3 +457,13 @@ def test_an_object_of_older_rules_can_still_lose_a_finalizer(deployment, create,
     assert update(kinds.DEPLOYMENTS, changed(old, "metadata.finalizers", []), old)
     with pytest.raises(errors.Invalid):
         update(kinds.DEPLOYMENTS, changed(old, "spec.replicas", -2), old)
+
+
+def test_containers_of_a_stateful_set_may_mount_its_claims(deployment, create):
+    spec = deployment["spec"] | {"serviceName": "web"}
+    spec["template"]["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    templates = [{"metadata": {"name": "data"}, "spec": claim}]
+    create(kinds.STATEFULSETS, deployment | {"spec": spec | {"volumeClaimTemplates": templates}})
+    error = refusal(create, kinds.STATEFULSETS, deployment | {"spec": spec})
+    assert 'volumeMounts[0].name: Not found: "data"' in error.message

@@ -158,7 +158,7 @@ async def test_pods_of_a_deleted_job_are_not_held_back():
         assert not any(one["metadata"].get("finalizers") for one in world.pods())
 
 
-@pytest.mark.parametrize("indexes, text", [([], ""), ([3], "3"), ([0, 1, 2, 5, 7, 8], "0-2,5,7-8")])
+@pytest.mark.parametrize("indexes, text", [([], ""), ([3], "3"), ([0, 1, 2, 5, 7, 8], "0-2,5,7,8")])
 def test_index_ranges_are_written_and_read_back(indexes, text):
     assert format_indexes(indexes) == text
     assert parse_indexes(text) == set(indexes)
