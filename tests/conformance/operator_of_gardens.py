@@ -1,4 +1,4 @@
-"""An operator as its users write them with kopf: `kopf run` loads it. A Garden owns a ConfigMap that lists its plants."""
+"""An operator as users of kopf write them; `kopf run` loads it. A Garden owns a ConfigMap that lists its plants."""
 
 from __future__ import annotations
 
