@@ -7,20 +7,26 @@ import copy
 from contextlib import asynccontextmanager
 from typing import Any
 
+from orchestrator.machinery.api import Api
 from orchestrator.machinery.clock import FakeClock, rfc3339
 from orchestrator.machinery.reconciler import Reconciler, World
 from orchestrator.objects.kinds import EVENTS, LEASES, NODES, PODS, Resource
 from orchestrator.objects.meta import Obj, is_deleting, key_of
 from orchestrator.scheduler.loop import Scheduler
-from tests.orchestrator.memory_api import MemoryApi
+from tests.orchestrator.in_process import InProcessApi
+
+
+class Killed(Exception):
+    """A part that was given hands that fail (see `crashes.Mortal`) has lost them."""
 
 
 class Plane:
     """The running parts, and hands to drive them with."""
 
-    def __init__(self, api: MemoryApi, world: World, parts: list[Any]) -> None:
+    def __init__(self, api: InProcessApi, world: World, parts: list[Any]) -> None:
         self.api, self.world, self.parts, self.clock = api, world, parts, world.clock
         self.addresses = 0
+        self.step_began = 0.0
 
     async def settle(self, turns: int = 2000) -> None:
         """Until nothing moves any more (time stands still)."""
@@ -28,6 +34,8 @@ class Plane:
         for _ in range(turns):
             writes = self.api.writes
             await asyncio.sleep(0)
+            if any(getattr(part.api.client, "killed", False) for part in self.parts):
+                raise Killed
             busy = any(not part.queue.is_idle for part in self.parts)
             quiet = 0 if busy or self.api.writes != writes else quiet + 1
             if quiet > 40:
@@ -36,8 +44,11 @@ class Plane:
 
     async def advance(self, seconds: float) -> None:
         """Let time pass, everything that falls due being worked on at its moment."""
+        await self.advance_to(self.clock.elapsed + seconds)
+
+    async def advance_to(self, target: float) -> None:
+        """Until the clock, in seconds since its start, says `target`."""
         await self.settle()
-        target = self.clock.elapsed + seconds
         while (due := self.clock.next_due()) is not None and self.clock.elapsed + due <= target:
             self.clock.advance(max(due, 0))
             await self.settle()
@@ -45,17 +56,7 @@ class Plane:
         await self.settle()
 
     async def add_node(self, name: str, cpu: str = "8", memory: str = "16Gi", **extra: Any) -> Obj:
-        amounts = {"cpu": cpu, "memory": memory, "pods": "110"}
-        node = {
-            "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **extra.get("labels", {})}},
-            "spec": {"taints": extra.get("taints", [])},
-            "status": {
-                "capacity": amounts,
-                "allocatable": amounts,
-                "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
-            },
-        }
-        return await self.api.create(NODES, node)
+        return await self.api.create(NODES, node(name, cpu, memory, **extra))
 
     async def renew_lease(self, name: str) -> None:
         spec = {"holderIdentity": name, "renewTime": rfc3339(self.clock.now())}
@@ -115,11 +116,23 @@ class Plane:
 
 
 @asynccontextmanager
-async def plane(*kinds: type[Reconciler] | type[Scheduler], api: Any = None, clock: FakeClock | None = None):
+async def plane(
+    *kinds: type[Reconciler] | type[Scheduler],
+    api: Any = None,
+    clock: FakeClock | None = None,
+    clients: dict[type, Any] | None = None,
+    settings: Any = None,
+):
+    """`clients`: those parts that are to write through a client other than `api`."""
     clock = clock or FakeClock()
-    api = api or MemoryApi(clock)
-    world = World(api, clock)
+    if api is None:
+        api = InProcessApi(clock)
+        await api.start()
+    world = World(api, clock, settings)
     parts = [kind(world) for kind in kinds]
+    for part in parts:
+        if client := (clients or {}).get(type(part)):
+            part.api = Api(client, world.informers)
     world.informers.start()
     await world.informers.synced()
     tasks = [asyncio.create_task(part.run(), name=part.name) for part in parts]
@@ -133,10 +146,23 @@ async def plane(*kinds: type[Reconciler] | type[Scheduler], api: Any = None, clo
         await world.informers.stop()
 
 
-def pod_template(**labels: str) -> Obj:
+def pod_template(restartPolicy: str = "Always", **labels: str) -> Obj:
     return {
         "metadata": {"labels": labels},
-        "spec": {"containers": [{"name": "main", "image": "registry.test/app:1"}]},
+        "spec": {"restartPolicy": restartPolicy, "containers": [{"name": "main", "image": "registry.test/app:1"}]},
+    }
+
+
+def node(name: str, cpu: str = "8", memory: str = "16Gi", **extra: Any) -> Obj:
+    amounts = {"cpu": cpu, "memory": memory, "pods": "110"}
+    return {
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **extra.get("labels", {})}},
+        "spec": {"taints": extra.get("taints", [])},
+        "status": {
+            "capacity": amounts,
+            "allocatable": amounts,
+            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
+        },
     }
 
 
@@ -154,14 +180,14 @@ def deployment(name: str = "web", replicas: int = 3, **spec: Any) -> Obj:
 
 
 def pod(name: str, resource: Resource = PODS, **spec: Any) -> Obj:
-    requests = spec.pop("requests", {})
+    resources = {name: amounts for name in ("requests", "limits") if (amounts := spec.pop(name, None))}
     labels = spec.pop("labels", {})
     return {
         "apiVersion": "v1",
         "kind": resource.kind,
         "metadata": {"name": name, "namespace": "default", "labels": labels},
         "spec": {
-            "containers": [{"name": "main", "image": "registry.test/app:1", "resources": {"requests": requests}}],
+            "containers": [{"name": "main", "image": "registry.test/app:1", "resources": resources}],
             **spec,
         },
     }

@@ -43,17 +43,7 @@ async def kubelet_step(world, chance):
 
 def watched(world, limits, min_ready):
     """Look at the world after every single write."""
-    commit, remove = world.api._commit, world.api._remove
-
-    def after(method):
-        def wrapped(*args):
-            result = method(*args)
-            check(world, limits, min_ready)
-            return result
-
-        return wrapped
-
-    world.api._commit, world.api._remove = after(commit), after(remove)
+    world.api.after_write(lambda change: check(world, limits, min_ready))
 
 
 @pytest.mark.parametrize("seed", range(12))

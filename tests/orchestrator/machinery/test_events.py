@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from orchestrator.machinery.clock import FakeClock
 from orchestrator.machinery.events import SIMILAR, Recorder
 from orchestrator.objects.kinds import EVENTS
-from tests.orchestrator.memory_api import MemoryApi
+from tests.orchestrator.in_process import InProcessApi
 
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "default", "uid": "u"}}
 
@@ -12,7 +12,8 @@ POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace":
 @asynccontextmanager
 async def recording():
     clock = FakeClock()
-    api = MemoryApi(clock)
+    api = InProcessApi(clock)
+    await api.start()
     recorder = Recorder(api, clock, "test")
     task = asyncio.create_task(recorder.run())
     try:

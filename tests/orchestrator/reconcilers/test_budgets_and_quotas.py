@@ -16,7 +16,7 @@ from orchestrator.reconcilers.finished_ttl import FinishedTtlReconciler
 from orchestrator.reconcilers.quota import QuotaReconciler
 from orchestrator.reconcilers.replicaset import ReplicaSetReconciler
 from orchestrator.reconcilers.service_account import ServiceAccountReconciler
-from tests.orchestrator.world import deployment, plane, pod
+from tests.orchestrator.world import deployment, plane, pod, pod_template
 
 
 @pytest.mark.parametrize("rule, desired, allowed", [
@@ -45,9 +45,12 @@ async def test_an_evicted_pod_is_not_counted_as_healthy_and_is_forgotten_when_it
         await world.set_pod(one)
         spec = {"selector": {"matchLabels": {"app": "web"}}, "minAvailable": 0}
         budget = {"metadata": {"name": "b", "namespace": "default"}, "spec": spec}
-        made = await world.api.create(PODDISRUPTIONBUDGETS, budget)
+        await world.api.create(PODDISRUPTIONBUDGETS, budget)
+        await world.settle()
+        made = await world.api.get(PODDISRUPTIONBUDGETS, "b", "default")
         status = {"disruptedPods": {"a": "2026-01-01T00:00:00Z"}}
-        await world.api.update(PODDISRUPTIONBUDGETS, {**made, "status": status}, subresource="status")
+        await world.api.update(PODDISRUPTIONBUDGETS, {**made, "status": {**made["status"], **status}},
+                               subresource="status")  # fmt: skip
         await world.settle()
         found = (await world.api.get(PODDISRUPTIONBUDGETS, "b", "default"))["status"]
         assert found["currentHealthy"] == 0 and found["disruptedPods"]
@@ -58,20 +61,22 @@ async def test_an_evicted_pod_is_not_counted_as_healthy_and_is_forgotten_when_it
 
 async def test_a_quota_adds_up_what_lives_in_its_namespace():
     async with plane(QuotaReconciler) as world:
-        hard = {"pods": "10", "requests.cpu": "2", "memory": "1Gi", "count/configmaps": "5", "limits.cpu": "1"}
+        hard = {"pods": "10", "requests.cpu": "2", "memory": "1Gi", "count/configmaps": "5", "limits.cpu": "2"}
+        limits = {"cpu": "250m"}
+        await world.api.create(NAMESPACES, {"metadata": {"name": "other"}})
         await world.api.create(
             RESOURCEQUOTAS, {"metadata": {"name": "q", "namespace": "default"}, "spec": {"hard": hard}}
         )
         for name in "ab":
-            await world.api.create(PODS, pod(name, requests={"cpu": "250m", "memory": "100Mi"}))
-        done = await world.api.create(PODS, pod("done", requests={"cpu": "1"}))
+            await world.api.create(PODS, pod(name, requests={"cpu": "250m", "memory": "100Mi"}, limits=limits))
+        done = await world.api.create(PODS, pod("done", requests={"cpu": "1", "memory": "1Mi"}, limits={"cpu": "1"}))
         await world.set_pod(done, "Succeeded", ready=False)
         await world.api.create(CONFIGMAPS, {"metadata": {"name": "c", "namespace": "default"}})
         await world.api.create(CONFIGMAPS, {"metadata": {"name": "c", "namespace": "other"}})
         await world.advance(1)
         status = (await world.api.get(RESOURCEQUOTAS, "q", "default"))["status"]
         assert status["used"] == {
-            "pods": "2", "requests.cpu": "500m", "memory": "200Mi", "count/configmaps": "1", "limits.cpu": "0",
+            "pods": "2", "requests.cpu": "500m", "memory": "200Mi", "count/configmaps": "2", "limits.cpu": "500m",
         }  # fmt: skip
 
 
@@ -86,17 +91,19 @@ async def test_every_namespace_gets_its_account_and_the_authority_back_when_they
         await world.api.create(NAMESPACES, {"metadata": {"name": "app"}})
         maps = world.world.informers.of(CONFIGMAPS)
         assert await maps.until(("app", "kube-root-ca.crt"), bool, 5)
-        (published,) = world.api.peek(CONFIGMAPS)
+        await world.settle()
+        (published,) = world.api.peek(CONFIGMAPS, "app")
         assert published["data"] == {"ca.crt": "CERT"}
         await world.api.delete(SERVICEACCOUNTS, "default", "app")
         await world.api.delete(CONFIGMAPS, "kube-root-ca.crt", "app")
         await world.settle()
-        assert world.api.peek(SERVICEACCOUNTS) and world.api.peek(CONFIGMAPS)
+        assert world.api.peek(SERVICEACCOUNTS, "app") and world.api.peek(CONFIGMAPS, "app")
 
 
 async def test_a_finished_job_goes_when_its_time_is_up():
     async with plane(FinishedTtlReconciler) as world:
-        job = {"metadata": {"name": "j", "namespace": "default"}, "spec": {"ttlSecondsAfterFinished": 30}}
+        spec = {"ttlSecondsAfterFinished": 30, "template": pod_template(restartPolicy="Never")}
+        job = {"metadata": {"name": "j", "namespace": "default"}, "spec": spec}
         made = await world.api.create(JOBS, job)
         status = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}
         await world.api.update(JOBS, {**made, "status": status}, subresource="status")

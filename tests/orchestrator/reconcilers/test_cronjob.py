@@ -44,7 +44,7 @@ def test_nonsense_is_refused(schedule, zone):
 
 
 def cronjob(**spec):
-    template = pod_template()
+    template = pod_template(restartPolicy="Never")
     return {
         "metadata": {"name": "tick", "namespace": "default"},
         "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": template}}, **spec},

@@ -1,9 +1,9 @@
 import re
 
-from orchestrator.objects.kinds import DEPLOYMENTS, REPLICASETS
+from orchestrator.objects.kinds import DEPLOYMENTS, PODS, REPLICASETS
 from orchestrator.reconcilers.deployment import DeploymentReconciler
 from orchestrator.reconcilers.replicaset import ReplicaSetReconciler
-from tests.orchestrator.world import deployment, plane
+from tests.orchestrator.world import deployment, plane, pod_template
 
 PARTS = (DeploymentReconciler, ReplicaSetReconciler)
 
@@ -81,8 +81,7 @@ async def test_recreate_starts_nothing_before_the_last_old_pod_has_ended():
         await world.settle()
         for pod in world.pods():
             await world.api.create_subresource(
-                __import__("orchestrator.objects.kinds", fromlist=["PODS"]).PODS,
-                pod["metadata"]["name"], "default", "binding", {"target": {"name": "n1"}},
+                PODS, pod["metadata"]["name"], "default", "binding", {"target": {"name": "n1"}},
             )  # fmt: skip
         await world.run_pods()
         await change_image(world, "registry.test/app:2")
@@ -166,7 +165,11 @@ async def test_a_template_whose_name_is_taken_gets_another_hash():
         await world.api.delete(DEPLOYMENTS, "web", "default")
         foreign = {**one, "metadata": {"name": one["metadata"]["name"], "namespace": "default", "labels": {"x": "y"}}}
         await world.api.delete(REPLICASETS, one["metadata"]["name"], "default")
-        foreign["spec"] = {**one["spec"], "replicas": 0, "template": {**one["spec"]["template"], "spec": {}}}
+        foreign["spec"] = {
+            **one["spec"],
+            "replicas": 0,
+            "template": pod_template(**one["spec"]["template"]["metadata"]["labels"], other="yes"),
+        }
         await world.api.create(REPLICASETS, foreign)
         await world.api.create(DEPLOYMENTS, deployment(replicas=1))
         await world.settle()

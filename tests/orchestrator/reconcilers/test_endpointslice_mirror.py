@@ -31,7 +31,9 @@ async def test_endpoints_by_hand_become_slices_and_follow_them():
 
 async def test_a_service_with_a_selector_is_left_to_its_own_reconciler():
     async with plane(EndpointSliceMirror) as world:
-        await world.api.create(SERVICES, {"metadata": NAMED, "spec": {"selector": {"app": "x"}}})
+        await world.api.create(
+            SERVICES, {"metadata": NAMED, "spec": {"selector": {"app": "x"}, "ports": [{"port": 443}]}}
+        )
         await world.api.create(ENDPOINTS, {"metadata": NAMED, "subsets": [SUBSET]})
         await world.settle()
         assert not world.api.peek(ENDPOINTSLICES)

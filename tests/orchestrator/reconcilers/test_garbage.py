@@ -1,8 +1,11 @@
+from orchestrator.machinery.clock import FakeClock
 from orchestrator.objects.kinds import DEPLOYMENTS, NAMESPACES, PODS, REPLICASETS, SECRETS
+from orchestrator.objects.meta import owner_reference
 from orchestrator.reconcilers.deployment import DeploymentReconciler
 from orchestrator.reconcilers.garbage import GarbageCollector
 from orchestrator.reconcilers.namespace import NamespaceReconciler
 from orchestrator.reconcilers.replicaset import ReplicaSetReconciler
+from tests.orchestrator.in_process import InProcessApi
 from tests.orchestrator.world import deployment, plane
 
 PARTS = (GarbageCollector, DeploymentReconciler, ReplicaSetReconciler)
@@ -71,10 +74,34 @@ async def test_a_namespace_takes_everything_with_it():
         await world.run_pods()
         await world.api.delete(NAMESPACES, "app")
         await world.advance(2)
-        (namespace,) = world.api.peek(NAMESPACES)
+        namespace = await world.api.get(NAMESPACES, "app")
         messages = {one["type"]: one["message"] for one in namespace["status"]["conditions"]}
         assert "example.test/wait in 1 resource instances" in messages["NamespaceFinalizersRemaining"]
         assert not world.pods()
         await world.api.patch(SECRETS, "held", "app", patch={"metadata": {"finalizers": None}})
         await world.advance(12)
-        assert not world.api.peek(NAMESPACES)
+        assert "app" not in {one["metadata"]["name"] for one in world.api.peek(NAMESPACES)}
+
+
+async def test_an_orphan_that_somebody_changes_meanwhile_is_let_go_before_its_owner_goes():
+    class Contended(InProcessApi):
+        contended = True
+
+        async def patch(self, resource, name, namespace="", *, patch, **options):
+            if name == "owned" and self.contended and "ownerReferences" in patch["metadata"]:
+                self.contended = False
+                await super().patch(resource, name, namespace, patch={"metadata": {"labels": {"changed": "yes"}}})
+            return await super().patch(resource, name, namespace, patch=patch, **options)
+
+    clock = FakeClock()
+    api = Contended(clock)
+    await api.start()
+    async with plane(GarbageCollector, api=api, clock=clock) as world:
+        one = await api.create(SECRETS, {"metadata": {"name": "owner", "namespace": "default"}})
+        owned = {"name": "owned", "namespace": "default", "ownerReferences": [owner_reference(one)]}
+        await api.create(SECRETS, {"metadata": owned})
+        await api.delete(SECRETS, "owner", "default", propagation="Orphan")
+        await world.advance(1)
+        (left,) = api.peek(SECRETS)
+        assert left["metadata"]["name"] == "owned" and "ownerReferences" not in left["metadata"]
+        assert not api.contended

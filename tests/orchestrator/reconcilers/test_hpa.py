@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.objects.kinds import DEPLOYMENTS, HPAS_V2, PODMETRICS
+from orchestrator.objects.kinds import DEPLOYMENTS, HPAS_V2
 from orchestrator.reconcilers.deployment import DeploymentReconciler
 from orchestrator.reconcilers.hpa import HpaReconciler
 from orchestrator.reconcilers.hpa_plan import Memory, settle_replicas
@@ -28,14 +28,13 @@ def with_request(replicas):
     return wish
 
 
-async def use(world, cpu):
-    for one in list(world.api.peek(PODMETRICS)):
-        await world.api.delete(PODMETRICS, one["metadata"]["name"], "default")
-    for one in world.pods():
-        name = one["metadata"]["name"]
-        usage = [{"name": "main", "usage": {"cpu": cpu}}]
-        await world.api.create(PODMETRICS, {"metadata": {"name": name, "namespace": "default",
-                               "labels": {"app": "web"}}, "containers": usage})  # fmt: skip
+def use(world, cpu):
+    usage = [{"name": "main", "usage": {"cpu": cpu}}]
+    world.api.metrics.objects = [
+        {"metadata": {"name": one["metadata"]["name"], "namespace": "default", "labels": {"app": "web"}},
+         "containers": usage}
+        for one in world.pods()
+    ]  # fmt: skip
 
 
 async def running(world, replicas):
@@ -55,7 +54,7 @@ PARTS = (HpaReconciler, DeploymentReconciler, ReplicaSetReconciler)
 async def test_replicas_follow_use_up_at_once_and_down_after_five_minutes():
     async with plane(*PARTS) as world:
         await running(world, 2)
-        await use(world, "100m")
+        use(world, "100m")
         await world.api.create(HPAS_V2, autoscaler())
         await world.settle()
         assert await size(world) == 4
@@ -63,7 +62,7 @@ async def test_replicas_follow_use_up_at_once_and_down_after_five_minutes():
         await world.run_pods()
         for one in world.pods():
             await world.set_pod(one, startTime="2025-12-01T00:00:00Z")
-        await use(world, "10m")
+        use(world, "10m")
         await world.advance(240)
         assert await size(world) == 4
         await world.advance(120)

@@ -8,8 +8,7 @@ from tests.orchestrator.world import plane, pod_template
 
 
 def job(**spec):
-    template = pod_template()
-    template["spec"]["restartPolicy"] = spec.pop("restartPolicy", "Never")
+    template = pod_template(restartPolicy=spec.pop("restartPolicy", "Never"))
     return {
         "metadata": {"name": "work", "namespace": "default"},
         "spec": {"parallelism": 1, "completions": 1, "backoffLimit": 6, "template": template, **spec},

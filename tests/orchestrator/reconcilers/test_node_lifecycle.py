@@ -76,7 +76,7 @@ async def test_a_taint_by_hand_evicts_each_pod_when_its_own_tolerance_ends():
     taint = {"key": "evict", "value": "yes", "effect": "NoExecute"}
 
     def tolerating(seconds):
-        return [{"key": "evict", "operator": "Exists", "tolerationSeconds": seconds}]
+        return [{"key": "evict", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}]
 
     async with plane(NodeLifecycleReconciler) as world:
         await world.add_node("n1")

@@ -34,7 +34,8 @@ def new_image(image):
 
 
 async def test_pods_come_one_after_the_other_with_names_and_claims():
-    claims = [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}]
+    claims = [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"],
+               "resources": {"requests": {"storage": "1Gi"}}}}]  # fmt: skip
     async with plane(StatefulSetReconciler) as world:
         await world.api.create(STATEFULSETS, statefulset(volumeClaimTemplates=claims))
         for expected in (["db-0"], ["db-0", "db-1"], ["db-0", "db-1", "db-2"]):

@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.objects.kinds import NODES, PODS
+from orchestrator.objects.kinds import NODES, PODS, PRIORITYCLASSES
 from orchestrator.scheduler.loop import Scheduler
 from tests.orchestrator.world import plane, pod
 
@@ -123,16 +123,18 @@ async def test_host_ports_are_given_once():
 async def test_a_more_important_pod_makes_room_for_itself():
     async with plane(Scheduler) as world:
         await world.add_node("n1", cpu="2")
-        for name, priority in (("low", 0), ("middle", 5)):
-            await world.api.create(PODS, pod(name, requests={"cpu": "1"}, priority=priority))
+        for name, value in (("slight", 1), ("medium", 5), ("grave", 10)):
+            await world.api.create(PRIORITYCLASSES, {"metadata": {"name": name}, "value": value})
+        await world.api.create(PODS, pod("low", requests={"cpu": "1"}))
+        await world.api.create(PODS, pod("middle", requests={"cpu": "1"}, priorityClassName="medium"))
         await world.settle()
-        await world.api.create(PODS, pod("high", requests={"cpu": "1"}, priority=10))
+        await world.api.create(PODS, pod("high", requests={"cpu": "1"}, priorityClassName="grave"))
         await world.settle()
         gone = [one["metadata"]["name"] for one in world.pods() if one["metadata"].get("deletionTimestamp")]
         assert gone == ["low"]
         (high,) = [one for one in world.pods() if one["metadata"]["name"] == "high"]
         assert high["status"]["nominatedNodeName"] == "n1"
-        await world.api.create(PODS, pod("sneak", requests={"cpu": "1"}, priority=1))
+        await world.api.create(PODS, pod("sneak", requests={"cpu": "1"}, priorityClassName="slight"))
         await world.api.delete(PODS, "low", "default", grace_period=0)
         await world.advance(12)
         assert where(world, "high") == "n1" and where(world, "sneak") is None
