@@ -20,6 +20,7 @@ from orchestrator.objects.meta import Key, Obj, is_deleting, key_of, revision_of
 from orchestrator.reconcilers.custom_kinds import custom_kind, deletable_kinds
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+CHANGED_MEANWHILE = 0.05  # seconds for the watch to tell of a change that came before ours
 NEVER_OWNED = {EVENTS.storage_key}  # many, short-lived, and never owned in practice
 
 
@@ -80,7 +81,7 @@ class GarbageCollector(Reconciler):
 
     def __init__(self, world: World) -> None:
         self._nodes: dict[str, Node] = {}
-        self._dependents: dict[str, set[str]] = {}
+        self._dependents: dict[str, dict[str, None]] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
         self._handlers: dict[str, Any] = {}
         super().__init__(world)
@@ -130,7 +131,7 @@ class GarbageCollector(Reconciler):
         for owner in before - after:
             self._unlink(owner, uid)
         for owner in after - before:
-            self._dependents.setdefault(owner, set()).add(uid)
+            self._dependents.setdefault(owner, {})[uid] = None
         if before - after:
             self._enqueue_all(before - after)
         if after and any(self._is_doubtful(owner) for owner in after):
@@ -155,7 +156,7 @@ class GarbageCollector(Reconciler):
     def _unlink(self, owner: str, uid: str) -> None:
         dependents = self._dependents.get(owner)
         if dependents is not None:
-            dependents.discard(uid)
+            dependents.pop(uid, None)
             if not dependents:
                 del self._dependents[owner]
 
@@ -228,14 +229,17 @@ class GarbageCollector(Reconciler):
         if present is not None and uid_of(present) == node.uid and revision_of(present) >= revision_of(node.obj):
             await self.api.delete(node.resource, node.obj, propagation=propagation)
 
-    async def _drop_references(self, node: Node, uids: frozenset[str]) -> None:
+    async def _drop_references(self, node: Node, uids: frozenset[str]) -> bool:
         rest = [reference for reference in node.references if reference["uid"] not in uids]
-        await self._write_meta(node, {"ownerReferences": rest or None})
+        return await self._write_meta(node, {"ownerReferences": rest or None})
 
     async def _orphan_dependents(self, node: Node) -> None:
         dependents = [self._nodes[uid] for uid in self._dependents.get(node.uid, ()) if uid in self._nodes]
-        await gather_or_first_error(self._drop_references(one, frozenset([node.uid])) for one in dependents)
-        await self._remove_finalizer(node, ORPHAN)
+        done = await gather_or_first_error(self._drop_references(one, frozenset([node.uid])) for one in dependents)
+        if all(done):
+            await self._remove_finalizer(node, ORPHAN)
+        else:  # one that still names its owner would go with it
+            self.queue.add_after(Key("", node.uid), CHANGED_MEANWHILE)
 
     async def _await_dependents(self, node: Node) -> None:
         dependents = [self._nodes[uid] for uid in self._dependents.get(node.uid, ()) if uid in self._nodes]
@@ -251,15 +255,18 @@ class GarbageCollector(Reconciler):
         rest = [one for one in node.finalizers if one != finalizer]
         await self._write_meta(node, {"finalizers": rest or None})
 
-    async def _write_meta(self, node: Node, meta: dict[str, Any]) -> None:
+    async def _write_meta(self, node: Node, meta: dict[str, Any]) -> bool:
+        """Whether it is done; otherwise somebody changed the object, and its turn comes again."""
         key = key_of(node.obj)
         lock = {"uid": node.uid, "resourceVersion": node.obj["metadata"]["resourceVersion"]}
         try:
             await self.api.patch(node.resource, key.name, key.namespace, patch={"metadata": {**meta, **lock}})
         except NotFound:
-            return
+            pass
         except (Conflict, Invalid):
-            self.queue.add_after(Key("", node.uid), 0.05)
+            self.queue.add_after(Key("", node.uid), CHANGED_MEANWHILE)
+            return False
+        return True
 
 
 def _blocks(dependent: Node, owner: str) -> bool:
