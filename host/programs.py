@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from host.settings import CHECKOUT, Platform
 
 STACK_IMAGE = "paas/stack:trixie"
+BUILDER_PATHS = ("~ ^/[a-z][a-z0-9-]*[.]git/", "^~ /builder/")  # of the platform's own host, as nginx locations
 PASSED_TO_BUILDS = (
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO",
@@ -231,8 +232,17 @@ def _builder(platform: Platform, environ: Mapping[str, str]) -> Program:
     )
 
 
+def static_hosts(platform: Platform) -> dict[str, str]:
+    """The controller under the platform's names, and the paths of them that are the builder's."""
+    controller, builder = (f"127.0.0.1:{port}" for port in (platform.controller_port, platform.builder_http_port))
+    hosts = {}
+    for host in (platform.domain, f"deis.{platform.domain}"):
+        hosts[host] = controller
+        hosts |= {f"{host} {path}": builder for path in BUILDER_PATHS}
+    return hosts
+
+
 def router_environment(platform: Platform) -> dict[str, str]:
-    upstream = f"127.0.0.1:{platform.controller_port}"
     return {
         "KUBECONFIG": f"{platform.home}/orchestrator/router.kubeconfig",
         "ROUTER_DATA": f"{platform.home}/router",
@@ -240,7 +250,7 @@ def router_environment(platform: Platform) -> dict[str, str]:
         "ROUTER_HTTPS_LISTEN": platform.listen(platform.https_port),
         "ROUTER_METRICS_LISTEN": f"127.0.0.1:{platform.router_metrics_port}",
         "PLATFORM_DOMAIN": platform.domain,
-        "ROUTER_STATIC": json.dumps({platform.domain: upstream, f"deis.{platform.domain}": upstream}),
+        "ROUTER_STATIC": json.dumps(static_hosts(platform)),
     }
 
 

@@ -40,7 +40,7 @@ class Settings:
     metrics_listen: Address | None
     platform_domain: str
     static: Mapping[str, Address]
-    """Hosts served by the platform itself."""
+    """Hosts served by the platform itself, and paths of such hosts: `host`, or `host <nginx location>`."""
     trusted_proxies: tuple[str, ...]
     """Networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     kubeconfig: str
@@ -90,14 +90,21 @@ def parse_addresses(name: str, text: str) -> tuple[Address, ...]:
 
 def parse_static(text: str) -> dict[str, Address]:
     name = "ROUTER_STATIC"
-    expected = 'JSON of host to address:port, such as {"paas.localhost": "127.0.0.1:8000"}'
+    expected = (
+        'JSON of host, or host and location, to address:port, such as {"paas.localhost": "127.0.0.1:8000", '
+        '"paas.localhost ^~ /builder/": "127.0.0.1:2280"}'
+    )
     try:
         hosts = json.loads(text)
     except ValueError:
         raise BadSetting(name, text, expected) from None
     if not isinstance(hosts, dict) or not all(isinstance(value, str) for value in hosts.values()):
         raise BadSetting(name, text, expected)
-    return {host.lower().rstrip("."): parse_address(name, upstream) for host, upstream in hosts.items()}
+    static = {}
+    for place, upstream in hosts.items():
+        host, blank, location = place.partition(" ")
+        static[host.lower().rstrip(".") + blank + location] = parse_address(name, upstream)
+    return static
 
 
 def parse_networks(name: str, text: str) -> tuple[str, ...]:

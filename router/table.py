@@ -75,8 +75,8 @@ def build_table(
     memo = memo or Memo()
     entries: Entries = {}
     problems: list[str] = []
-    for host, upstream in static.items():
-        entries.update(render_static(host, upstream))
+    for host in (place for place in static if " " not in place):
+        entries.update(render_static(host, static))
     by_service = group_slices(slices)
     pem = {key_of(secret): secret for secret in secrets}
     for service in sorted(services, key=_age):
@@ -137,12 +137,19 @@ def hosts_of(service: Obj, domain: str) -> list[str]:
     return [full_host(name, domain) for name in _listed(_annotation(service, "domains"))]
 
 
-def render_static(host: str, upstream: Address) -> Entries:
+def render_static(host: str, static: Mapping[str, Address]) -> Entries:
+    """A host of the platform's own, and the paths of it that another of its programs serves."""
     key = f"static/{host}"
+    paths = {place.partition(" ")[2]: place for place in static if place.startswith(f"{host} ")}
+    locations, _ = parse_locations(json.dumps([{"pattern": path, "service": path} for path in paths]), key)
+    route: dict[str, Any] = {"app": "", "platform": True}
+    if locations:
+        route["locations"] = locations
+    served = {key: static[host]} | {f"{key}/{path}": static[place] for path, place in paths.items()}
     return {
         f"host:{host}": key,
-        f"route:{key}": json.dumps({"app": "", "platform": True}),
-        f"peers:{key}": json.dumps([[upstream.host, upstream.port]]),
+        f"route:{key}": json.dumps(route),
+        **{f"peers:{name}": json.dumps([[upstream.host, upstream.port]]) for name, upstream in served.items()},
     }
 
 

@@ -61,8 +61,10 @@ function M.route(draining)
     if route.maintenance then
         return pages.say("maintenance", 503)
     end
+    local limited = route.platform
     if route.locations then
-        key = location_of(route, var.uri) or key
+        local other = location_of(route, var.uri)
+        key, limited = other or key, limited and not other
     end
     local peers = routes.peers_of(key)
     if #peers == 0 then
@@ -70,7 +72,7 @@ function M.route(draining)
     end
     local ctx = ngx.ctx
     ctx.peers, ctx.platform, ctx.timeout = peers, route.platform, route.timeout
-    if route.platform and tonumber(var.http_content_length or 0) > M.platform_body_limit then
+    if limited and tonumber(var.http_content_length or 0) > M.platform_body_limit then
         return pages.say("too_large", 413)
     end
     local upgrade = var.http_upgrade

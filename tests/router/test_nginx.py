@@ -2,11 +2,13 @@
 
 import base64
 import datetime
+import http.client
 import json
 import socket
 import ssl
 import threading
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -88,6 +90,24 @@ def test_the_platforms_host_goes_to_its_upstream(router, backends):
     assert router.ask("paas.localhost")["by"] == "controller"
     status, _, body = router.request("paas.localhost", method="POST", headers={"Content-Length": str(600 << 20)})
     assert status == 413 and b"larger" in body
+
+
+def test_paths_of_the_platforms_host_go_to_another_of_its_programs_with_bodies_of_any_size(router, backends):
+    from router.settings import Address
+
+    controller, builder = (Address("127.0.0.1", backends(name).port) for name in ("controller", "builder"))
+    static = {"paas.localhost": controller, "paas.localhost ~ ^/[a-z][a-z0-9-]*[.]git/": builder}
+    router.serve(static={**static, "paas.localhost ^~ /builder/": builder})
+    paths = ("/", "/builder", "/builder/x", "/app.git/info/refs", "/apps/x.git", "/x/app.git/info/refs")
+    asked = {path: router.ask("paas.localhost", path=path)["by"] for path in paths}
+    assert [path for path, by in asked.items() if by == "builder"] == ["/builder/x", "/app.git/info/refs"]
+    large = {"Content-Length": str(600 << 20)}
+    assert router.request("paas.localhost", method="POST", headers=large)[0] == 413
+    waiting = http.client.HTTPConnection("127.0.0.1", router.http, timeout=0.3)
+    waiting.request("POST", "/builder/x", headers={"Host": "paas.localhost", **large})
+    with pytest.raises(TimeoutError):  # not refused: the body is waited for
+        waiting.getresponse()
+    waiting.close()
 
 
 def test_peers_take_turns(router, backends, objects):

@@ -32,6 +32,8 @@ def test_http2_is_said_as_the_nginx_version_wants_it():
 def test_static_hosts_and_networks_are_read():
     settings = load_settings({**BASE, "ROUTER_STATIC": '{"Paas.localhost.": "127.0.0.1:8000"}'})
     assert settings.static == {"paas.localhost": Address("127.0.0.1", 8000)}
+    settings = load_settings({**BASE, "ROUTER_STATIC": '{"A.test ^~ /Builder/": "127.0.0.1:2280"}'})
+    assert settings.static == {"a.test ^~ /Builder/": Address("127.0.0.1", 2280)}
     assert "set_real_ip_from 10.0.0.0/8;" in config(ROUTER_TRUSTED_PROXIES="10.0.0.0/8")
 
 
