@@ -139,6 +139,8 @@ def registry_environment(platform: Platform) -> dict[str, str]:
         "REGISTRY_DATA": f"{platform.home}/registry",
         "REGISTRY_LISTEN": platform.registry_host,
         "REGISTRY_CREDENTIALS_FILE": f"{platform.home}/secrets/registry.json",
+        "REGISTRY_NOTIFY_URL": f"http://127.0.0.1:{platform.controller_port}/v2/hooks/registry/",
+        "REGISTRY_NOTIFY_KEY_FILE": f"{platform.home}/secrets/builder.key",
     }
 
 

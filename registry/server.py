@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import yaml
@@ -14,12 +15,18 @@ from registry.settings import Settings
 
 BINARIES = ("docker-registry", "registry")  # Debian's name, upstream's name
 BCRYPT_ROUNDS = 4  # checked on every request of a generated 256-bit password: a higher cost buys nothing
+LAYER_TYPES = (  # pushes of parts of an image are nobody's business
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.config.v1+json",
+)
 STORAGE_CHECK = "30s"
 
 
 def render_config(settings: Settings) -> str:
     """config.yml for Distribution 2.x."""
-    config = {
+    config: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "warn", "formatter": "text", "accesslog": {"disabled": True}},
         "storage": {
@@ -32,7 +39,22 @@ def render_config(settings: Settings) -> str:
         "auth": {"htpasswd": {"realm": "paas", "path": str(settings.data / "htpasswd")}},
         "health": {"storagedriver": {"enabled": True, "interval": STORAGE_CHECK, "threshold": 3}},
     }
+    if settings.notify_url:
+        config["notifications"] = {"endpoints": [notified(settings)]}
     return yaml.safe_dump(config, sort_keys=False)
+
+
+def notified(settings: Settings) -> dict[str, Any]:
+    """Who hears of pushes; an event is sent again until it is taken, in order, as long as the server runs."""
+    return {
+        "name": "controller",
+        "url": settings.notify_url,
+        "headers": {"X-Deis-Builder-Auth": [settings.notify_key]},
+        "timeout": "5s",
+        "threshold": 5,
+        "backoff": "2s",
+        "ignoredmediatypes": ["application/octet-stream", *LAYER_TYPES],
+    }
 
 
 def render_htpasswd(username: str, password: str, known: str = "") -> str:

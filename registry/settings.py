@@ -17,6 +17,8 @@ class Settings:
     listen: str  # host:port
     username: str
     password: str = field(repr=False)
+    notify_url: str = ""  # hears of every push; empty: nobody does
+    notify_key: str = field(default="", repr=False)
 
 
 def load(env: Mapping[str, str] = os.environ) -> Settings:
@@ -31,6 +33,12 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
     path = env["REGISTRY_CREDENTIALS_FILE"]
     try:
         credentials = json.loads(Path(path).read_text())
-        return Settings(Path(env["REGISTRY_DATA"]).absolute(), listen, credentials["username"], credentials["password"])
+        login = (credentials["username"], credentials["password"])
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise SettingsError(f"{path} is not JSON with username and password: {exc}") from exc
+    key_file = env.get("REGISTRY_NOTIFY_KEY_FILE", "")
+    try:
+        key = Path(key_file).read_text().strip() if key_file else ""
+    except OSError as exc:
+        raise SettingsError(f"REGISTRY_NOTIFY_KEY_FILE={key_file!r} can't be read: {exc.strerror}") from exc
+    return Settings(Path(env["REGISTRY_DATA"]).absolute(), listen, *login, env.get("REGISTRY_NOTIFY_URL", ""), key)

@@ -5,11 +5,12 @@ from rest_framework.response import Response
 
 from controller import app_json
 from controller.access import DEVELOP, READ
-from controller.actions import operations
+from controller.actions import build_runs, operations
 from controller.actions.build import create_build
 from controller.api.config_fields import TYPE, TYPE_TEXT
 from controller.api.scoping import IDENTITY, AppView, Strict
 from controller.errors import Missing
+from controller.peer import client_address
 
 LONGEST_TYPE = 40  # characters: `<app>-<type>` and what Kubernetes adds must fit a name
 
@@ -94,8 +95,13 @@ class BuildsView(AppView):
         return self.page(self.app.builds.select_related("app", "owner"), BuildSerializer)
 
     def post(self, request, **kwargs):
-        build, operation = create_build(app=self.app, by=request.user, **self.parsed(NewBuildSerializer))
-        operations.wait(operation)
+        fields = self.parsed(NewBuildSerializer)
+        address = client_address(request)
+        run = build_runs.begin(app=self.app, by=request.user, source="image", origin=address, ref=fields["image"][:255])
+        with build_runs.recorded(run):
+            build, operation = create_build(app=self.app, by=request.user, **fields)
+            build_runs.released(run, build, operation.release)
+            operations.wait(operation)
         return Response(BuildSerializer(build).data, status=201)
 
 

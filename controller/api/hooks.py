@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from controller.access import DEVELOP, app_for, people_of
-from controller.actions import operations
+from controller.actions import build_runs, operations
 from controller.actions.auth import user_named
 from controller.actions.build import create_build
 from controller.api.authentication import FromBuilder
@@ -33,6 +33,7 @@ class Received(Strict):
 class ReceivedBuild(BuildFields):
     ignored = ("receive_fingerprint", "receive_key")
 
+    run = serializers.UUIDField(required=False)
     receive_user = serializers.CharField()
     receive_repo = serializers.CharField()
 
@@ -88,7 +89,10 @@ class BuildHook(HookView):
         parsed = self.parsed(ReceivedBuild)
         user = user_named(parsed.pop("receive_user"))
         app = app_for(user, parsed.pop("receive_repo"), DEVELOP)
-        _, operation = create_build(app=app, by=user, **parsed)
+        run = app.build_runs.filter(pk=parsed.pop("run", None)).first()
+        build, operation = create_build(app=app, by=user, **parsed)
+        if run:
+            build_runs.released(run, build, operation.release)
         if STREAM in request.headers.get("Accept", ""):
             return StreamingHttpResponse(told(operation), content_type=STREAM)
         operations.wait(operation)

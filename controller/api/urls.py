@@ -6,10 +6,13 @@ from controller.api import (
     access,
     apps,
     auth,
+    build_hooks,
+    build_runs,
     builds,
     certificates,
     config,
     domains,
+    git_sources,
     hooks,
     info,
     keys,
@@ -21,6 +24,7 @@ from controller.api import (
 
 APP = r"^apps/(?P<app>[a-z][a-z0-9-]*)"
 TYPE = r"(?P<type>[a-z0-9]+(?:-[a-z0-9]+)*)"
+UUID = r"(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 POD = r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)"
 
 urlpatterns = [
@@ -44,7 +48,12 @@ urlpatterns = [
     re_path(APP + r"/logs/?$", apps.LogsView.as_view()),
     re_path(APP + r"/config/?$", config.ConfigView.as_view()),
     re_path(APP + r"/builds/?$", builds.BuildsView.as_view()),
-    re_path(APP + r"/builds/(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?$", builds.OneBuildView.as_view()),
+    re_path(APP + r"/builds/" + UUID + r"/?$", builds.OneBuildView.as_view()),
+    re_path(APP + r"/build-runs/?$", build_runs.BuildRunsView.as_view()),
+    re_path(APP + r"/build-runs/(?P<number>[0-9]{1,9})/?$", build_runs.OneBuildRunView.as_view()),
+    re_path(APP + r"/build-runs/(?P<number>[0-9]{1,9})/cancel/?$", build_runs.CancelBuildRunView.as_view()),
+    re_path(APP + r"/build-settings/?$", build_runs.BuildSettingsView.as_view()),
+    re_path(APP + r"/git/?$", git_sources.GitSourceView.as_view()),
     re_path(APP + r"/releases/?$", releases.ReleasesView.as_view()),
     re_path(APP + r"/releases/v(?P<version>[0-9]+)/?$", releases.OneReleaseView.as_view()),
     re_path(APP + r"/releases/rollback/?$", releases.RollbackView.as_view()),
@@ -78,4 +87,11 @@ urlpatterns = [
     re_path(r"^hooks/keys/(?P<app>[a-z][a-z0-9-]*)/(?P<username>[\w.@+-]+)$", hooks.UserKeysHook.as_view()),
     re_path(r"^hooks/build/?$", hooks.BuildHook.as_view()),
     re_path(r"^hooks/config/?$", hooks.ConfigHook.as_view()),
+    re_path(r"^hooks/push/(?P<app>[a-z][a-z0-9-]*)/?$", build_hooks.PushHook.as_view()),
+    re_path(r"^hooks/build-runs/?$", build_hooks.RunsHook.as_view()),
+    re_path(r"^hooks/build-runs/claim/?$", build_hooks.ClaimHook.as_view()),
+    re_path(r"^hooks/build-runs/abandoned/?$", build_hooks.AbandonedHook.as_view()),
+    re_path(r"^hooks/build-runs/" + UUID + r"/?$", build_hooks.OneRunHook.as_view()),
+    re_path(r"^hooks/webhook/(?P<app>[a-z][a-z0-9-]*)/?$", build_hooks.WebhookHook.as_view()),
+    re_path(r"^hooks/registry/?$", build_hooks.RegistryHook.as_view()),
 ]

@@ -2,10 +2,12 @@
 
 from controller.models.app import TLS, App, AppSettings, Collaborator
 from controller.models.build import Build
+from controller.models.build_run import BuildRun
 from controller.models.certificate import Certificate
 from controller.models.config import Config
 from controller.models.domain import Domain
 from controller.models.event import Event
+from controller.models.git_source import GitSource
 from controller.models.key import Key
 from controller.models.operation import Operation
 from controller.models.release import Release
@@ -18,11 +20,13 @@ __all__ = (
     "App",
     "AppSettings",
     "Build",
+    "BuildRun",
     "Certificate",
     "Collaborator",
     "Config",
     "Domain",
     "Event",
+    "GitSource",
     "Key",
     "Member",
     "Operation",

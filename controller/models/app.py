@@ -52,6 +52,7 @@ class AppSettings(Identified):
     whitelist = models.JSONField(default=list)
     autoscale = models.JSONField(default=dict)
     label = models.JSONField(default=dict)
+    build = models.JSONField(default=dict)  # how source is built: root, paths, submodules (actions/build_settings.py)
 
 
 class TLS(Identified):

@@ -121,3 +121,4 @@ MAX_ATTEMPTS = 4  # workers an operation may outlive before it counts as the cau
 LOGIN_FAILURES = 10  # wrong passwords for one name from one address …
 LOGIN_WINDOW = 300  # … in this many seconds, before further tries are refused
 EVENTS_KEPT = 1000  # log lines of the controller kept per app
+BUILD_RUNS_KEPT = 200  # builds remembered per app, failed ones too; their output is kept by the builder

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from controller.actions import carry_out, events, sessions
+from controller.actions import build_runs, carry_out, docker_push, events, sessions
 from controller.actions import operations as actions
 
 
@@ -14,6 +14,7 @@ def carry_out_operation(operation_id: int) -> None:
 @shared_task(name="controller.recover_operations")
 def recover_operations() -> None:
     actions.recover()
+    docker_push.take_up_waiting()
 
 
 @shared_task(name="controller.resync_apps")
@@ -25,3 +26,9 @@ def resync_apps() -> None:
 def tidy() -> None:
     events.forget_old_events()
     sessions.forget_old_sessions()
+    build_runs.forget_old_runs()
+
+
+@shared_task(name="controller.release_pushed_image")
+def release_pushed_image(run_id: str) -> None:
+    docker_push.release(run_id)

@@ -38,3 +38,16 @@ def test_settings_name_what_is_missing(tmp_path):
     (tmp_path / "login").write_text(json.dumps({"username": "u", "password": "p"}))
     with pytest.raises(SettingsError, match="REGISTRY_LISTEN"):
         load({**env, "REGISTRY_LISTEN": "5000"})
+
+
+def test_pushes_are_told_to_whom_the_settings_name(tmp_path):
+    assert "notifications" not in yaml.safe_load(server.render_config(settings(tmp_path)))
+    (tmp_path / "login").write_text(json.dumps({"username": "u", "password": "p"}))
+    (tmp_path / "key").write_text("builder-key\n")
+    env = {"REGISTRY_DATA": str(tmp_path), "REGISTRY_CREDENTIALS_FILE": str(tmp_path / "login")}
+    env |= {"REGISTRY_NOTIFY_URL": "http://c/v2/hooks/registry/", "REGISTRY_NOTIFY_KEY_FILE": str(tmp_path / "key")}
+    (endpoint,) = yaml.safe_load(server.render_config(load(env)))["notifications"]["endpoints"]
+    assert endpoint["url"] == "http://c/v2/hooks/registry/"
+    assert endpoint["headers"] == {"X-Deis-Builder-Auth": ["builder-key"]}
+    with pytest.raises(SettingsError, match="REGISTRY_NOTIFY_KEY_FILE"):
+        load({**env, "REGISTRY_NOTIFY_KEY_FILE": str(tmp_path / "none")})

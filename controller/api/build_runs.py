@@ -1,0 +1,100 @@
+"""`/v2/apps/APP/build-runs/`: every build and what became of it; `/v2/apps/APP/build-settings/`."""
+
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from controller.access import DEVELOP, READ
+from controller.actions import build_runs, git_sources
+from controller.actions.build_settings import build_settings, change_build_settings
+from controller.api.scoping import AppView, Strict
+from controller.errors import Conflict, Missing
+from controller.models import BuildRun
+
+
+class BuildRunSerializer(serializers.Serializer):
+    uuid = serializers.UUIDField()
+    number = serializers.IntegerField()
+    app = serializers.CharField(source="app.name")
+    by = serializers.CharField(source="by.username", default=None)
+    source = serializers.CharField()
+    origin = serializers.CharField()
+    ref = serializers.CharField()
+    sha = serializers.CharField()
+    state = serializers.CharField()
+    created = serializers.DateTimeField()
+    started = serializers.DateTimeField()
+    ended = serializers.DateTimeField()
+    seconds = serializers.FloatField()
+    cause = serializers.CharField()
+    hint = serializers.CharField()
+    build = serializers.UUIDField(source="build_id")
+    image = serializers.CharField(source="build.image", default=None)
+    release = serializers.IntegerField()
+
+
+class NewBuildRunSerializer(Strict):
+    ref = serializers.CharField(max_length=255, required=False, allow_blank=True)
+
+
+class BuildSettingsChange(Strict):
+    root = serializers.CharField(max_length=1000, required=False, allow_null=True, allow_blank=True)
+    paths = serializers.ListField(child=serializers.CharField(max_length=1000), required=False, allow_null=True)
+    submodules = serializers.BooleanField(required=False, allow_null=True)
+
+
+class BuildRunsView(AppView):
+    rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
+
+    def get(self, request, **kwargs):
+        return self.page(self.app.build_runs.select_related("app", "by", "build"), BuildRunSerializer)
+
+    def post(self, request, **kwargs):
+        """A build of the connected git host's branch, or of another ref there; the builder takes it up."""
+        source = git_sources.source_of(self.app)
+        ref = self.parsed(NewBuildRunSerializer).get("ref") or source.branch
+        if not git_sources.BRANCH.fullmatch(ref) or ".." in ref:
+            raise serializers.ValidationError({"ref": f"{ref!r} is no branch, tag or commit."})
+        run = build_runs.begin(
+            app=self.app, by=request.user, source="git-host", origin=source.url, ref=ref,
+            state=BuildRun.QUEUED, wish={"ref": ref},
+        )  # fmt: skip
+        return Response(BuildRunSerializer(run).data, status=201)
+
+
+class OneBuildRunView(AppView):
+    rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
+
+    def get(self, request, **kwargs):
+        return Response(BuildRunSerializer(run_of(self.app, kwargs["number"])).data)
+
+
+class CancelBuildRunView(AppView):
+    """Calls off a run that waits; one that is being built is stopped by the builder (`/builder/…/cancel`)."""
+
+    rights = {"POST": DEVELOP}
+
+    def post(self, request, **kwargs):
+        run = run_of(self.app, kwargs["number"])
+        if run.finished:
+            raise Conflict(f"Build {run.number} is over: it {run.state}.")
+        build_runs.cancel(run)
+        return Response(BuildRunSerializer(run_of(self.app, kwargs["number"])).data)
+
+
+class BuildSettingsView(AppView):
+    rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
+
+    def get(self, request, **kwargs):
+        return Response(build_settings(self.app))
+
+    def post(self, request, **kwargs):
+        changes = dict(self.parsed(BuildSettingsChange))
+        return Response(change_build_settings(app=self.app, changes=changes, by=request.user), status=201)
+
+
+def run_of(app, number: str) -> BuildRun:
+    """Raises: Missing."""
+    run = app.build_runs.select_related("app", "by", "build").filter(number=int(number)).first()
+    if run is None:
+        raise Missing("Build")
+    return run
