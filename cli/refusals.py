@@ -95,6 +95,7 @@ def not_found_text(text: str) -> str:
         "Key": "`paas keys` lists yours",
         "Certificate": "`paas certs` lists yours",
         "User": "`paas users` lists them, for an administrator",
+        "Token": "`paas tokens` lists yours",
         "Team": "`paas teams` lists yours",
         "Member": "`paas teams:info TEAM` lists them",
     }.get(kind)

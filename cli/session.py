@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import Any
 
@@ -21,11 +22,14 @@ class Session:
 
     @cached_property
     def profile(self) -> profiles.Profile:
+        if os.environ.get("PAAS_TOKEN") and os.environ.get("PAAS_CONTROLLER"):
+            return profiles.Profile(profiles.locate(self.profile_name), os.environ["PAAS_CONTROLLER"])
         return profiles.load(self.profile_name)
 
     @cached_property
     def api(self) -> Client:
-        return Client(self.profile.controller, self.profile.token, self.profile.ssl_verify)
+        token = os.environ.get("PAAS_TOKEN") or self.profile.token
+        return Client(self.profile.controller, token, self.profile.ssl_verify)
 
     @cached_property
     def app(self) -> str:

@@ -37,6 +37,8 @@ NOUNS: dict[str, str] = {
     "perms": "who may work on an app",
     "access": "roles of people and teams on an app",
     "teams": "people who get roles together",
+    "tokens": "limited keys to your account, for machines",
+    "audit": "who did what from where",
     "users": "who has an account",
     "shortcuts": "short names of common commands",
     "completion": "completion for your shell",

@@ -38,6 +38,8 @@ OWN = Right(OWNER, "admin")  # who may do what; handing over; destroying
 def visible_apps(user: User) -> QuerySet[App]:
     """The apps that a list shows to `user`."""
     apps = App.objects.select_related("owner").order_by("name")
+    if user.limits is not None and user.limits.app_id is not None:
+        apps = apps.filter(pk=user.limits.app_id)
     if user.is_superuser:
         return apps
     own = Collaborator.objects.filter(user=user).values("app_id")
@@ -71,9 +73,19 @@ def app_for(user: User, name: str, right: Right = READ) -> App:
 
 
 def require(user: User, app: App, right: Right) -> None:
-    """Raises: Forbidden unless `user` has `right` to `app`."""
+    """Raises: Forbidden unless `user` has `right` to `app`, by role and by the token used."""
+    if not within_limits(user, right.scope, app):
+        raise Forbidden(LIMITED.format(scope=right.scope))
     if not may(user, app, right):
         raise Forbidden()
+
+
+LIMITED = "This token isn't made for that: it needs the scope '{scope}' here (`paas tokens` shows what yours are for)."
+
+
+def within_limits(user: User, scope: str, app: App | None) -> bool:
+    """Whether the token that `user` came with allows `scope`, on `app` or on what belongs to no app."""
+    return user.limits is None or user.limits.allow(scope, app.pk if app else None)
 
 
 def people_of(app: App, right: Right) -> QuerySet[User]:

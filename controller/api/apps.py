@@ -60,6 +60,8 @@ class RunSerializer(Strict):
 
 
 class AppsView(View):
+    open_to_app_tokens = True
+
     def get(self, request):
         return self.page(visible_apps(request.user), AppSerializer)
 

@@ -82,6 +82,8 @@ class NamedSerializer(Strict):
 
 
 class RootView(View):
+    open_to_app_tokens = True
+
     def get(self, request):
         return Response({})
 
@@ -106,6 +108,8 @@ class LoginView(View):
 
 
 class WhoamiView(View):
+    open_to_app_tokens = True
+
     def get(self, request):
         return Response(UserSerializer(request.user).data)
 

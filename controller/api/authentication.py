@@ -7,11 +7,12 @@ from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 
-from controller.models import User
+from controller.actions.tokens import user_of_token
+from controller.peer import client_address
 
 
 class TokenAuthentication(authentication.BaseAuthentication):
-    """`Authorization: token <40 hex>`; the scheme's case doesn't matter."""
+    """`Authorization: token <40 hex, or a personal one>`; the scheme's case doesn't matter."""
 
     def authenticate(self, request):
         scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
@@ -22,12 +23,13 @@ class TokenAuthentication(authentication.BaseAuthentication):
             raise AuthenticationFailed("Invalid token header. No credentials provided.")
         if " " in token:
             raise AuthenticationFailed("Invalid token header. Token string should not contain spaces.")
-        user = User.objects.filter(token_digest=User.digest(token)).first()
-        if user is None:
+        found = user_of_token(token, client_address(request))
+        if found is None:
             raise AuthenticationFailed("Invalid token.")
+        user, personal = found
         if not user.is_active:
             raise AuthenticationFailed("User inactive or deleted.")
-        return user, token
+        return user, f"token {personal.name}" if personal else "login"
 
     def authenticate_header(self, request):
         return "Token"

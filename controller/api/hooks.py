@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from controller.access import DEVELOP, app_for, people_of
-from controller.actions import build_runs, operations
+from controller.actions import audit, build_runs, operations
 from controller.actions.auth import user_named
 from controller.actions.build import create_build
 from controller.api.authentication import FromBuilder
@@ -22,6 +22,9 @@ STREAM = "application/x-ndjson"
 
 
 class HookView(View):
+    """`audited` by what the hook does, under the name of whoever pushes: see BuildHook."""
+
+    audited = False
     permission_classes = (FromBuilder,)
 
 
@@ -36,6 +39,7 @@ class ReceivedBuild(BuildFields):
     run = serializers.UUIDField(required=False)
     receive_user = serializers.CharField()
     receive_repo = serializers.CharField()
+    receive_address = serializers.CharField(required=False, allow_null=True, max_length=64)
 
 
 class KeyHook(HookView):
@@ -88,6 +92,14 @@ class BuildHook(HookView):
     def post(self, request):
         parsed = self.parsed(ReceivedBuild)
         user = user_named(parsed.pop("receive_user"))
+        self.entry = audit.begin(
+            actor=user.username,
+            via="git push",
+            address=parsed.pop("receive_address", None) or "",
+            action="POST /v2/hooks/build/",
+            app=parsed["receive_repo"],
+            detail=audit.summarize(request.data),
+        )
         app = app_for(user, parsed.pop("receive_repo"), DEVELOP)
         run = app.build_runs.filter(pk=parsed.pop("run", None)).first()
         build, operation = create_build(app=app, by=user, **parsed)

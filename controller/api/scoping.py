@@ -2,16 +2,68 @@
 
 from functools import cached_property
 
+from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.serializers import CharField, Field, Serializer
 from rest_framework.views import APIView
 
-from controller.access import OPERATE, READ, REMOVE, Right, app_for
-from controller.errors import Invalid
-from controller.models import App
+from controller.access import LIMITED, OPERATE, READ, REMOVE, Right, app_for
+from controller.actions import audit
+from controller.errors import Forbidden, Invalid
+from controller.models import App, AuditEntry
+from controller.peer import client_address
+
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
 class View(APIView):
+    """`scopes` says what a limited token needs for each method; what belongs to an app is the door's to judge."""
+
+    scopes = {"GET": "read", "HEAD": "read"}  # any other method: admin
+    audited = True  # every write is, unless it is none
+    open_to_app_tokens = False  # whether a token for one app may read here
+
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        broken = self.begin_entry(request) if self.audited and request.method in WRITES else None
+        self.check_right(request)
+        if broken is not None:
+            raise broken
+
+    def begin_entry(self, request) -> APIException | None:
+        """Writes down who is about to do what; gives back what is wrong with a body nobody can parse."""
+        broken, detail = None, {}
+        try:
+            detail = audit.summarize(request.data)
+        except APIException as exc:
+            broken = exc
+        if request.user is not None:
+            self.entry = audit.begin(
+                actor=request.user.username,
+                via=str(request.auth or "dashboard"),
+                address=client_address(request),
+                action=f"{request.method} {request.path}",
+                app=self.kwargs.get("app", ""),
+                detail=detail,
+            )
+        return broken
+
+    def check_right(self, request) -> None:
+        """Raises: Forbidden when the token used isn't made for this."""
+        limits = request.user.limits if request.user is not None else None
+        scope = self.scopes.get(request.method, "admin")
+        readable = self.open_to_app_tokens and request.method not in WRITES
+        if limits and not limits.allow(scope, limits.app_id if readable else None):
+            raise Forbidden(LIMITED.format(scope=scope))
+
+    def finalize_response(self, request, response, *args, **kwargs):
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if self.entry is not None:
+            audit.end(self.entry, response.status_code)
+        return response
+
+    entry: AuditEntry | None = None
+
     def parsed(self, serializer: type[Serializer], data=None) -> dict:
         """The body's fields. Raises: ValidationError naming the field."""
         form = serializer(data=self.request.data if data is None else data)
@@ -30,8 +82,8 @@ class AppView(View):
 
     rights: dict[str, Right] = {"GET": READ, "HEAD": READ, "POST": OPERATE, "DELETE": REMOVE}
 
-    def initial(self, request, *args, **kwargs):
-        super().initial(request, *args, **kwargs)
+    def check_right(self, request) -> None:
+        """The door does it, with the app at hand."""
         if request.method in self.rights:
             self.app  # noqa: B018 - the right comes before the body
 

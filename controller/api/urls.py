@@ -5,6 +5,7 @@ from django.urls import re_path
 from controller.api import (
     access,
     apps,
+    audit,
     auth,
     build_hooks,
     build_runs,
@@ -20,6 +21,7 @@ from controller.api import (
     releases,
     settings,
     teams,
+    tokens,
 )
 
 APP = r"^apps/(?P<app>[a-z][a-z0-9-]*)"
@@ -74,6 +76,10 @@ urlpatterns = [
     re_path(APP + r"/access/?$", access.AccessView.as_view()),
     re_path(APP + r"/access/users/(?P<username>[\w.@+-]+)/?$", access.OneUserAccessView.as_view()),
     re_path(APP + r"/access/teams/(?P<team>[a-z][a-z0-9-]*)/?$", access.OneTeamAccessView.as_view()),
+    re_path(APP + r"/audit/?$", audit.AppAuditView.as_view()),
+    re_path(r"^audit/?$", audit.AuditView.as_view()),
+    re_path(r"^tokens/?$", tokens.PersonalTokensView.as_view()),
+    re_path(r"^tokens/(?P<name>[\w.@+:-]+)/?$", tokens.OnePersonalTokenView.as_view()),
     re_path(r"^teams/?$", teams.TeamsView.as_view()),
     re_path(r"^teams/(?P<team>[a-z][a-z0-9-]*)/?$", teams.OneTeamView.as_view()),
     re_path(r"^teams/(?P<team>[a-z][a-z0-9-]*)/members/?$", teams.MembersView.as_view()),

@@ -12,7 +12,9 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 
+from controller.actions import audit
 from controller.errors import Forbidden, Missing, NotFound, PaasError
+from controller.peer import client_address
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,19 @@ def write(show: View) -> Callable[[View], View]:
                 return dressed(HttpResponseNotAllowed(["POST"]))
             if not request.user.is_authenticated:
                 return dressed(redirect_to_login("/"))
+            entry = audit.begin(
+                actor=request.user.username,
+                via="dashboard",
+                address=client_address(request),
+                action=f"{request.method} {request.path}",
+                app=kwargs.get("app", ""),
+                detail=audit.summarize(request.POST.dict()),
+            )
+            response = answer(request, *args, **kwargs)
+            audit.end(entry, response.status_code)
+            return response
+
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
                 target, text = view(request, *args, **kwargs)
             except (Missing, Forbidden) as exc:

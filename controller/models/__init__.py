@@ -1,6 +1,7 @@
 """The controller's records, one resource a file."""
 
 from controller.models.app import TLS, App, AppSettings, Collaborator
+from controller.models.audit import AuditEntry, AuditOutcome
 from controller.models.build import Build
 from controller.models.build_run import BuildRun
 from controller.models.certificate import Certificate
@@ -13,12 +14,15 @@ from controller.models.operation import Operation
 from controller.models.release import Release
 from controller.models.service import Service
 from controller.models.team import Member, Team, TeamAccess
+from controller.models.token import PersonalToken
 from controller.models.user import User
 
 __all__ = (
     "TLS",
     "App",
     "AppSettings",
+    "AuditEntry",
+    "AuditOutcome",
     "Build",
     "BuildRun",
     "Certificate",
@@ -30,6 +34,7 @@ __all__ = (
     "Key",
     "Member",
     "Operation",
+    "PersonalToken",
     "Release",
     "Service",
     "Team",

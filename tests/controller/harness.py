@@ -9,7 +9,13 @@ from django.test import Client, TransactionTestCase
 
 from tests.controller.memory_cluster import MemoryCluster
 
-KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")
+KEPT_TABLES = (
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "controller_auditentry",
+    "controller_auditoutcome",
+)
 
 
 def delete_everything(test_case):

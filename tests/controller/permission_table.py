@@ -12,6 +12,7 @@ from controller.models.roles import COLLABORATOR, DEVELOPER, OPERATOR, OWNER, VI
 
 OPEN, SIGNED_IN, ADMIN, BUILDER = "open", "signed in", "admin", "builder"
 BUILD = {"image": "registry.test/x:1", "sha": "abc12345", "procfile": {"web": "x"}}
+NOTHING = "00000000-0000-0000-0000-000000000000"
 RECEIVED = {"receive_user": "owner", "receive_repo": "blue"}
 
 
@@ -55,6 +56,11 @@ ACCOUNT = [
     Row("DELETE", "certs/nothing", SIGNED_IN, 404),
     Row("POST", "certs/nothing/domain/", SIGNED_IN, 404, {"domain": "blue"}),
     Row("DELETE", "certs/nothing/domain/blue", SIGNED_IN, 404),
+    Row("GET", "tokens/", SIGNED_IN),
+    Row("POST", "tokens/", SIGNED_IN, 400, {}),
+    Row("GET", "tokens/nothing", SIGNED_IN, 404),
+    Row("DELETE", "tokens/nothing", SIGNED_IN, 404),
+    Row("GET", "audit/", SIGNED_IN),
     Row("GET", "teams/", SIGNED_IN),
     Row("POST", "teams/", SIGNED_IN, 400, {}),
     Row("GET", "teams/painters/", ADMIN, denied=404),
@@ -76,7 +82,16 @@ APPS = [
     app("POST", "config/", DEVELOPER, 201, {"values": {"X": "1"}}),
     app("GET", "builds/", VIEWER),
     app("POST", "builds/", DEVELOPER, 201, BUILD),
-    app("GET", "builds/00000000-0000-0000-0000-000000000000", VIEWER, 404),
+    app("GET", f"builds/{NOTHING}", VIEWER, 404),
+    app("GET", "build-runs/", VIEWER),
+    app("POST", "build-runs/", DEVELOPER, 404),
+    app("GET", "build-runs/9", VIEWER, 404),
+    app("POST", "build-runs/9/cancel", DEVELOPER, 404),
+    app("GET", "build-settings/", VIEWER),
+    app("POST", "build-settings/", DEVELOPER, 400, {"nothing": 1}),
+    app("GET", "git/", VIEWER, 404),
+    app("POST", "git/", COLLABORATOR, 400, {}),
+    app("DELETE", "git/", COLLABORATOR, 404),
     app("GET", "releases/", VIEWER),
     app("GET", "releases/v1/", VIEWER),
     app("POST", "releases/rollback/", DEVELOPER, 201, {"version": 2}),
@@ -102,6 +117,7 @@ APPS = [
     app("GET", "perms/", VIEWER),
     app("POST", "perms/", OWNER, 201, {"username": "stranger"}),
     app("DELETE", "perms/somebody", OWNER, 404),
+    app("GET", "audit/", COLLABORATOR),
     app("GET", "access/", VIEWER),
     app("POST", "access/", OWNER, 201, {"username": "stranger", "role": "viewer"}),
     app("DELETE", "access/users/somebody", OWNER, 404),
@@ -114,6 +130,13 @@ HOOKS = [
     Row("GET", "hooks/keys/blue/owner", BUILDER, 404),
     Row("POST", "hooks/build/", BUILDER, 200, {**RECEIVED, **BUILD}),
     Row("POST", "hooks/config/", BUILDER, 200, RECEIVED),
+    Row("GET", "hooks/push/blue", BUILDER, 401),
+    Row("POST", "hooks/build-runs/", BUILDER, 201, {**RECEIVED, "source": "git-ssh"}),
+    Row("POST", "hooks/build-runs/claim", BUILDER),
+    Row("POST", "hooks/build-runs/abandoned", BUILDER),
+    Row("POST", f"hooks/build-runs/{NOTHING}", BUILDER, 404, {"state": "failed"}),
+    Row("POST", "hooks/webhook/nothing", BUILDER, 404),
+    Row("POST", "hooks/registry", BUILDER, 200, {"events": []}),
 ]
 
 ROWS = [*ACCOUNT, *APPS, *HOOKS]
