@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from cli import VERSION
-from cli.errors import CliError, OutOfTime, Unreachable
+from cli.errors import CliError, NotUpgraded, OutOfTime, Unreachable
 from cli.output import note
 from cli.refusals import error_of, unreachable_text
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
+
+    from cli.websocket import WebSocket
 
 API_VERSION = "2.3"
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -126,6 +128,44 @@ class Client:
             raise Unreachable(f"The log stream of {self.controller} broke ({exc}); run the command again.") from exc
         finally:
             connection.close()
+
+    def upgrade(self, where: str, protocols: tuple[str, ...], timeout: float = DEPLOY, **query: Any) -> WebSocket:
+        """The route's WebSocket, open. Raises: the CliError that says in words why it isn't."""
+        from cli import websocket
+
+        connection, prefix, proxy_headers = self._connected()
+        target = prefix + self.url.path.rstrip("/") + where + f"?{urlencode(query)}"
+        headers = {"Host": self.url.netloc.rpartition("@")[2], "User-Agent": f"paas {VERSION}"}
+        headers |= {"Authorization": f"token {self.token}"} | proxy_headers
+        stream = connection.sock
+        try:
+            stream.settimeout(timeout)
+            status, answered, rest, key = websocket.handshake(stream, target, headers, protocols)
+            if status == 101 and websocket.accepts(answered, key):
+                return websocket.WebSocket(stream, rest, answered.get("sec-websocket-protocol", ""))
+            body = websocket.rest_of_body(stream, answered, rest)
+        except (OSError, ValueError) as exc:
+            stream.close()
+            if isinstance(exc, TimeoutError):
+                raise OutOfTime(f"{self.controller} did not answer within {timeout:.0f} s; try again later.") from exc
+            raise Unreachable(f"The connection to {self.controller} broke ({exc}); try again.") from exc
+        except BaseException:
+            stream.close()
+            raise
+        stream.close()
+        if status < 400:
+            raise CliError(f"{self.controller}, or a proxy before it, does not let WebSockets through.")
+        answer = Answer(status, answered, body)
+        refused = error_of(status, answer.data, self.controller)
+        unknown_route = status == 404 and (not body or b"<html" in body[:200].lower())
+        raise NotUpgraded(str(refused)) if unknown_route or status == 501 else refused
+
+    def _connected(self) -> tuple[HTTPConnection, str, dict[str, str]]:
+        """`_connect`, its failures in words."""
+        try:
+            return self._connect()
+        except OSError as exc:
+            raise Unreachable(unreachable_text(self.controller, exc)) from exc
 
     def _send(
         self, method: str, where: str, body: Any, query: dict[str, Any], timeout: float

@@ -47,5 +47,9 @@ class Unreachable(CliError):
     exit_code = 7
 
 
+class NotUpgraded(CliError):
+    """The controller has no such WebSocket, or can't hand connections over."""
+
+
 class OutOfTime(CliError):
     exit_code = 8

@@ -83,7 +83,7 @@ def resolve(words: list[str]) -> tuple[Command | None, list[str]]:
     """
     first, rest = words[0], words[1:]
     spaced = f"{first}:{rest[0]}" if rest else ""
-    if spaced in SHORTCUTS:
+    if spaced in SHORTCUTS and first != "run":  # `paas run list` runs the program `list`
         return find(spaced), rest[1:]
     if ":" not in first and load(first):
         if spaced in COMMANDS:

@@ -73,6 +73,12 @@ class TooManyTries(PaasError):
     status = 429
 
 
+class Unsupported(PaasError):
+    """What this server, as it is run, can't do."""
+
+    status = 501
+
+
 class ClusterTrouble(PaasError):
     """The orchestrator refused, failed or can't be reached."""
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from urllib.parse import urlsplit
 
-from cli import git, output, prompts
+from cli import git, output, prompts, terminal
 from cli.client import DEPLOY, path
 from cli.commands.domains import list_domains
 from cli.commands.labels import list_labels
 from cli.commands.ps import list_processes
-from cli.errors import CliError, UsageError
+from cli.errors import CliError, NotUpgraded, UsageError
 from cli.session import Session
 from cli.table import APP, JSON, LIMIT, Arg, Option, command
+from cli.terminal import shell_line
 
 
 @command(
@@ -148,28 +149,38 @@ def logs(session: Session, lines: int | None, follow: bool | None) -> None:
 
 @command(
     "apps:run",
-    "Run a one-off command in a new container of the app",
-    "paas run -- python -V",
+    "Run a command in a new container of the app, joined to your terminal",
+    "paas run -- python manage.py shell",
     args=(Arg("command", "one quoted shell line, or words that reach the command unchanged", rest=True),),
-    options=(APP,),
-    details="Put -- before a command with options of its own. The exit code is the command's.",
+    options=(
+        Option("--no-tty", "plain streams, even when this is a terminal"),
+        Option("--quiet", "only what the command prints", short="-q"),
+        APP,
+    ),
+    details="Put -- before a command with options of its own. Standard input is passed on, Ctrl-C too; the exit code "
+    "is the command's. When you hang up, the command is stopped; `paas run:detached` goes on without you.",
 )
-def run(session: Session, command: list[str]) -> int:
+def run(session: Session, command: list[str], no_tty: bool | None, quiet: bool | None) -> int:
     line = shell_line(command)
-    output.line(f"Running '{line}'...")
+    if not quiet:
+        output.line(f"Running '{line}'...")
+    tty = terminal.is_terminal() and not no_tty
+    query = {"command": line, "tty": "1" if tty else "0"}
+    try:
+        stream = session.api.upgrade(session.app_path("run", "attach"), terminal.PROTOCOLS, **query)
+    except NotUpgraded:
+        return run_unjoined(session, line)
+    return terminal.joined(stream, tty=tty)
+
+
+def run_unjoined(session: Session, line: str) -> int:
+    """As Deis controllers have it: the output comes as a whole, once the command has ended."""
     answer = session.api.post(session.app_path("run"), {"command": line}, timeout=DEPLOY)
     stream = sys.stdout if answer["exit_code"] == 0 else sys.stderr
     text = answer["output"]
     stream.write(text if not text or text.endswith("\n") else text + "\n")
     stream.flush()
     return int(answer["exit_code"])
-
-
-def shell_line(words: list[str]) -> str:
-    """One word is a shell line as it stands; several are one command, each word kept as typed."""
-    import shlex
-
-    return words[0] if len(words) == 1 else shlex.join(words)
 
 
 @command(

@@ -8,6 +8,7 @@ from typing import Any
 
 from cli import output
 from cli.client import DEPLOY
+from cli.commands import ps_sessions  # noqa: F401 - its commands belong to this noun
 from cli.errors import NotFound, OutOfTime, UsageError
 from cli.session import Session
 from cli.table import APP, JSON, Arg, Option, command

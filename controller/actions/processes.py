@@ -11,11 +11,13 @@ from controller.actions.carry_out import count_nodes
 from controller.actions.events import record
 from controller.cluster.client import cluster
 from controller.cluster.deploy import RolloutFailed, roll_out
-from controller.cluster.pods import Process, list_processes, replace_pod, run_once
+from controller.cluster.pods import Process, list_processes, replace_pod
+from controller.cluster.processes import routable_type
 from controller.cluster.render import render_deployment
-from controller.cluster.wish import wish_of
+from controller.cluster.terminals import exec_query, find_process
+from controller.cluster.wish import release_wish, wish_of
 from controller.errors import BadRequest, ClusterTrouble
-from controller.models import App, User
+from controller.models import App, Release, User
 
 
 def processes_of(app: App, kind: str | None = None, name: str | None = None) -> list[Process]:
@@ -68,13 +70,29 @@ def restart_types(app: App, kinds: set[str]) -> None:
     )
 
 
-def run(*, app: App, command: str, by: User) -> tuple[int, str]:
-    """Exit code and output of a one-off command. Raises: BadRequest, ClusterTrouble."""
+def open_exec(*, app: App, process: str, command: str, tty: bool, offered: dict[str, str], by: User):
+    """A tunnel to `command` in a running process. Raises: BadRequest, NotFound, ClusterTrouble."""
+    release, api = _running_release(app), cluster()
+    pod = find_process(api, app.name, process, release.version)
+    name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
+    query = exec_query(release_wish(release), container, command, tty=tty)
+    tunnel = api.open_tunnel(app.name, name, "exec", query, offered)
+    record(app, f"{by.username} on {name} executes '{command}'")
+    return tunnel
+
+
+def open_port(*, app: App, process: str, port: int, offered: dict[str, str], by: User):
+    """A tunnel to `port` of a running process. Raises: BadRequest, NotFound, ClusterTrouble."""
+    release, api = _running_release(app), cluster()
+    pod = find_process(api, app.name, process or routable_type(app.structure), release.version)
+    return api.open_tunnel(app.name, pod["metadata"]["name"], "portforward", [("ports", str(port))], offered)
+
+
+def _running_release(app: App) -> Release:
     release = app.current_release()
     if release is None or release.build is None:
-        raise BadRequest("No build associated with this release to run this command")
-    record(app, f"{by.username} on {app.name}-run runs '{command}'")
-    return run_once(cluster(), wish_of(app, release), command, timeout=settings.RUN_TIMEOUT)
+        raise BadRequest("No build associated with this release")
+    return release
 
 
 def full_pod_name(app: str, name: str) -> str:

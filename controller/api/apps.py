@@ -10,10 +10,11 @@ from controller.access import DEVELOP, OPERATE, OWN, READ, visible_apps
 from controller.actions import app as actions
 from controller.actions import operations
 from controller.actions.logs import follow_logs, read_logs
+from controller.actions.one_offs import run
 from controller.actions.operations import OperationFailed
-from controller.actions.processes import run
 from controller.api.config_fields import TYPE
 from controller.api.scoping import IDENTITY, AppView, Strict, View
+from controller.api.upgrades import has_hung_up
 from controller.errors import BadRequest, ClusterTrouble
 
 NAME = re.compile(r"^[a-z]([a-z0-9-]*[a-z0-9])?$")
@@ -128,7 +129,7 @@ class RunView(AppView):
         command = self.parsed(RunSerializer).get("command", "").strip()
         if not command:
             raise BadRequest("command is a required field")
-        code, output = run(app=self.app, command=command, by=request.user)
+        code, output = run(app=self.app, command=command, by=request.user, gone=lambda: has_hung_up(request))
         return Response({"exit_code": code, "output": output})
 
 

@@ -7,10 +7,11 @@ under the same contract. Foreign errors become ours here.
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from functools import cache
 from typing import Protocol
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3.exceptions
 from django.conf import settings
@@ -31,9 +32,12 @@ PATHS = {
     "Deployment": ("apis/apps/v1", "deployments", True),
     "ReplicaSet": ("apis/apps/v1", "replicasets", True),
     "HorizontalPodAutoscaler": ("apis/autoscaling/v2", "horizontalpodautoscalers", True),
+    "Job": ("apis/batch/v1", "jobs", True),
+    "CronJob": ("apis/batch/v1", "cronjobs", True),
 }
 
 Manifest = dict
+Query = list[tuple[str, str]]
 
 
 class ClusterError(ClusterTrouble):
@@ -74,6 +78,11 @@ class Cluster(Protocol):
     def watch(self, kind: str, namespace: str | None, since: str, labels: str = "", seconds: int = 60) -> Watch: ...
     def logs(self, namespace: str, pod: str, **options) -> str: ...
     def follow_logs(self, namespace: str, pod: str, **options) -> "LineStream": ...
+    def open_tunnel(self, namespace: str, pod: str, what: str, query: "Query", offered: dict):
+        """A `tunnels.Tunnel` to the pod's subresource `what` (exec, portforward).
+
+        `offered` is the client's WebSocket handshake.
+        """
 
 
 def path_of(kind: str, namespace: str | None, name: str | None = None) -> str:
@@ -187,6 +196,31 @@ class KubernetesCluster:
         return LineStream(
             self._open("GET", path_of("Pod", namespace, pod) + "/log", query, timeout=(CONNECT_TIMEOUT, None))
         )
+
+    def open_tunnel(self, namespace, pod, what, query, offered):
+        from controller.cluster import tunnels  # an event loop: only where a session is opened
+
+        return tunnels.open_tunnel(self._endpoint(), f"{path_of('Pod', namespace, pod)}/{what}", query, offered)
+
+    def _endpoint(self):
+        """Where the API server listens, and who we are to it."""
+        from controller.cluster import tunnels
+
+        settings, headers = self._client.configuration, {}
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], "/", "GET", None)
+        url = urlsplit(settings.host)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        tls = self._tls() if url.scheme == "https" else None
+        return tunnels.Endpoint(url.hostname, port, tls, tuple(headers.items()))
+
+    def _tls(self):
+        settings = self._client.configuration
+        context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+        if not settings.verify_ssl:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
 
     def _json(self, method, path, query=None, body=None, content_type="application/json"):
         return json.loads(self._open(method, path, query or {}, body, content_type).data)

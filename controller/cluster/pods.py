@@ -103,28 +103,37 @@ def _ignore(line: str) -> None:
     """For waits nobody follows."""
 
 
-def run_once(
-    api: Cluster, wish: Wish, command: str, *, timeout: float, tick: Callable[[], None] = _nothing
-) -> tuple[int, str]:
-    """Exit code and combined output of `command` in a pod of its own, which is gone afterwards.
+def run_name(app: str) -> str:
+    """A name for the pod of a one-off command, not taken."""
+    return f"{app}-run-{''.join(secrets.choice(ALPHABET) for _ in range(5))}"
 
-    Raises: ClusterTrouble.
+
+def run_once(
+    api: Cluster, wish: Wish, name: str, command: str, *, timeout: float, tick: Callable[[], None] = _nothing
+) -> tuple[int, str]:
+    """Exit code and combined output of `command` in the pod `name`, which is gone afterwards.
+
+    `tick` is called about every second and may raise to stop it. Raises: ClusterTrouble, and what `tick` raises.
     """
-    name = f"{wish.app}-run-{''.join(secrets.choice(ALPHABET) for _ in range(5))}"
     api.create(render_run(wish, name, command, int(timeout)))
     try:
-        pod = _await_end(api, wish.app, name, timeout, tick)
-        ended = _ended(pod)
+        pod = _await(api, wish.app, name, timeout, tick, ENDED)
         output = _output(api, wish.app, name)
-        if not output and diagnose.MISSING_PROGRAM.search(ended.get("message") or ""):
-            output = f"{diagnose.bare(ended['message'])}\n"
-        return ended.get("exitCode", 0 if pod["status"]["phase"] == "Succeeded" else 1), output
+        ended = ending_of(pod)
+        if not output and diagnose.MISSING_PROGRAM.search(ended.message):
+            output = f"{diagnose.bare(ended.message)}\n"
+        return ended.exit_code, output
     finally:
         with contextlib.suppress(ClusterTrouble):
             api.delete("Pod", wish.app, name, grace=0)
 
 
-def _await_end(api: Cluster, app: str, name: str, timeout: float, tick: Callable[[], None]) -> Pod:
+def await_start(api: Cluster, app: str, name: str, *, timeout: float, tick: Callable[[], None] = _nothing) -> None:
+    """Returns once the one-off pod `name` runs, or has ended. Raises: ClusterTrouble, and what `tick` raises."""
+    _await(api, app, name, timeout, tick, ("Running", *ENDED))
+
+
+def _await(api: Cluster, app: str, name: str, timeout: float, tick: Callable[[], None], phases: tuple[str, ...]) -> Pod:
     changed: queue.Queue = queue.Queue()
     deadline = time.monotonic() + timeout
     with Follower(api, "Pod", app, "type=run", changed) as pods:
@@ -133,7 +142,7 @@ def _await_end(api: Cluster, app: str, name: str, timeout: float, tick: Callable
             with contextlib.suppress(queue.Empty):
                 changed.get(timeout=TICK)
             mine = [pod for pod in pods.objects() if pod["metadata"]["name"] == name]
-            if mine and (mine[0].get("status") or {}).get("phase") in ENDED:
+            if mine and (mine[0].get("status") or {}).get("phase") in phases:
                 return mine[0]
             if pods.synced and not mine and api.get("Pod", app, name) is None:
                 raise ClusterTrouble(f"{name} (run): the pod was deleted before its command ended")
@@ -144,10 +153,23 @@ def _await_end(api: Cluster, app: str, name: str, timeout: float, tick: Callable
                 raise ClusterTrouble(f"{name} (run): the command didn't end within {timeout:.0f} s and was stopped")
 
 
-def _ended(pod: Pod) -> dict:
-    """How the pod's container ended."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
-    return (statuses[0].get("state") or {}).get("terminated") or {}
+@dataclass(frozen=True)
+class Ending:
+    """How a pod that is never restarted ended."""
+
+    exit_code: int
+    reason: str  # in Kubernetes' words: Completed, Error, OOMKilled, DeadlineExceeded, Evicted
+    message: str
+
+
+def ending_of(pod: Pod) -> Ending:
+    """Of a pod in one of the phases ENDED."""
+    status = pod.get("status") or {}
+    statuses = status.get("containerStatuses") or [{}]
+    ended = (statuses[0].get("state") or {}).get("terminated") or {}
+    code = ended.get("exitCode", 0 if status.get("phase") == "Succeeded" else 1)
+    reason = status.get("reason") or ended.get("reason") or ""
+    return Ending(code, reason, ended.get("message") or status.get("message") or "")
 
 
 def _output(api: Cluster, app: str, name: str) -> str:

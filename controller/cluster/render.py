@@ -307,11 +307,25 @@ def render_autoscaler(wish: Wish, kind: str, rule: dict) -> Manifest:
     }
 
 
+def one_off_command(release: ReleaseWish, command: str) -> list[str]:
+    """`command`, a shell line, as the words that run it in the release's image."""
+    return [*(["/runner/init"] if release.kind == "buildpack" else ["/bin/bash", "-c"]), command]
+
+
 def render_run(wish: Wish, name: str, command: str, deadline: int) -> Manifest:
     """The pod of a one-off command."""
-    release = wish.release
-    init = ["/runner/init"] if release.kind == "buildpack" else ["/bin/bash", "-c"]
-    spec = render_pod_spec(wish, "run", {"command": init, "args": [literal(command)]})
+    *init, line = one_off_command(wish.release, command)
+    return _one_off(wish, name, {"command": init, "args": [literal(line)]}, deadline)
+
+
+def render_session(wish: Wish, name: str, deadline: int) -> Manifest:
+    """The pod of an interactive command, which is executed in it: output is then lost neither before the client is
+    there nor to the log."""
+    return _one_off(wish, name, {"command": ["sleep", str(deadline)]}, deadline)
+
+
+def _one_off(wish: Wish, name: str, command: dict[str, list[str]], deadline: int) -> Manifest:
+    spec = render_pod_spec(wish, "run", command)
     spec |= {"restartPolicy": "Never", "activeDeadlineSeconds": deadline}
     return {
         "apiVersion": "v1",
@@ -319,7 +333,7 @@ def render_run(wish: Wish, name: str, command: str, deadline: int) -> Manifest:
         "metadata": {
             "name": name,
             "namespace": wish.app,
-            "labels": labels(wish, type="run", version=f"v{release.version}"),
+            "labels": labels(wish, type="run", version=f"v{wish.release.version}"),
         },
         "spec": spec,
     }

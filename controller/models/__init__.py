@@ -10,6 +10,7 @@ from controller.models.domain import Domain
 from controller.models.event import Event
 from controller.models.git_source import GitSource
 from controller.models.key import Key
+from controller.models.one_off import OneOff
 from controller.models.operation import Operation
 from controller.models.release import Release
 from controller.models.service import Service
@@ -33,6 +34,7 @@ __all__ = (
     "GitSource",
     "Key",
     "Member",
+    "OneOff",
     "Operation",
     "PersonalToken",
     "Release",

@@ -112,6 +112,7 @@ LOGGING = {
 RESERVED_APP_NAMES = ("deis", "deis-builder", "deis-workflow-manager")
 DEPLOY_TIMEOUT = 120  # seconds for a batch of pods to come up, unless the app's DEIS_DEPLOY_TIMEOUT says otherwise
 RUN_TIMEOUT = 20 * 60  # seconds a one-off command may take
+DETACHED_TIMEOUT = 24 * 3600  # seconds a detached command may take at most, and does when nobody says less
 RESTART_TIMEOUT = 5 * 60  # seconds a restart may take
 ABANDONED_AFTER = (
     20.0  # seconds without one until another worker takes it over; several heartbeats and one slow API call

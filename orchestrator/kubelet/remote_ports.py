@@ -33,7 +33,8 @@ async def serve_port_forward(request: web.Request, runtime: Runtime, sandbox: Sa
     if socket.ws_protocol == TUNNEL:
         await Tunnel(socket, runtime, sandbox).run()
     else:
-        await forward_channels(socket, request.query.getall("ports", []), runtime, sandbox)
+        ports = request.query.getall("port", []) + request.query.getall("ports", [])
+        await forward_channels(socket, ports, runtime, sandbox)
     await socket.close()
     return socket
 

@@ -40,7 +40,7 @@ def database(quick_flush, transactional_db):
 @pytest.fixture(autouse=True)
 def cluster(monkeypatch):
     made = MemoryCluster()
-    for module in ("carry_out", "app", "config", "processes", "logs"):
+    for module in ("carry_out", "app", "config", "processes", "one_offs", "logs"):
         monkeypatch.setattr(f"controller.actions.{module}.cluster", lambda: made)
     monkeypatch.setattr("controller.cluster.deploy.SETTLE", 0.5)
     return made

@@ -74,7 +74,7 @@ def node_is_ready(api):
 @pytest.fixture
 def cluster(orchestrator, monkeypatch):
     """In place of the cluster in memory."""
-    for module in ("carry_out", "app", "config", "processes", "logs"):
+    for module in ("carry_out", "app", "config", "processes", "one_offs", "logs"):
         monkeypatch.setattr(f"controller.actions.{module}.cluster", lambda: orchestrator)
     yield orchestrator
     for name in ("blue", "green"):

@@ -180,6 +180,28 @@ async def test_ports_are_forwarded_through_a_tunnel(endpoint: Endpoint, monkeypa
             assert await client.until_end_of(3) == b"HELLO THERE"
 
 
+@pytest.mark.parametrize("parameter", ["port", "ports"])
+async def test_ports_are_forwarded_over_plain_channels(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, parameter: str
+) -> None:
+    async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.read(5)).upper())
+        writer.close()
+
+    server = await asyncio.start_server(shout, "127.0.0.1", 0)
+
+    async def dial(sandbox: object, port: int) -> Any:
+        return await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+
+    monkeypatch.setattr(endpoint.world.runtime, "dial", dial)
+    async with server, endpoint.session() as session:
+        path = f"/portForward/default/web?{parameter}=8080"
+        async with session.ws_connect(path, protocols=["v4.channel.k8s.io"]) as socket:
+            assert [await socket.receive_bytes() for _ in range(2)] == [b"\x00\x90\x1f", b"\x01\x90\x1f"]
+            await socket.send_bytes(b"\x00hello")
+            assert await socket.receive_bytes() == b"\x00HELLO"
+
+
 async def test_a_port_nobody_listens_on_is_told_on_the_error_stream(endpoint: Endpoint) -> None:
     async with endpoint.session() as session:
         path, protocol = "/portForward/default/web", "SPDY/3.1+portforward.k8s.io"
