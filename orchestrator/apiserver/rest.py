@@ -39,7 +39,7 @@ class Rest:
             await exchange.answer_json(self.reviews.answer(call, body), 201)
         elif call.subresource == "scale":
             await self._scale(exchange, call)
-        elif call.subresource in ("", "status", "finalize"):
+        elif call.subresource in ("", "status", "finalize", "ephemeralcontainers"):
             await getattr(self, f"_{call.verb}")(exchange, call)
         elif call.verb == "create" and call.subresource in ("binding", "eviction", "token"):
             await self._create_subresource(exchange, call)

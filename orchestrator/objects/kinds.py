@@ -61,7 +61,7 @@ NAMESPACES = _core(
 NODES = _core("nodes", "Node", namespaced=False, short_names=("no",), subresources=("status", "proxy"))
 PODS = _core(
     "pods", "Pod", short_names=("po",), categories=ALL,
-    subresources=("status", "binding", "eviction", "log", "exec", "attach", "portforward"),
+    subresources=("status", "binding", "eviction", "log", "exec", "attach", "portforward", "ephemeralcontainers"),
 )  # fmt: skip
 SERVICES = _core("services", "Service", short_names=("svc",), categories=ALL, subresources=("status",))
 ENDPOINTS = _core("endpoints", "Endpoints", short_names=("ep",))

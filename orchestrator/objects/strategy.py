@@ -109,6 +109,8 @@ def prepare_update(resource: Resource, new: Obj, old: Obj, subresource: str = ""
     if subresource == "status":
         _keep_all_but_status(resource, new, old)
         return
+    if subresource == "ephemeralcontainers":
+        _keep_all_but_debuggers(new, old)
     if has_status(resource):
         _keep(new, old, "status")
     if resource.custom is None:
@@ -123,6 +125,15 @@ def _keep(new: Obj, old: Obj, field: str) -> None:
         new[field] = old[field]
     else:
         new.pop(field, None)
+
+
+def _keep_all_but_debuggers(new: Obj, old: Obj) -> None:
+    debuggers = (new.get("spec") or {}).get("ephemeralContainers") or []
+    new["spec"] = {key: value for key, value in old["spec"].items() if key != "ephemeralContainers"}
+    if debuggers:
+        new["spec"]["ephemeralContainers"] = debuggers
+    for field in ("labels", "annotations", "ownerReferences", "finalizers"):
+        _keep(new["metadata"], old["metadata"], field)
 
 
 def _keep_all_but_status(resource: Resource, new: Obj, old: Obj) -> None:

@@ -38,6 +38,8 @@ def validate_update(resource: Resource, new: Obj, old: Obj, subresource: str = "
     key = (resource.group, resource.kind)
     if resource.custom is not None:
         custom.check_custom_update(problems, resource.custom, new, old)
+    elif subresource == "ephemeralcontainers":
+        pods.check_ephemeral_update(problems, new, old)
     elif not subresource and strategy.spec_changed(resource, new, old):
         if key in _CREATE and key not in _UPDATE_ALONE:
             _CREATE[key](problems, new)

@@ -14,6 +14,7 @@ PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _HOOKS = ("exec", "httpGet", "tcpSocket", "sleep")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_NOT_EPHEMERAL = ("ports", *_PROBES, "lifecycle", "resources", "restartPolicy", "resizePolicy")
 _PORT_RANGE = "must be between 1 and 65535, inclusive"
 _STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _WHOLE_UNITS = "must be an integer"
@@ -37,6 +38,23 @@ def check_containers(problems: Problems, spec: Mapping[str, Any], volumes: Mappi
                         f"{where}.restartPolicy", container["restartPolicy"], ("Always", "OnFailure", "Never")
                     )
             _check_host_ports(problems, container, host_ports, where)
+
+
+def check_ephemeral_containers(problems: Problems, spec: Mapping[str, Any], path: str) -> None:
+    """Names are shared with the pod's other containers, which alone may have ports, probes, hooks and resources."""
+    volumes = {volume["name"]: volume for volume in spec.get("volumes") or () if volume.get("name")}
+    others = [c.get("name", "") for field in ("initContainers", "containers") for c in spec.get(field) or ()]
+    seen = set(others)
+    for at, container in enumerate(spec.get("ephemeralContainers") or ()):
+        where = f"{path}[{at}]"
+        _check_name(problems, container.get("name", ""), seen, where)
+        _check_container(problems, container, volumes, where, spec)
+        for field in _NOT_EPHEMERAL:
+            if container.get(field):
+                problems.forbidden(f"{where}.{field}", "cannot be set for an Ephemeral Container")
+        target = container.get("targetContainerName")
+        if target and target not in others:
+            problems.not_found(f"{where}.targetContainerName", target)
 
 
 def _check_name(problems: Problems, name: str, seen: set[str], path: str) -> None:

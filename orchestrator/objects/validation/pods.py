@@ -29,6 +29,8 @@ def check_pod(problems: Problems, obj: Obj) -> None:
         problems.required("spec.containers")
         return
     check_pod_spec(problems, obj["spec"], "spec")
+    if obj["spec"].get("ephemeralContainers"):
+        problems.forbidden("spec.ephemeralContainers", "cannot be set on create")
 
 
 def check_template(problems: Problems, template: Any, path: str) -> None:
@@ -144,6 +146,19 @@ def check_pod_update(problems: Problems, new: Obj, old: Obj) -> None:
     _check_toleration_update(problems, spec, before)
     if _fixed(spec, before) != _fixed(before, before):
         problems.forbidden("spec", _MUTABLE)
+
+
+def check_ephemeral_update(problems: Problems, new: Obj, old: Obj) -> None:
+    """Containers for debugging may be added, and nothing of those that are there be changed."""
+    spec, path = new.get("spec") or {}, "spec.ephemeralContainers"
+    containers.check_ephemeral_containers(problems, spec, path)
+    now = {container.get("name"): container for container in spec.get("ephemeralContainers") or ()}
+    for container in (old.get("spec") or {}).get("ephemeralContainers") or ():
+        name = container["name"]
+        if name not in now:
+            problems.forbidden(path, f"existing ephemeral containers {name!r} may not be removed")
+        elif now[name] != container:
+            problems.forbidden(path, f"existing ephemeral containers {name!r} may not be changed")
 
 
 def _check_deadline_update(problems: Problems, spec: Mapping[str, Any], before: Mapping[str, Any]) -> None:
