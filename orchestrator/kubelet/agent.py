@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 
 from orchestrator.client import ApiClient
@@ -95,7 +96,7 @@ class NodeAgent:
 
     def observe_deletion(self, pod: Obj) -> None:
         if (worker := self.workers.get(uid_of(pod))) is not None:
-            worker.forget()
+            worker.forget(pod)
 
     def _worker_done(self, uid: str, task: asyncio.Task[None]) -> None:
         worker = self.workers.pop(uid, None)
@@ -107,7 +108,7 @@ class NodeAgent:
 
     def _revive(self, failed: PodWorker) -> None:
         if failed.ref.uid not in self.workers:
-            self._found[failed.ref.uid] = failed.statuses()
+            self._found[failed.ref.uid] = failed.attempts.all()
             if failed.sandbox is not None:
                 self._sandboxes[failed.ref.uid] = failed.sandbox
             self.observe_pod(failed.pod)
@@ -153,9 +154,10 @@ class NodeAgent:
     async def _refresh_volumes(self) -> None:
         while True:
             await asyncio.sleep(self._refresh_every)
+            begun = time.monotonic()
             for worker in list(self.workers.values()):
                 if worker.volumes is not None:
-                    await self.services.volumes.refresh(worker.pod, worker.address)
+                    await self.services.volumes.refresh(worker.pod, worker.address, since=begun)
 
 
 class PodSource:

@@ -52,8 +52,8 @@ def write_atomically(folder: Path, payload: Payload, *, group: int | None = None
 
 
 def readable_by_group(entry: Entry) -> Entry:
-    """The group may do what the owner may."""
-    return Entry(entry.content, entry.mode | ((entry.mode & 0o600) >> 3))
+    """Owner and group may read it, as Kubernetes has it for volumes that are mounted read-only."""
+    return Entry(entry.content, entry.mode | 0o440)
 
 
 def read_files(folder: Path) -> dict[str, Entry]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -67,8 +68,10 @@ class DockerRuntime:
 
     # sandboxes
 
-    async def claim_sandbox(self, pod: PodRef, *, host_network: bool = False) -> Sandbox:
-        return await self._pool.claim(pod, host_network=host_network)
+    async def claim_sandbox(
+        self, pod: PodRef, *, host_network: bool = False, sysctls: Sequence[tuple[str, str]] = ()
+    ) -> Sandbox:
+        return await self._pool.claim(pod, host_network=host_network, sysctls=sysctls)
 
     async def sandbox_lives(self, sandbox: Sandbox) -> bool:
         return sandbox.host_network or await self._pool.lives(sandbox.id)
@@ -195,6 +198,15 @@ class DockerRuntime:
     async def usage(self, container: ContainerStatus) -> Usage | None:
         return read_usage(container.pid) if container.state == "running" and container.pid else None
 
+    async def storage_use(self, container_id: str) -> int:
+        try:
+            row = await self._engine.call("GET", f"/containers/{container_id}/json", params={"size": True})
+        except EngineError as exc:
+            if exc.status == 404:
+                return 0
+            raise
+        return int(row.get("SizeRw") or 0) + log_size(row.get("LogPath") or "")
+
     # streams
 
     async def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[tuple[int, bytes]]:
@@ -262,6 +274,15 @@ class DockerRuntime:
         return await self._pool.dial(sandbox, port)
 
 
+def log_size(path: str) -> int:
+    """Bytes of a log and of those rotated away from it; 0 of one that can't be seen from here."""
+    folder, name = os.path.split(path)
+    try:
+        return sum(entry.stat().st_size for entry in os.scandir(folder) if name and entry.name.startswith(name))
+    except OSError:
+        return 0
+
+
 def runtime_event(row: Mapping[str, Any]) -> RuntimeEvent:
     attributes = (row.get("Actor") or {}).get("Attributes") or {}
     return RuntimeEvent("changed", (row.get("Actor") or {}).get("ID", ""), attributes.get(labels.POD_UID, ""))
@@ -283,7 +304,7 @@ def render_container(spec: ContainerSpec, instance: str) -> dict[str, Any]:
     host: dict[str, Any] = {
         "NetworkMode": network,
         "IpcMode": "host" if spec.host_ipc else network if sandbox.id else "shareable",
-        "PidMode": "host" if spec.host_pid else network if spec.share_processes and sandbox.id else "",
+        "PidMode": process_namespace(spec),
         "Mounts": [render_mount(mount) for mount in spec.mounts],
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
         "RestartPolicy": {"Name": "no"},
@@ -300,6 +321,8 @@ def render_container(spec: ContainerSpec, instance: str) -> dict[str, Any]:
     }
     if resources.cpu_quota:
         host |= {"CpuPeriod": 100_000, "CpuQuota": resources.cpu_quota}
+    if security.proc_unmasked:
+        host |= {"MaskedPaths": [], "ReadonlyPaths": []}
     if resources.pids:
         host["PidsLimit"] = resources.pids
     body: dict[str, Any] = {
@@ -323,6 +346,13 @@ def render_container(spec: ContainerSpec, instance: str) -> dict[str, Any]:
     if spec.stop_signal:
         body["StopSignal"] = spec.stop_signal
     return body
+
+
+def process_namespace(spec: ContainerSpec) -> str:
+    if spec.host_pid:
+        return "host"
+    target = spec.process_target or (spec.sandbox.id if spec.share_processes else "")
+    return f"container:{target}" if target else ""
 
 
 def render_mount(mount: Any) -> dict[str, Any]:

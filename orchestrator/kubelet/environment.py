@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import OrchestratorError
@@ -31,7 +31,7 @@ class NodeView:
     address: str
     cpus: int = 1
     memory: int = 0
-    allocatable: Mapping[str, str] = field(default_factory=dict)
+    cluster_domain: str = "cluster.local"
 
 
 Sources = Mapping[tuple[str, str], Obj | None]
@@ -155,6 +155,11 @@ def expand(text: str, known: Mapping[str, str]) -> str:
         return known.get(match[1], match[0])
 
     return _REFERENCE.sub(replacement, text)
+
+
+def references_of(text: str) -> list[str]:
+    """The names that `expand` would look up."""
+    return [match[1] for match in _REFERENCE.finditer(text) if match[0] != "$$"]
 
 
 def service_environment(services: Iterable[Obj], namespace: str) -> dict[str, str]:

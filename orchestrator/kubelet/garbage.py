@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from orchestrator.kubelet.agent import NodeAgent
 from orchestrator.kubelet.images import names_registry
-from orchestrator.kubelet.node import disk_use
+from orchestrator.kubelet.pressure import FULL
 from orchestrator.kubelet.runtime import ContainerStatus, Image, RuntimeFailure
 from orchestrator.kubelet.settings import AgentSettings
 
@@ -45,14 +45,16 @@ def is_ours(image: Image, registry: str) -> bool:
 
 
 def plan_containers(containers: Iterable[ContainerStatus], live_pods: Iterable[str]) -> list[ContainerStatus]:
-    """Dead containers of pods that no longer exist."""
+    """Dead containers of other pods than these."""
     alive = set(live_pods)
     return [status for status in containers if status.state == "exited" and status.pod.uid not in alive]
 
 
 class GarbageCollector:
-    def __init__(self, agent: NodeAgent, settings: AgentSettings, *, disk: str = "/") -> None:
-        self._agent, self._disk = agent, disk
+    """`read_disk` is the share of the node's fullest disk in use."""
+
+    def __init__(self, agent: NodeAgent, settings: AgentSettings, read_disk: Callable[[], float]) -> None:
+        self._agent, self._read_disk = agent, read_disk
         self._registry = settings.registry_host
         self._unused_since: dict[str, float] = {}
 
@@ -60,7 +62,7 @@ class GarbageCollector:
         while True:
             await asyncio.sleep(EVERY)
             try:
-                await self.collect(disk_use(self._disk))
+                await self.collect(self._read_disk())
             except RuntimeFailure as exc:
                 log.warning("nothing collected: %s", exc)
 
@@ -74,11 +76,11 @@ class GarbageCollector:
         removed: list[str] = []
         if used < HIGH:
             return removed
-        for status in plan_containers(containers, self._agent.workers):
+        for status in plan_containers(containers, self._kept(used)):
             await runtime.remove_container(status.id)
             removed.append(status.id)
         for image in candidates:
-            if disk_use(self._disk) < LOW:
+            if self._read_disk() < LOW:
                 break
             try:
                 await runtime.remove_image(image.id)
@@ -88,3 +90,7 @@ class GarbageCollector:
         if removed:
             log.info("disk %d%% full: removed %d containers and images", used * 100, len(removed))
         return removed
+
+    def _kept(self, used: float) -> list[str]:
+        """The pods whose dead containers stay for their logs; on a full disk not those of pods that are over."""
+        return [uid for uid, worker in self._agent.workers.items() if used < FULL or not worker.is_over]

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
+_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::[0-9]+)?"
+_REFERENCE = re.compile(
+    rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{{0,127}})?(?:@[a-z0-9+._-]+:[0-9a-fA-F]{{32,}})?"
+)
 HUB_NAMES = ("docker.io", "index.docker.io", "registry-1.docker.io")
+
+
+def is_reference(reference: str) -> bool:
+    """Whether it reads as an image's name, by tag, digest or the engine's own id.
+
+    Source: github.com/distribution/reference, regexp.go.
+    """
+    return bool(_REFERENCE.fullmatch(reference.removeprefix("sha256:") or "-"))
 
 
 def names_registry(reference: str) -> bool:

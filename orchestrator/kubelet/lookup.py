@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any, NamedTuple
 
 from orchestrator.client import ApiClient
@@ -23,47 +23,57 @@ from orchestrator.objects.kinds import (
 )
 from orchestrator.objects.meta import Obj
 
-FRESH_FOR = 5.0  # seconds an answer may be reused: pods of one app start together
+FRESH_FOR = 5.0  # seconds an answer may be reused, by a pod that was there before the question: many start together
 KINDS = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS}
 
 
 class _Answer(NamedTuple):
     found: Any
-    until: float
+    asked: float
+
+
+class _Question(NamedTuple):
+    task: asyncio.Task[Any]
+    asked: float
 
 
 class Lookup:
+    """`since` (monotonic) in its questions: only an answer asked for after that moment will do. A pod that was created
+    after a ConfigMap was changed must see the change.
+    """
+
     def __init__(self, client: ApiClient) -> None:
         self._client = client
         self._answers: dict[tuple[str, str, str], _Answer] = {}
-        self._asking: dict[tuple[str, str, str], asyncio.Task[Any]] = {}
+        self._asking: dict[tuple[str, str, str], _Question] = {}
         self._tokens: dict[tuple[str, str, int], tuple[str, float]] = {}
 
     async def sources(
-        self, namespace: str, wanted: Iterable[tuple[str, str]], *, fresh: bool = False
+        self, namespace: str, wanted: Iterable[tuple[str, str]], *, since: float
     ) -> dict[tuple[str, str], Obj | None]:
         """Each ConfigMap and Secret by (kind, name); None for one that doesn't exist."""
         keys = list(wanted)
-        found = await asyncio.gather(*(self.get(KINDS[kind], name, namespace, fresh=fresh) for kind, name in keys))
+        found = await asyncio.gather(*(self.get(KINDS[kind], name, namespace, since=since) for kind, name in keys))
         return dict(zip(keys, found, strict=True))
 
-    async def get(self, resource: Resource, name: str, namespace: str = "", *, fresh: bool = False) -> Obj | None:
-        return await self._shared((resource.plural, namespace, name), fresh, self._fetch(resource, name, namespace))
+    async def get(self, resource: Resource, name: str, namespace: str = "", *, since: float) -> Obj | None:
+        return await self._shared((resource.plural, namespace, name), since, self._fetch(resource, name, namespace))
 
-    async def services(self, namespace: str) -> dict[str, str]:
+    async def services(self, namespace: str, *, since: float) -> dict[str, str]:
         """The environment of a namespace's Services, and of the API server's own."""
-        found = await self._shared(("services", namespace, ""), False, self._fetch_services(namespace))
+        found = await self._shared(("services", namespace, ""), since, self._fetch_services(namespace))
         variables: dict[str, str] = {}
         if namespace != "default":
-            api = await self.get(SERVICES, "kubernetes", "default")
+            api = await self.get(SERVICES, "kubernetes", "default", since=0)
             variables |= service_environment([api] if api else [], "default")
         return variables | service_environment(found, namespace)
 
     async def claimed_volume(self, claim: str, namespace: str) -> Obj | None:
         """The PersistentVolume a claim is bound to; None while it isn't."""
-        found = await self.get(PERSISTENTVOLUMECLAIMS, claim, namespace, fresh=True)
+        now = time.monotonic()
+        found = await self.get(PERSISTENTVOLUMECLAIMS, claim, namespace, since=now)
         name = ((found or {}).get("spec") or {}).get("volumeName")
-        return await self.get(PERSISTENTVOLUMES, name) if name else None
+        return await self.get(PERSISTENTVOLUMES, name, since=now) if name else None
 
     async def token(self, pod: Obj, audience: str, lifetime: int) -> str:
         """A token of the pod's service account, bound to the pod; renewed when a fifth of its life is left."""
@@ -92,26 +102,29 @@ class Lookup:
         for key in [key for key in self._tokens if key[0] == pod_uid]:
             del self._tokens[key]
 
-    async def _shared(self, key: tuple[str, str, str], fresh: bool, question: Any) -> Any:
-        """The answer of the last seconds, or of a question already being asked, or a new one."""
+    async def _shared(self, key: tuple[str, str, str], since: float, question: Coroutine[Any, Any, Any]) -> Any:
+        """An answer asked for after `since`: of the last seconds, of a question already being asked, or a new one."""
         now = time.monotonic()
-        known = self._answers.get(key)
-        if known is not None and known.until > now and not fresh:
+        known, asking = self._answers.get(key), self._asking.get(key)
+        if known is not None and known.asked >= max(since, now - FRESH_FOR):
             question.close()
             return known.found
-        task = self._asking.get(key)
-        if task is None:
-            task = asyncio.create_task(question, name=f"look up {key[0]}")
-            self._asking[key] = task
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        if asking is None or asking.asked < since:
+            asking = _Question(asyncio.create_task(question, name=f"look up {key[0]}"), now)
+            self._asking[key] = asking
+            asking.task.add_done_callback(lambda task: self._asked(key, task))
         else:
             question.close()
-        found = await asyncio.shield(task)
+        found = await asyncio.shield(asking.task)
         if found is not None:  # what isn't there yet may be there any moment
-            self._answers[key] = _Answer(found, now + FRESH_FOR)
+            self._answers[key] = _Answer(found, asking.asked)
         if len(self._answers) > 256:
-            self._answers = {k: answer for k, answer in self._answers.items() if answer.until > now}
+            self._answers = {k: answer for k, answer in self._answers.items() if answer.asked > now - FRESH_FOR}
         return found
+
+    def _asked(self, key: tuple[str, str, str], task: asyncio.Task[Any]) -> None:
+        if (asking := self._asking.get(key)) is not None and asking.task is task:
+            del self._asking[key]
 
     async def _fetch(self, resource: Resource, name: str, namespace: str) -> Obj | None:
         try:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import importlib.util
 import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from orchestrator.client import ApiClient
 from orchestrator.http_client import HttpClient
 from orchestrator.kubelet.agent import NodeAgent, PodSource
 from orchestrator.kubelet.environment import NodeView
+from orchestrator.kubelet.eviction import Evictor
 from orchestrator.kubelet.garbage import GarbageCollector
 from orchestrator.kubelet.lookup import Lookup
 from orchestrator.kubelet.node import NodeReporter
+from orchestrator.kubelet.pressure import Pressures, disk_use, read_signals
 from orchestrator.kubelet.runtime import NodeFacts, Runtime, RuntimeFailure
 from orchestrator.kubelet.server import AgentServer
 from orchestrator.kubelet.services import NodeServices
@@ -28,6 +31,8 @@ from orchestrator.kubelet.volumes import Volumes
 from orchestrator.machinery.clock import RealClock
 from orchestrator.machinery.events import Recorder
 from orchestrator.network.addresses import first_node_cidr, gateway_of
+from orchestrator.network.host_ports import HostPorts
+from orchestrator.objects.meta import Obj
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +84,7 @@ class Agent:
         self.reporters: list[NodeReporter] = []
         self.server = AgentServer(settings, self.nodes)
         self._recorder = Recorder(client, RealClock(), "kubelet")
+        self._upkeep: list[Coroutine[Any, Any, None]] = []  # what a real node needs besides
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -94,10 +100,8 @@ class Agent:
                 group.create_task(reporter.run(), name=f"report {reporter.name}")
             group.create_task(PodSource(self.client, self.nodes).run(), name="pods")
             group.create_task(self._trim_memory(), name="memory")
-            if self.settings.runtime == "docker":
-                group.create_task(self._collect_garbage(), name="garbage")
-                if importlib.util.find_spec("orchestrator.network.run") is not None:
-                    group.create_task(self._run_network(), name="network")
+            for step in self._upkeep:
+                group.create_task(step, name=step.__name__)
 
     async def close(self) -> None:
         await self.server.close()
@@ -110,16 +114,25 @@ class Agent:
         runtime, facts = await self._open_runtime(name, cidr, address)
         reporter = NodeReporter(self.client, runtime, settings, name, address=address, pod_cidr=cidr)
         reporter.facts = facts
-        await reporter.register()
+        given = given_range(await reporter.register(), settings.pod_cidr, cidr)
+        if given != cidr:
+            await runtime.close()
+            return await self._add_node(name, given)
         lookup = Lookup(self.client)
-        node = NodeView(name=name, address=address, cpus=facts.cpus, memory=facts.memory)
+        node = NodeView(
+            name=name, address=address, cpus=facts.cpus, memory=facts.memory, cluster_domain=settings.cluster_domain
+        )
         real = settings.runtime == "docker"
         volumes = Volumes(
             settings.data, lookup, node=node, dns_address=gateway_of(cidr), cluster_domain=settings.cluster_domain,
             real=real,
         )  # fmt: skip
-        self.nodes[name] = NodeAgent(name, NodeServices(self.client, runtime, volumes, lookup, self._recorder, node))
+        services = NodeServices(self.client, runtime, volumes, lookup, self._recorder, node)
+        reporter.pressures = services.pressures
+        self.nodes[name] = NodeAgent(name, services)
         self.reporters.append(reporter)
+        if real:
+            self._upkeep = [self._keep_up(self.nodes[name], facts), self._run_network(cidr, services.host_ports)]
 
     async def _open_runtime(self, name: str, cidr: str, address: str) -> tuple[Runtime, NodeFacts]:
         """The runtime, and what it says of its machine. Waits for an engine that is still starting."""
@@ -143,14 +156,17 @@ class Agent:
             await asyncio.sleep(TRIM_EVERY)
             libc.malloc_trim(0)
 
-    async def _run_network(self) -> None:
+    async def _run_network(self, node_cidr: str, host_ports: HostPorts) -> None:
         from orchestrator.network.run import run_network
 
-        await run_network(self.client, self.settings)
+        await run_network(self.client, self.settings, node_cidr, host_ports)
 
-    async def _collect_garbage(self) -> None:
-        for agent in self.nodes.values():
-            await GarbageCollector(agent, self.settings).run()
+    async def _keep_up(self, agent: NodeAgent, facts: NodeFacts) -> None:
+        """Keeps the node's disks and memory from running out."""
+        folders = [self.settings.data, *([Path(facts.storage)] if facts.storage else [])]
+        collector = GarbageCollector(agent, self.settings, lambda: disk_use(folders))
+        evictor = Evictor(agent, collector, lambda: read_signals(folders), Pressures(time.monotonic))
+        await asyncio.gather(collector.run(), evictor.run())
 
 
 def docker_runtime(settings: AgentSettings, node_cidr: str, address: str) -> Runtime:
@@ -168,6 +184,15 @@ def docker_runtime(settings: AgentSettings, node_cidr: str, address: str) -> Run
         size=settings.sandbox_pool, host_address=address,
     )  # fmt: skip
     return DockerRuntime(engine, pool, instance=settings.instance)
+
+
+def given_range(node: Obj, cluster_cidr: str, wanted: str) -> str:
+    """The pod range that the API says the node has; `wanted` when it says none or one outside of the cluster's."""
+    given = (node.get("spec") or {}).get("podCIDR") or wanted
+    if ipaddress.IPv4Network(given).subnet_of(ipaddress.IPv4Network(cluster_cidr)):
+        return str(given)
+    log.warning("the node's podCIDR %s is not in the cluster's range %s; using %s", given, cluster_cidr, wanted)
+    return wanted
 
 
 def node_names(settings: AgentSettings) -> list[str]:

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import itertools
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.kubelet.memory_process import MemoryProcess, pretend
@@ -65,7 +65,9 @@ class MemoryRuntime:
 
     # sandboxes
 
-    async def claim_sandbox(self, pod: PodRef, *, host_network: bool = False) -> Sandbox:
+    async def claim_sandbox(
+        self, pod: PodRef, *, host_network: bool = False, sysctls: Sequence[tuple[str, str]] = ()
+    ) -> Sandbox:
         if pod.uid not in self._sandboxes:
             if host_network:
                 self._sandboxes[pod.uid] = Sandbox("", self._host_address, True)
@@ -183,6 +185,9 @@ class MemoryRuntime:
             return None
         ran = time.time() - container.started_at
         return Usage(cpu_nanoseconds=int(ran * 5_000_000), memory_working_set=20 * 2**20, memory_usage=24 * 2**20)
+
+    async def storage_use(self, container_id: str) -> int:
+        return sum(len(line) for _, line in self._logs.get(container_id, ()))
 
     async def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[tuple[int, bytes]]:
         if container_id not in self._logs:

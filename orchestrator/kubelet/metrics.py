@@ -18,7 +18,7 @@ def render_metrics(nodes: Mapping[str, NodeAgent]) -> str:
         "# TYPE kubelet_running_containers gauge",
     ]
     for name, node in nodes.items():
-        states = Counter(status.state for worker in node.workers.values() for status in worker.statuses())
+        states = Counter(status.state for worker in node.workers.values() for status in worker.attempts.all())
         lines += [
             f'kubelet_running_containers{{node="{name}",container_state="{state}"}} {count}'
             for state, count in sorted(states.items())

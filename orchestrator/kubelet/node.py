@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +28,21 @@ CHECK_EVERY, REPORT_EVERY = 10.0, 300.0  # seconds: look for changes; write even
 REGISTER_RETRY = 1.0
 IMAGES_TOLD = 50
 KUBELET_VERSION = "v1.32.0"
-DISK_PRESSURE = 0.95  # of the file system in use
+PRESSURES = {
+    "MemoryPressure": (
+        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    ),
+    "DiskPressure": (
+        ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+    ),
+    "PIDPressure": (
+        ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+    ),
+}
+"""Condition → reason and message while it doesn't hold, and while it does."""
 
 
 def render_node(settings: AgentSettings, name: str, facts: NodeFacts, pod_cidr: str) -> Obj:
@@ -63,7 +76,7 @@ def render_capacity(settings: AgentSettings, facts: NodeFacts) -> dict[str, str]
 
 def observe_node(
     settings: AgentSettings, name: str, facts: NodeFacts, images: list[Image], *, address: str, problem: str,
-    disk_used: float, version: str, port: int,
+    pressures: Collection[str], version: str, port: int,
 ) -> dict[str, Any]:  # fmt: skip
     """The status without the times of its conditions. `problem` is why the node can't run pods, if it can't."""
     ready = {
@@ -72,18 +85,13 @@ def observe_node(
         "reason": "KubeletNotReady" if problem else "KubeletReady",
         "message": problem or "kubelet is posting ready status",
     }
-    full = disk_used >= DISK_PRESSURE
     largest = sorted((image for image in images if image.names), key=lambda image: -image.size)
     capacity = render_capacity(settings, facts)
     return {
         "capacity": capacity,
         "allocatable": dict(capacity),
         "conditions": [
-            condition("MemoryPressure", False, "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-            condition("DiskPressure", True, "KubeletHasDiskPressure", "kubelet has disk pressure")
-            if full
-            else condition("DiskPressure", False, "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-            condition("PIDPressure", False, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+            *(condition(kind, kind in pressures, *said[kind in pressures]) for kind, said in PRESSURES.items()),
             ready,
         ],
         "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
@@ -138,6 +146,7 @@ class NodeReporter:
         self._written: dict[str, Any] = {}
         self._written_at = 0.0
         self.version = KUBELET_VERSION
+        self.pressures: Collection[str] = ()  # conditions that hold; kept by the node's evictor
         self.facts: NodeFacts | None = None
 
     async def register(self) -> Obj:
@@ -205,7 +214,7 @@ class NodeReporter:
             problem = f"container runtime is down: {exc}"
         return observe_node(
             self._settings, self.name, self.facts, images, address=self._address, problem=problem,
-            disk_used=disk_use(), version=self.version, port=self._settings.listen_port,
+            pressures=self.pressures, version=self.version, port=self._settings.listen_port,
         )  # fmt: skip
 
     async def _keep_lease(self) -> None:
@@ -229,9 +238,3 @@ class NodeReporter:
                 "spec": spec,
             }
             await self._client.create(LEASES, lease, LEASE_NAMESPACE)
-
-
-def disk_use(path: str = "/") -> float:
-    """The share of a file system in use, 0 to 1."""
-    figures = os.statvfs(path)
-    return 1 - figures.f_bavail / figures.f_blocks if figures.f_blocks else 0.0

@@ -17,6 +17,7 @@ def read_node_facts(info: Mapping[str, Any]) -> NodeFacts:
         cpus=int(info.get("NCPU") or 1),
         memory=int(info.get("MemTotal") or 0),
         disk=disk_size(info.get("DockerRootDir") or "/"),
+        storage=info.get("DockerRootDir") or "",
         runtime_version=f"docker://{info.get('ServerVersion', '')}",
         kernel=info.get("KernelVersion") or "",
         operating_system=info.get("OperatingSystem") or "",

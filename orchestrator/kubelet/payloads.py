@@ -19,6 +19,11 @@ DEFAULT_MODE = 0o644
 LIVE = ("configMap", "secret", "downwardAPI", "projected")  # kinds of volumes this module fills
 
 
+def is_live(volume: Mapping[str, Any]) -> bool:
+    """Whether its content comes from the API, and follows it."""
+    return any(kind in volume for kind in LIVE)
+
+
 def token_key(projection: Mapping[str, Any]) -> tuple[str, int]:
     """What tells two tokens of one service account apart: audience and lifetime."""
     return projection.get("audience") or "", int(projection.get("expirationSeconds") or 3600)

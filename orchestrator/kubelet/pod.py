@@ -46,8 +46,13 @@ def init_containers_of(pod: Obj) -> list[Obj]:
     return list(pod["spec"].get("initContainers") or ())
 
 
+def ephemeral_containers_of(pod: Obj) -> list[Obj]:
+    """Containers added for debugging: started once, and of no weight for the pod's own fate."""
+    return list(pod["spec"].get("ephemeralContainers") or ())
+
+
 def all_containers_of(pod: Obj) -> list[Obj]:
-    return init_containers_of(pod) + containers_of(pod)
+    return init_containers_of(pod) + containers_of(pod) + ephemeral_containers_of(pod)
 
 
 def is_sidecar(container: Mapping[str, Any]) -> bool:
@@ -129,6 +134,9 @@ class _Planner:
         if is_over(self.pod, self.history):
             running = [self.current(container["name"]) for container in init_containers_of(self.pod)]
             return Plan(stops=tuple(s for s in running if s and s.state == "running"), over=True)
+        for container in ephemeral_containers_of(self.pod):
+            if (status := latest(self.history, container["name"])) is None or status.state == "created":
+                self.starts.append(Start(container["name"], 0))
         begun = any(self.current(container["name"]) for container in containers_of(self.pod))
         if self.initialize(begun):
             for container in containers_of(self.pod):

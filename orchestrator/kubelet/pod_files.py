@@ -1,15 +1,18 @@
-"""The files every pod gets: /etc/hosts, /etc/resolv.conf, /etc/hostname. Pure but for the last function."""
+"""The files every pod gets: /etc/hosts, /etc/resolv.conf, /etc/hostname. Pure but for the last two functions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.kubelet.environment import ConfigError
 from orchestrator.kubelet.pod import runs_on_host_network
 from orchestrator.objects.meta import Obj
 
 SYSTEMD_RESOLVED = Path("/run/systemd/resolve/resolv.conf")
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
+HOST_HOSTS = Path("/etc/hosts")
+LONGEST_HOSTNAME = 64  # bytes, the kernel's limit
 
 
 def hostname_of(pod: Obj) -> str:
@@ -25,9 +28,39 @@ def full_name_of(pod: Obj, cluster_domain: str) -> str:
     return f"{hostname_of(pod)}.{subdomain}.{pod['metadata']['namespace']}.svc.{cluster_domain}"
 
 
-def render_hosts(pod: Obj, address: str, cluster_domain: str) -> str:
+def kernel_hostname_of(pod: Obj, cluster_domain: str) -> str:
+    """What `hostname` prints in the pod's containers; empty where it is the host's own.
+
+    Raises: ConfigError, when the full name that the pod asks for is longer than the kernel takes.
+    """
+    if runs_on_host_network(pod):
+        return ""
+    full = full_name_of(pod, cluster_domain) if pod["spec"].get("setHostnameAsFQDN") else ""
+    if len(full) > LONGEST_HOSTNAME:
+        raise ConfigError(
+            f"the full name {full} is longer than the {LONGEST_HOSTNAME} characters of a host name; "
+            "set a shorter hostname or subdomain, or leave setHostnameAsFQDN out"
+        )
+    return full or hostname_of(pod)
+
+
+def render_hosts(pod: Obj, address: str, cluster_domain: str, host: str) -> str:
+    """`host` is the host's own file: pods on its network see that, with their aliases below."""
+    lines = _host_lines(host) if runs_on_host_network(pod) else _pod_lines(pod, address, cluster_domain)
+    aliases = pod["spec"].get("hostAliases") or ()
+    if aliases:
+        lines += ["", "# Entries added by HostAliases."]
+        lines += [f"{alias['ip']}\t" + "\t".join(alias.get("hostnames") or ()) for alias in aliases]
+    return "\n".join(lines) + "\n"
+
+
+def _host_lines(host: str) -> list[str]:
+    return ["# Kubernetes-managed hosts file (host network).", *host.splitlines()]
+
+
+def _pod_lines(pod: Obj, address: str, cluster_domain: str) -> list[str]:
     names = [name for name in (full_name_of(pod, cluster_domain), hostname_of(pod)) if name]
-    lines = [
+    return [
         "# Kubernetes-managed hosts file.",
         "127.0.0.1\tlocalhost",
         "::1\tlocalhost ip6-localhost ip6-loopback",
@@ -37,11 +70,6 @@ def render_hosts(pod: Obj, address: str, cluster_domain: str) -> str:
         "fe00::2\tip6-allrouters",
         f"{address}\t" + "\t".join(names),
     ]
-    aliases = pod["spec"].get("hostAliases") or ()
-    if aliases:
-        lines += ["", "# Entries added by HostAliases."]
-        lines += [f"{alias['ip']}\t" + "\t".join(alias.get("hostnames") or ()) for alias in aliases]
-    return "\n".join(lines) + "\n"
 
 
 def render_resolv_conf(pod: Obj, *, dns_address: str, cluster_domain: str, host: str) -> str:
@@ -88,6 +116,13 @@ def parse_resolv_conf(text: str) -> tuple[list[str], list[str], list[str]]:
 
 def unique(items: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(items))
+
+
+def read_host_hosts() -> str:
+    try:
+        return HOST_HOSTS.read_text()
+    except OSError:
+        return ""
 
 
 def read_host_resolv_conf() -> str:

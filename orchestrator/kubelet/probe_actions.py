@@ -9,11 +9,13 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from orchestrator.kubelet.grpc_health import serving_status
 from orchestrator.kubelet.runtime import ProbeOutcome
 
-BODY_IN_MESSAGES = 200  # bytes of an answer that are worth showing
+REDIRECTS = (301, 302, 303, 307, 308)
+LONGEST_CHAIN = 10  # redirects
 
 
 async def run_probe(action: Mapping[str, Any], address: str, deadline: float) -> ProbeOutcome:
@@ -32,19 +34,40 @@ async def run_probe(action: Mapping[str, Any], address: str, deadline: float) ->
 
 
 async def probe_http(get: Mapping[str, Any], address: str) -> ProbeOutcome:
-    host, port, path = get.get("host") or address, int(get["port"]), get.get("path") or "/"
-    secure = (get.get("scheme") or "HTTP").upper() == "HTTPS"
+    """Redirects are followed while they stay on the host; one that leads elsewhere counts as success."""
+    host, path = get.get("host") or address, get.get("path") or "/"
+    scheme = (get.get("scheme") or "HTTP").lower()
+    url = f"{scheme}://{host}:{get['port']}{path if path.startswith('/') else '/' + path}"
+    for _ in range(LONGEST_CHAIN):
+        status, location = await ask_http(get, url)
+        if status is None:
+            return ProbeOutcome(False, f"the answer of {url} is not HTTP")
+        following = urljoin(url, location) if location and status in REDIRECTS else ""
+        if not following or urlsplit(following).hostname != urlsplit(url).hostname:
+            if 200 <= status < 400:
+                return ProbeOutcome(True)
+            return ProbeOutcome(False, f"HTTP probe failed with statuscode: {status}")
+        url = following
+    return ProbeOutcome(False, f'Get "{url}": stopped after {LONGEST_CHAIN} redirects')
+
+
+async def ask_http(get: Mapping[str, Any], url: str) -> tuple[int | None, str]:
+    """Status and Location of one request; no status of an answer that isn't HTTP."""
+    parts = urlsplit(url)
+    secure, host = parts.scheme == "https", parts.hostname or ""
+    port = parts.port or (443 if secure else 80)
     reader, writer = await asyncio.open_connection(host, port, ssl=unverified() if secure else None)
     try:
-        writer.write(render_request(get, host, port, path))
-        status_line = await reader.readline()
-        parts = status_line.split(b" ", 2)
-        if len(parts) < 2 or not parts[1].strip().isdigit():
-            return ProbeOutcome(False, f"the answer of http://{host}:{port}{path} is not HTTP")
-        status = int(parts[1])
-        if 200 <= status < 400:
-            return ProbeOutcome(True)
-        return ProbeOutcome(False, f"HTTP probe failed with statuscode: {status}")
+        writer.write(render_request(get, host, port, parts.path + (f"?{parts.query}" if parts.query else "")))
+        words = (await reader.readline()).split(b" ", 2)
+        if len(words) < 2 or not words[1].strip().isdigit():
+            return None, ""
+        status, location = int(words[1]), ""
+        while status in REDIRECTS and (line := (await reader.readline()).strip()):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"location":
+                location = value.strip().decode("latin-1")
+        return status, location
     finally:
         writer.close()
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -78,7 +78,8 @@ class Security:
     no_new_privileges: bool = False
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
-    seccomp: str = ""  # "" is the engine's default, or "unconfined"
+    seccomp: str = ""  # "" is the engine's default; "unconfined"; a profile as JSON
+    proc_unmasked: bool = False
     oom_score_adj: int = 0
 
 
@@ -104,6 +105,7 @@ class ContainerSpec:
     share_processes: bool = False
     host_pid: bool = False
     host_ipc: bool = False
+    process_target: str = ""  # id of a container whose processes it sees
     hostname: str = ""
     one_off: bool = False  # the pod isn't restarted when it ends; only a simulation makes a difference of it
 
@@ -160,6 +162,7 @@ class NodeFacts:
     memory: int  # bytes
     disk: int  # bytes of the file system that holds images and containers
     runtime_version: str  # docker://20.10.24
+    storage: str = ""  # folder of images and containers
     kernel: str = ""
     operating_system: str = ""
     architecture: str = "amd64"
@@ -227,8 +230,10 @@ class Runtime(Protocol):
 
     async def facts(self) -> NodeFacts: ...
 
-    async def claim_sandbox(self, pod: PodRef, *, host_network: bool = False) -> Sandbox:
-        """A sandbox for this pod: the one it has when it lives, else a new one."""
+    async def claim_sandbox(
+        self, pod: PodRef, *, host_network: bool = False, sysctls: Sequence[tuple[str, str]] = ()
+    ) -> Sandbox:
+        """A sandbox for this pod, with these kernel settings: the one it has when it lives, else a new one."""
 
     async def sandbox_lives(self, sandbox: Sandbox) -> bool: ...
 
@@ -287,3 +292,6 @@ class Runtime(Protocol):
         """(StreamReader, StreamWriter) to a port inside the pod, its loopback included."""
 
     async def usage(self, container: ContainerStatus) -> Usage | None: ...
+
+    async def storage_use(self, container_id: str) -> int:
+        """Bytes of disk: what the container wrote outside of volumes, and its logs; 0 of one that is gone."""

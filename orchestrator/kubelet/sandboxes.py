@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from orchestrator.kubelet.engine import Engine, EngineError
 from orchestrator.kubelet.pause import PAUSE_COMMAND, ensure_pause_image
 from orchestrator.kubelet.runtime import PodRef, RuntimeFailure, Sandbox
 from orchestrator.kubelet.start_slots import StartSlots
+from orchestrator.kubelet.sysctls import Setting, write_sysctls
 from orchestrator.network.addresses import PodNetworkError
 from orchestrator.network.pods import PodNetwork, entered
 
@@ -68,12 +70,19 @@ class SandboxPool:
     def claimed(self) -> dict[str, Sandbox]:
         return dict(self._claimed)
 
-    async def claim(self, pod: PodRef, *, host_network: bool) -> Sandbox:
+    async def claim(self, pod: PodRef, *, host_network: bool, sysctls: Sequence[Setting] = ()) -> Sandbox:
         """The pod's sandbox; its claim is on disk before this returns."""
-        if (held := self._claimed.get(pod.uid)) is not None:
-            if held.host_network or await self.lives(held.id):
-                return held
+        held = self._claimed.get(pod.uid)
+        if held is not None and not held.host_network and not await self.lives(held.id):
             await self.release(pod)
+            held = None
+        sandbox = held or await self._claim(pod, host_network)
+        if sysctls and not host_network:
+            pid = (await self._engine.call("GET", f"/containers/{sandbox.id}/json"))["State"]["Pid"]
+            await asyncio.to_thread(write_sysctls, int(pid), sysctls)
+        return sandbox
+
+    async def _claim(self, pod: PodRef, host_network: bool) -> Sandbox:
         sandbox = Sandbox("", self._host_address, True) if host_network else await self._take()
         self._claimed[pod.uid] = sandbox
         record = {"id": sandbox.id, "address": sandbox.address, "hostNetwork": host_network, "pod": list(pod)}

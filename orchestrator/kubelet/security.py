@@ -1,17 +1,25 @@
-"""Security contexts of pods and containers as the engine takes them. Pure."""
+"""Security contexts of pods and containers as the engine takes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 from orchestrator.kubelet.environment import ConfigError
 from orchestrator.kubelet.runtime import Image, Security
 from orchestrator.objects.meta import Obj
 
 
-def render_security(pod: Obj, container: Mapping[str, Any], image: Image, *, oom_score_adj: int) -> Security:
-    """Raises: ConfigError, when the container must not run as root and would."""
+def render_security(
+    pod: Obj, container: Mapping[str, Any], image: Image, *, oom_score_adj: int, profiles: Path
+) -> Security:
+    """`profiles` is the folder that Localhost seccomp profiles are read from.
+
+    Raises: ConfigError, when the container must not run as root and would, or its profile can't be read.
+    """
     shared, own = pod["spec"].get("securityContext") or {}, container.get("securityContext") or {}
     user, group = own.get("runAsUser", shared.get("runAsUser")), own.get("runAsGroup", shared.get("runAsGroup"))
     if own.get("runAsNonRoot", shared.get("runAsNonRoot")):
@@ -29,9 +37,24 @@ def render_security(pod: Obj, container: Mapping[str, Any], image: Image, *, oom
         no_new_privileges=own.get("allowPrivilegeEscalation") is False,
         capabilities_add=tuple(capabilities.get("add") or ()),
         capabilities_drop=tuple(capabilities.get("drop") or ()),
-        seccomp="unconfined" if seccomp.get("type") == "Unconfined" else "",
+        seccomp=rendered_seccomp(seccomp, profiles),
+        proc_unmasked=own.get("procMount") == "Unmasked",
         oom_score_adj=oom_score_adj,
     )
+
+
+def rendered_seccomp(profile: Mapping[str, Any], folder: Path) -> str:
+    """Raises: ConfigError."""
+    if profile.get("type") != "Localhost":
+        return "unconfined" if profile.get("type") == "Unconfined" else ""
+    name = profile.get("localhostProfile") or ""
+    path = folder / name
+    if not name or ".." in path.parts or Path(name).is_absolute():
+        raise ConfigError(f"localhostProfile {name!r} must be a path below {folder}")
+    try:
+        return orjson.dumps(orjson.loads(path.read_bytes())).decode()
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"the seccomp profile {path} can't be used: {exc}") from exc
 
 
 def rendered_user(user: int | None, group: int | None, image: Image) -> str:

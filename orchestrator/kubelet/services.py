@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.client import ApiClient
 from orchestrator.kubelet.environment import NodeView
@@ -10,6 +10,7 @@ from orchestrator.kubelet.lookup import Lookup
 from orchestrator.kubelet.runtime import Runtime
 from orchestrator.kubelet.volumes import Volumes
 from orchestrator.machinery.events import Recorder
+from orchestrator.network.host_ports import HostPorts
 
 
 @dataclass(frozen=True)
@@ -20,3 +21,5 @@ class NodeServices:
     lookup: Lookup
     recorder: Recorder
     node: NodeView
+    host_ports: HostPorts = field(default_factory=HostPorts)
+    pressures: set[str] = field(default_factory=set)  # conditions of the node that keep pods away

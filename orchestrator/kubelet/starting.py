@@ -10,10 +10,10 @@ from typing import Any
 
 from orchestrator.errors import ApiError, OrchestratorError
 from orchestrator.kubelet.environment import ConfigError, expand, referred_sources, render_environment
-from orchestrator.kubelet.images import credentials_for, must_pull
+from orchestrator.kubelet.images import credentials_for, is_reference, must_pull
 from orchestrator.kubelet.mounts import render_mounts
 from orchestrator.kubelet.pod import Start, backoff_after, pod_ref
-from orchestrator.kubelet.pod_files import hostname_of
+from orchestrator.kubelet.pod_files import kernel_hostname_of
 from orchestrator.kubelet.resources import oom_score_adj, render_resources
 from orchestrator.kubelet.runtime import (
     ContainerSpec,
@@ -30,6 +30,8 @@ from orchestrator.kubelet.services import NodeServices
 from orchestrator.objects.meta import Obj
 
 CONFIG_RETRY = 2.0  # seconds until a missing ConfigMap or Secret is looked for again
+PULL_ERROR_SHOWN = 2.0  # seconds a failed pull is told as such, before it is told as resting
+NAME_RETRY = 60.0  # seconds; only a new name mends a name
 
 
 class NotYet(OrchestratorError):
@@ -43,8 +45,8 @@ class NotYet(OrchestratorError):
 class ImageFetcher:
     """Sees to it that a pod's images are on the node, resting longer after each failure."""
 
-    def __init__(self, services: NodeServices) -> None:
-        self._services = services
+    def __init__(self, services: NodeServices, *, since: float) -> None:
+        self._services, self._since = services, since
         self._rests: dict[str, tuple[float, float, str]] = {}  # image → rest, until, what went wrong
 
     async def fetch(self, pod: Obj, container: Mapping[str, Any]) -> Image:
@@ -53,6 +55,10 @@ class ImageFetcher:
         policy = container.get("imagePullPolicy") or "IfNotPresent"
         runtime, recorder = self._services.runtime, self._services.recorder
         loop = asyncio.get_running_loop()
+        if not is_reference(reference):
+            why = f'image name "{reference}" can not be parsed: invalid reference format'
+            recorder.warning(pod, "InspectFailed", why)
+            raise NotYet("InvalidImageName", why, NAME_RETRY)
         try:
             present: Image | None = await runtime.image(reference)
         except ImageMissing:
@@ -66,6 +72,8 @@ class ImageFetcher:
         rest, until, problem = self._rests.get(reference, (0.0, 0.0, ""))
         if loop.time() < until:
             message = f'Back-off pulling image "{reference}": ErrImagePull: {problem}'
+            recorder.normal(pod, "BackOff", f'Back-off pulling image "{reference}"')
+            recorder.warning(pod, "Failed", "Error: ImagePullBackOff")
             raise NotYet("ImagePullBackOff", message, until - loop.time())
         recorder.normal(pod, "Pulling", f'Pulling image "{reference}"')
         begun = loop.time()
@@ -76,7 +84,7 @@ class ImageFetcher:
             self._rests[reference] = (rest, loop.time() + rest, str(exc))
             recorder.warning(pod, "Failed", f'Failed to pull image "{reference}": {exc}')
             recorder.warning(pod, "Failed", "Error: ErrImagePull")
-            raise NotYet("ErrImagePull", str(exc), rest) from exc
+            raise NotYet("ErrImagePull", str(exc), PULL_ERROR_SHOWN) from exc
         self._rests.pop(reference, None)
         took = loop.time() - begun
         size = f" Image size: {image.size} bytes." if image.size else ""
@@ -87,7 +95,7 @@ class ImageFetcher:
         names = [entry["name"] for entry in pod["spec"].get("imagePullSecrets") or () if entry.get("name")]
         wanted = [("Secret", name) for name in names]
         try:
-            found = await self._services.lookup.sources(pod["metadata"]["namespace"], wanted)
+            found = await self._services.lookup.sources(pod["metadata"]["namespace"], wanted, since=self._since)
         except ApiError as exc:
             raise NotYet("ErrImagePull", f"can't read the pull secrets: {exc.message}", CONFIG_RETRY) from exc
         return credentials_for(reference, [secret for secret in found.values() if secret is not None])
@@ -95,11 +103,11 @@ class ImageFetcher:
 
 async def prepare_container(
     services: NodeServices, pod: Obj, container: Mapping[str, Any], start: Start, image: Image, *,
-    sandbox: Sandbox, volumes: Mapping[str, Path],
+    sandbox: Sandbox, volumes: Mapping[str, Path], since: float,
 ) -> ContainerSpec:  # fmt: skip
     """All that the engine has to be told. Raises: NotYet."""
     try:
-        return await _prepare(services, pod, container, start, image, sandbox, volumes)
+        return await _prepare(services, pod, container, start, image, sandbox, volumes, since)
     except ConfigError as exc:
         raise NotYet("CreateContainerConfigError", str(exc), CONFIG_RETRY) from exc
     except ApiError as exc:
@@ -108,15 +116,15 @@ async def prepare_container(
 
 async def _prepare(
     services: NodeServices, pod: Obj, container: Mapping[str, Any], start: Start, image: Image, sandbox: Sandbox,
-    volumes: Mapping[str, Path],
+    volumes: Mapping[str, Path], since: float,
 ) -> ContainerSpec:  # fmt: skip
     namespace, spec, node = pod["metadata"]["namespace"], pod["spec"], services.node
-    sources = await services.lookup.sources(namespace, referred_sources(container))
-    linked = await services.lookup.services(namespace) if spec.get("enableServiceLinks", True) else {}
+    sources = await services.lookup.sources(namespace, referred_sources(container), since=since)
+    linked = await services.lookup.services(namespace, since=since) if spec.get("enableServiceLinks", True) else {}
     environment = render_environment(
         pod, container, sources=sources, services=linked, node=node, address=sandbox.address
     )
-    hostname = "" if sandbox.host_network else hostname_of(pod)
+    hostname = kernel_hostname_of(pod, node.cluster_domain)
     if hostname:
         environment.setdefault("HOSTNAME", hostname)
     mounts = container_mounts(services, pod, container, start, volumes, environment) if services.volumes.real else ()
@@ -134,7 +142,9 @@ async def _prepare(
         working_dir=container.get("workingDir") or "",
         mounts=mounts,
         resources=render_resources(container),
-        security=render_security(pod, container, image, oom_score_adj=adjustment),
+        security=render_security(
+            pod, container, image, oom_score_adj=adjustment, profiles=services.volumes.seccomp_profiles
+        ),
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),

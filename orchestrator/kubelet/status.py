@@ -14,6 +14,7 @@ from orchestrator.kubelet.pod import (
     History,
     all_containers_of,
     containers_of,
+    ephemeral_containers_of,
     failed,
     has_succeeded,
     init_containers_of,
@@ -42,6 +43,8 @@ class Observation:
     failure: tuple[str, str] | None = None  # the pod as a whole: reason (Evicted, DeadlineExceeded…), message
     runtime_name: str = "docker"
     stopping: bool = False
+    rejected: bool = False  # the node never took it
+    disrupted: bool = False  # it failed for the node's sake
 
 
 def timestamp(seconds: float) -> str:
@@ -61,13 +64,28 @@ def observe_pod(pod: Obj, seen: Observation, *, now: float, previous: Mapping[st
     }
     if inits := init_containers_of(pod):
         status["initContainerStatuses"] = [container_entry(pod, c, seen, init=True) for c in inits]
+    if debuggers := ephemeral_containers_of(pod):
+        told = [container_entry(pod, container, seen, init=False) for container in debuggers]
+        status["ephemeralContainerStatuses"] = [{**entry, "ready": False} for entry in told]
     if seen.sandbox is not None and seen.sandbox.address:
         status |= {"podIP": seen.sandbox.address, "podIPs": [{"ip": seen.sandbox.address}]}
     if seen.failure is not None:
         status |= {"reason": seen.failure[0], "message": seen.failure[1]}
     wanted = observe_conditions(pod, seen, status, terminal=terminal, succeeded=phase == "Succeeded")
     status["conditions"] = [with_time(condition, previous, now) for condition in wanted]
+    if seen.rejected:
+        return {key: value for key, value in status.items() if not key.endswith("ontainerStatuses")}
+    if terminal and any(c["type"] == "Initialized" and c["status"] == "True" for c in wanted):
+        for entry in status["containerStatuses"]:
+            end_waiting(entry)
     return status
+
+
+def end_waiting(entry: dict[str, Any]) -> None:
+    """A container of a pod that is over waits for nothing. Source: kubernetes status_manager.go, TerminatePod."""
+    if "waiting" in entry["state"] and not entry.get("containerID"):
+        why = "The container could not be located when the pod was terminated"
+        entry["state"] = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": why}}
 
 
 def observe_phase(pod: Obj, seen: Observation) -> str:
@@ -184,6 +202,9 @@ def observe_conditions(
         refusal = {}
     conditions.append({"type": "ContainersReady", "status": truth(not refusal), **refusal})
     conditions.append({"type": "Ready", **ready_condition(pod, refusal)})
+    if seen.disrupted and seen.failure is not None:
+        why = {"reason": "TerminationByKubelet", "message": seen.failure[1]}
+        conditions.append({"type": "DisruptionTarget", "status": "True", **why})
     return conditions
 
 

@@ -99,7 +99,7 @@ def differs(status: dict[str, Any], written: dict[str, Any]) -> bool:
 
 def is_patient(status: dict[str, Any]) -> bool:
     """True of a status that only says that the pod's containers are being made."""
-    entries = [*status["containerStatuses"], *(status.get("initContainerStatuses") or ())]
+    entries = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
     making = ("ContainerCreating", "PodInitializing")
     return status["phase"] == "Pending" and all(
         entry["state"].get("waiting", {}).get("reason") in making for entry in entries

@@ -50,14 +50,10 @@ class Stopper:
     def is_stopping(self, container_id: str) -> bool:
         return container_id in self._stopping
 
-    async def stop_one(self, status: ContainerStatus, why: str) -> None:
+    async def stop_one(self, status: ContainerStatus, why: str, grace: float | None) -> None:
         """A container of a pod that goes on."""
-        container = self._worker.container(status.name)
-        grace = grace_period_of(self._worker.pod)
-        for field in ("livenessProbe", "startupProbe"):
-            own = (container.get(field) or {}).get("terminationGracePeriodSeconds")
-            grace = float(own) if own is not None else grace
-        await self._stop(status, time.monotonic() + grace, why)
+        patience = grace_period_of(self._worker.pod) if grace is None else grace
+        await self._stop(status, time.monotonic() + patience, why)
 
     async def stop_all(self, running: Sequence[ContainerStatus], grace: float) -> None:
         """The regular containers at once, then the sidecars, last started first."""
@@ -76,7 +72,7 @@ class Stopper:
         while True:
             try:
                 await self._collect()
-                running = [status for status in worker.statuses() if status.state == "running"]
+                running = [status for status in worker.attempts.all() if status.state == "running"]
                 if not running:
                     break
                 await self.stop_all(running, max(self._deadline - time.monotonic(), 0))
@@ -95,8 +91,9 @@ class Stopper:
         worker, runtime, retry = self._worker, self._worker.services.runtime, FIRST_RETRY
         while True:
             try:
-                for status in worker.statuses():
+                for status in worker.attempts.all():
                     await runtime.remove_container(status.id)
+                worker.services.host_ports.close(worker.ref.uid)
                 await runtime.release_sandbox(worker.ref)
                 await worker.services.volumes.tear_down(worker.ref.uid)
                 return
@@ -107,15 +104,15 @@ class Stopper:
 
     async def _collect(self) -> None:
         """Learns of a container whose creation was cut short by the stop."""
-        known = {status.id for status in self._worker.statuses()}
+        known = {status.id for status in self._worker.attempts.all()}
         if self._worker.seen.waiting or not known:
             for status in await self._worker.services.runtime.containers():
                 if status.pod.uid == self._worker.ref.uid and status.id not in known:
-                    await self._worker.refresh(status.id)
+                    await self._worker.attempts.refresh(status.id)
 
     async def _stop(self, status: ContainerStatus, deadline: float, why: str = "") -> None:
         if status.id in self._stopping:
-            await self._worker.wait_exit(status.id, max(deadline - time.monotonic(), 0) + KILL_DEADLINE)
+            await self._worker.attempts.wait_exit(status.id, max(deadline - time.monotonic(), 0) + KILL_DEADLINE)
             return
         self._stopping.add(status.id)
         try:
@@ -130,11 +127,11 @@ class Stopper:
         await runtime.signal_container(status.id, status.stop_signal)
         least = time.monotonic() + SHORTEST_TERM
         while (left := max(least, min(deadline, self._deadline)) - time.monotonic()) > 0:
-            if await worker.wait_exit(status.id, min(left, SLICE)):
+            if await worker.attempts.wait_exit(status.id, min(left, SLICE)):
                 return
         while True:
             await runtime.signal_container(status.id, "SIGKILL")
-            if await worker.wait_exit(status.id, KILL_DEADLINE):
+            if await worker.attempts.wait_exit(status.id, KILL_DEADLINE):
                 return
 
     async def _run_pre_stop(self, status: ContainerStatus, deadline: float) -> None:
@@ -144,11 +141,21 @@ class Stopper:
         left = deadline - time.monotonic()
         if not hook or left <= 0:
             return
+        running = asyncio.create_task(
+            run_hook(worker.services.runtime, container, status, hook, address=worker.address, deadline=left),
+            name=f"preStop of {worker.ref}/{status.name}",
+        )
         try:
-            async with asyncio.timeout(left):
-                await run_hook(worker.services.runtime, container, status, hook, address=worker.address, deadline=left)
-        except (HookFailed, TimeoutError) as exc:
+            while not running.done() and (left := min(deadline, self._deadline) - time.monotonic()) > 0:
+                await asyncio.wait((running,), timeout=min(left, SLICE))
+                if "sleep" in hook and await worker.attempts.wait_exit(status.id, 0):
+                    break
+            if running.done():
+                running.result()
+        except HookFailed as exc:
             worker.services.recorder.warning(worker.pod, "FailedPreStopHook", f"PreStopHook failed: {exc}")
+        finally:
+            running.cancel()
 
     def _containers(self) -> list[Obj]:
         spec = self._worker.pod["spec"]

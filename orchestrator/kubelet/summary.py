@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.kubelet.agent import NodeAgent
-from orchestrator.kubelet.node import disk_use
 from orchestrator.kubelet.pod import latest
 from orchestrator.kubelet.runtime import Usage
 from orchestrator.kubelet.status import timestamp
@@ -19,7 +18,7 @@ PROC = Path("/proc")
 
 async def render_summary(agent: NodeAgent) -> dict[str, Any]:
     pods = [await render_pod(worker) for worker in list(agent.workers.values())]
-    node: dict[str, Any] = {"nodeName": agent.name, "fs": {"usedShare": round(disk_use(), 4)}}
+    node: dict[str, Any] = {"nodeName": agent.name}
     if agent.services.runtime.name == "docker":
         node |= host_usage((PROC / "stat").read_text(), (PROC / "meminfo").read_text(), time.time())
     else:

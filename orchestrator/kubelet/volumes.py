@@ -15,9 +15,10 @@ from orchestrator.errors import ApiError, OrchestratorError
 from orchestrator.kubelet.atomic_files import write_atomically
 from orchestrator.kubelet.environment import ConfigError, NodeView
 from orchestrator.kubelet.lookup import Lookup
-from orchestrator.kubelet.payloads import LIVE, render_payload, volume_sources, volume_tokens
+from orchestrator.kubelet.payloads import is_live, render_payload, volume_sources, volume_tokens
 from orchestrator.kubelet.pod_files import (
     hostname_of,
+    read_host_hosts,
     read_host_resolv_conf,
     render_hosts,
     render_resolv_conf,
@@ -39,6 +40,7 @@ class Volumes:
         self, data: Path, lookup: Lookup, *, node: NodeView, dns_address: str, cluster_domain: str, real: bool = True
     ) -> None:
         self._pods, self._memory = data / "pods", data / "memory"
+        self.seccomp_profiles = data / "seccomp"
         self._lookup, self._node = lookup, node
         self._dns_address, self._cluster_domain = dns_address, cluster_domain
         self.real = real  # False on a simulated node: nothing touches this machine
@@ -51,8 +53,8 @@ class Volumes:
     def folder(self, uid: str) -> Path:
         return self._pods / uid
 
-    async def prepare(self, pod: Obj, address: str) -> dict[str, Path]:
-        """The path of each volume on this host. Raises: MountFailed."""
+    async def prepare(self, pod: Obj, address: str, *, since: float) -> dict[str, Path]:
+        """The path of each volume on this host; `since` as `Lookup` has it. Raises: MountFailed."""
         if not self.real:
             return {}
         uid = pod["metadata"]["uid"]
@@ -60,21 +62,27 @@ class Volumes:
         paths = {}
         for volume in pod["spec"].get("volumes") or ():
             try:
-                paths[volume["name"]] = await self._prepare_one(pod, volume, address)
+                paths[volume["name"]] = await self._prepare_one(pod, volume, address, since)
             except (ConfigError, OSError, subprocess.SubprocessError) as exc:
                 raise MountFailed(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {exc}') from exc
             except ApiError as exc:
                 raise MountFailed(f'volume "{volume["name"]}" of pod {uid}: {exc.message}') from exc
         return paths
 
-    async def refresh(self, pod: Obj, address: str) -> None:
+    async def refresh(self, pod: Obj, address: str, *, since: float) -> None:
         """Writes what changed of ConfigMaps, Secrets, tokens and the pod's own labels."""
         for volume in pod["spec"].get("volumes") or ():
             if is_live(volume):
                 try:
-                    await self._fill(pod, volume, address, fresh=False)
+                    await self._fill(pod, volume, address, since)
                 except (ConfigError, ApiError, OSError) as exc:
                     log.info("volume %s of %s keeps its content: %s", volume["name"], pod["metadata"]["name"], exc)
+
+    async def empty(self, uid: str) -> None:
+        """Removes what a pod that is over had mounted."""
+        self._lookup.forget(uid)
+        if self.real:
+            await asyncio.to_thread(self._remove_volumes, uid)
 
     async def tear_down(self, uid: str) -> None:
         self._lookup.forget(uid)
@@ -100,7 +108,7 @@ class Volumes:
             pod, dns_address=self._dns_address, cluster_domain=self._cluster_domain, host=read_host_resolv_conf()
         )
         files = {
-            "hosts": render_hosts(pod, address, self._cluster_domain),
+            "hosts": render_hosts(pod, address, self._cluster_domain, read_host_hosts()),
             "resolv.conf": resolv_conf,
             "hostname": f"{hostname_of(pod)}\n",
         }
@@ -111,9 +119,9 @@ class Volumes:
                 path.write_text(text)
                 path.chmod(0o644)
 
-    async def _prepare_one(self, pod: Obj, volume: Mapping[str, Any], address: str) -> Path:
+    async def _prepare_one(self, pod: Obj, volume: Mapping[str, Any], address: str, since: float) -> Path:
         if is_live(volume):
-            return await self._fill(pod, volume, address, fresh=True)
+            return await self._fill(pod, volume, address, since)
         folder = self.folder(pod["metadata"]["uid"]) / "volumes" / volume["name"]
         if "hostPath" in volume:
             return await asyncio.to_thread(host_path, volume["hostPath"])
@@ -126,9 +134,9 @@ class Volumes:
         kinds = ", ".join(key for key in volume if key != "name")
         raise ConfigError(f"volumes of the kind {kinds} are not known here")
 
-    async def _fill(self, pod: Obj, volume: Mapping[str, Any], address: str, *, fresh: bool) -> Path:
+    async def _fill(self, pod: Obj, volume: Mapping[str, Any], address: str, since: float) -> Path:
         namespace, uid = pod["metadata"]["namespace"], pod["metadata"]["uid"]
-        sources = await self._lookup.sources(namespace, volume_sources(volume), fresh=fresh)
+        sources = await self._lookup.sources(namespace, volume_sources(volume), since=since)
         tokens = {key: await self._lookup.token(pod, *key) for key in volume_tokens(volume)}
         payload = render_payload(pod, volume, sources, tokens, self._node, address)
         secret = bool(tokens) or any(kind == "Secret" for kind, _ in sources)
@@ -143,27 +151,26 @@ class Volumes:
             raise ConfigError(f'persistentvolumeclaim "{claim}" is not bound to a volume')
         spec = volume["spec"]
         if "hostPath" in spec:
-            source = {"type": "DirectoryOrCreate", **spec["hostPath"]}
-        elif "local" in spec:
-            source = {"type": "DirectoryOrCreate", "path": spec["local"]["path"]}
-        else:
+            return await asyncio.to_thread(host_path, {"type": "DirectoryOrCreate", **spec["hostPath"]})
+        if "local" not in spec:
             raise ConfigError(f"volume {volume['metadata']['name']} is neither a hostPath nor a local one")
-        path = await asyncio.to_thread(host_path, source)
+        path = await asyncio.to_thread(host_path, {"type": "DirectoryOrCreate", "path": spec["local"]["path"]})
         if (group := group_of(pod)) is not None:
-            await asyncio.to_thread(give_to_group, path, group)
+            on_mismatch = pod["spec"]["securityContext"].get("fsGroupChangePolicy") == "OnRootMismatch"
+            await asyncio.to_thread(give_all_to_group, path, group, only_on_mismatch=on_mismatch)
         return path
 
     def _remove(self, uid: str) -> None:
-        for base in (self.folder(uid), self._memory / uid):
-            volumes = base / "volumes"
-            for path in volumes.iterdir() if volumes.is_dir() else ():
-                if os.path.ismount(path):
-                    run_command(["umount", "-l", str(path)])
-            shutil.rmtree(base, ignore_errors=True)
+        self._remove_volumes(uid)
+        shutil.rmtree(self.folder(uid), ignore_errors=True)
 
-
-def is_live(volume: Mapping[str, Any]) -> bool:
-    return any(kind in volume for kind in LIVE)
+    def _remove_volumes(self, uid: str) -> None:
+        volumes = self.folder(uid) / "volumes"
+        for path in volumes.iterdir() if volumes.is_dir() else ():
+            if os.path.ismount(path):
+                run_command(["umount", "-l", str(path)])
+        for folder in (volumes, self._memory / uid):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def group_of(pod: Obj) -> int | None:
@@ -171,9 +178,10 @@ def group_of(pod: Obj) -> int | None:
 
 
 def make_empty(folder: Path, source: Mapping[str, Any], group: int | None) -> None:
-    fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    if source.get("medium") == "Memory" and not os.path.ismount(folder):
+    in_memory = source.get("medium") == "Memory"
+    fresh = not os.path.ismount(folder) if in_memory else not any(folder.iterdir())
+    if in_memory:
         size = f",size={bytes_of(source['sizeLimit'])}" if source.get("sizeLimit") else ""
         mount_tmpfs(folder, f"mode=0777{size}")
     if fresh:
@@ -186,6 +194,20 @@ def give_to_group(folder: Path, group: int) -> None:
     """Lets a group write, and makes what is created in it belong to the group."""
     os.chown(folder, -1, group)
     folder.chmod(folder.stat().st_mode & 0o777 | 0o2070)
+
+
+def give_all_to_group(folder: Path, group: int, *, only_on_mismatch: bool) -> None:
+    """Folder and content. Source: kubernetes pkg/volume/volume_linux.go, SetVolumeOwnership."""
+    root = folder.stat()
+    if only_on_mismatch and root.st_gid == group and root.st_mode & 0o2070 == 0o2070:
+        return
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if not path.is_symlink():
+                os.chown(path, -1, group)
+                path.chmod(path.stat().st_mode & 0o7777 | (0o2070 if path.is_dir() else 0o060))
+    give_to_group(folder, group)
 
 
 def host_path(source: Mapping[str, Any]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.kubelet.probes import ContainerProbes, Kind
+from orchestrator.kubelet.probes import FIELDS, ContainerProbes, Kind
 from orchestrator.kubelet.runtime import ContainerStatus
 from orchestrator.objects.meta import Obj
 
@@ -60,7 +60,8 @@ class ContainerWatch:
             self._mark(name, started=True, ready=None if container.get("readinessProbe") else True)
             worker.wake()
         elif not state:
-            worker.stop_container(name, f"Container {name} failed {kind} probe, will be restarted")
+            grace = container[FIELDS[kind]].get("terminationGracePeriodSeconds")
+            worker.stop_container(name, f"Container {name} failed {kind} probe, will be restarted", grace=grace)
         worker.writer.publish()
 
     def _mark(self, name: str, *, started: bool | None = None, ready: bool | None = None) -> None:

@@ -14,15 +14,15 @@ from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orchestrator.kubelet.admission import refusal_of
+from orchestrator.kubelet.attempts import Attempts
+from orchestrator.kubelet.backoff import CRASH_LOOP, with_rests
 from orchestrator.kubelet.hooks import HookFailed, run_hook
 from orchestrator.kubelet.pod import (
     Plan,
     Start,
     all_containers_of,
-    backoff_after,
-    backoff_of_attempt,
     containers_of,
-    ended_at,
     grouped,
     is_over,
     latest,
@@ -30,16 +30,17 @@ from orchestrator.kubelet.pod import (
     pod_ref,
     runs_on_host_network,
 )
-from orchestrator.kubelet.runtime import ContainerGone, ContainerStatus, RuntimeFailure, Sandbox
+from orchestrator.kubelet.runtime import ContainerStatus, RuntimeFailure, Sandbox
 from orchestrator.kubelet.services import NodeServices
 from orchestrator.kubelet.starting import ImageFetcher, NotYet, create_and_start, prepare_container
 from orchestrator.kubelet.status import Observation, observe_pod
 from orchestrator.kubelet.status_writer import StatusWriter
 from orchestrator.kubelet.stopping import Stopper, grace_period_of
-from orchestrator.kubelet.termination_message import read_termination_message
+from orchestrator.kubelet.sysctls import sysctls_of
 from orchestrator.kubelet.volumes import MountFailed
 from orchestrator.kubelet.watching import ContainerWatch
 from orchestrator.machinery.clock import parse_time
+from orchestrator.network.host_ports import host_ports_of
 from orchestrator.objects.meta import Obj, is_deleting
 
 log = logging.getLogger(__name__)
@@ -73,21 +74,22 @@ class PodWorker:
             start_time=time.time(),
             runtime_name=services.runtime.name,
         )
+        if sysctls_of(pod) and not self.seen.history:
+            self.sandbox = None  # claimed again: whether its kernel settings were written isn't known
         self.volumes: dict[str, Path] | None = None
         self.writer = StatusWriter(services.client, pod, self.observe)
-        self._images = ImageFetcher(services)
+        self._begun = time.monotonic()
+        self._images = ImageFetcher(services, since=self._begun)
         self.watch = ContainerWatch(self)
-        self._rests: dict[str, float] = {}
-        self._counted: set[str] = set()  # exited containers whose rest is decided
-        self._exits: dict[str, asyncio.Event] = {}
-        self._refreshing: dict[str, asyncio.Task[None]] = {}
+        self.attempts = Attempts(self)
         self._background: set[asyncio.Task[Any]] = set()
         self._wake, self._stop = asyncio.Event(), asyncio.Event()
         self._not_before: dict[str, float] = {}
         self._sandbox_in_doubt = True
         self._mount_failures = 0
-        self._final = status.get("phase") in ("Succeeded", "Failed")
+        self._was_over = self._final = status.get("phase") in ("Succeeded", "Failed")
         self._removed = False
+        self._grace = float("inf")  # seconds that a pod that failed has for its end
         self.stopper = Stopper(self)
         self._adopt(status)
 
@@ -101,20 +103,36 @@ class PodWorker:
             self.stopper.begin(grace_period_of(pod))
         self._wake.set()
 
-    def forget(self) -> None:
-        """The pod is gone from the API: stop it, and tell nobody."""
+    def forget(self, last: Obj | None = None) -> None:
+        """The pod is gone from the API: stop it, and tell nobody. `last` is how it was deleted, if that was seen."""
         self._removed = True
         self.writer.close()
-        self.stopper.begin(grace_period_of(self.pod))
+        self.stopper.begin(grace_period_of(last or self.pod))
 
     def notify(self, container_id: str = "") -> None:
         """A container changed, or any of them may have."""
-        ids = [container_id] if container_id else [s.id for s in self.statuses() if s.state != "exited"]
+        ids = [container_id] if container_id else [s.id for s in self.attempts.all() if s.state != "exited"]
         for each in ids:
-            self._refresh_soon(each)
+            self.attempts.refresh_soon(each)
         if self.sandbox is not None and container_id in ("", self.sandbox.id):
             self._sandbox_in_doubt = True
             self._wake.set()
+
+    def fail(self, reason: str, message: str, *, grace: float) -> None:
+        """Ends the pod for good, within `grace` seconds, for the node's sake."""
+        if self.seen.failure is None and not self._final:
+            self.services.recorder.warning(self.pod, reason, message)
+            self.seen.failure, self.seen.disrupted, self._grace = (reason, message), True, grace
+            self._wake.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing of it runs, or will again."""
+        return self._final
+
+    @property
+    def is_active(self) -> bool:
+        return not self._final and not self.seen.stopping and self.seen.failure is None
 
     def stop_now(self) -> None:
         self._stop.set()
@@ -148,7 +166,8 @@ class PodWorker:
     def close(self) -> None:
         """Lets go of the pod without touching its containers."""
         self.watch.stop()
-        for task in (*self._refreshing.values(), *self._background):
+        self.attempts.close()
+        for task in self._background:
             task.cancel()
         self.writer.close()
 
@@ -156,8 +175,7 @@ class PodWorker:
         """One step towards what the pod wants; seconds until the next is due, None when only news can bring it."""
         if self._final:
             if self.sandbox is not None and not self.seen.stopping:
-                await self.services.runtime.release_sandbox(self.ref)
-                self.sandbox = None
+                await self._give_back()
             return None
         self._check_deadline()
         if self.seen.failure is not None or is_over(self.pod, self.seen.history):
@@ -187,7 +205,7 @@ class PodWorker:
             self.pod,
             self.seen.history,
             now=time.time(),
-            rests=self._rests,
+            rests=self.attempts.rests,
             started=[name for name, value in self.seen.started.items() if value],
             sandbox_id=self.sandbox.id if self.sandbox else "",
         )
@@ -204,19 +222,29 @@ class PodWorker:
             self.services.recorder.normal(
                 self.pod, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created."
             )
-            for status in [s for s in self.statuses() if s.state == "running"]:
+            for status in [s for s in self.attempts.all() if s.state == "running"]:
                 await runtime.signal_container(status.id, "SIGKILL")
-                await self.wait_exit(status.id, 10)
+                await self.attempts.wait_exit(status.id, 10)
             self.volumes = None
         self.sandbox = await self.stoppable(
-            runtime.claim_sandbox(self.ref, host_network=runs_on_host_network(self.pod))
+            runtime.claim_sandbox(self.ref, host_network=runs_on_host_network(self.pod), sysctls=sysctls_of(self.pod))
         )
         self.seen.sandbox = self.sandbox
+        self.services.host_ports.open(self.ref.uid, host_ports_of(self.pod, self.address))
         self._sandbox_in_doubt = False
+
+    async def _give_back(self) -> None:
+        """What a pod that is over no longer needs: its network and what it wrote. Its logs stay until it is deleted."""
+        self.services.host_ports.close(self.ref.uid)
+        await self.services.runtime.release_sandbox(self.ref)
+        self.sandbox, self.volumes = None, None
+        await self.services.volumes.empty(self.ref.uid)
 
     async def _ensure_volumes(self) -> float | None:
         try:
-            self.volumes = await self.stoppable(self.services.volumes.prepare(self.pod, self.address))
+            self.volumes = await self.stoppable(
+                self.services.volumes.prepare(self.pod, self.address, since=self._begun)
+            )
         except MountFailed as exc:
             self.services.recorder.warning(self.pod, "FailedMount", str(exc))
             self._mount_failures += 1
@@ -234,9 +262,18 @@ class PodWorker:
             image = await self.stoppable(self._images.fetch(self.pod, container))
             spec = await self.stoppable(
                 prepare_container(
-                    self.services, self.pod, container, start, image, sandbox=self.sandbox, volumes=self.volumes
+                    self.services,
+                    self.pod,
+                    container,
+                    start,
+                    image,
+                    sandbox=self.sandbox,
+                    volumes=self.volumes,
+                    since=self._begun,
                 )
             )
+            if container.get("targetContainerName"):
+                spec = dataclasses.replace(spec, process_target=self._process_target(container))
             container_id = await create_and_start(self.services, self.pod, spec)
         except NotYet as exc:
             if waiting.get(start.container, ("", ""))[0] != exc.reason and exc.reason.startswith("CreateContainer"):
@@ -246,11 +283,19 @@ class PodWorker:
             return exc.retry_after
         self.seen.waiting = {name: why for name, why in waiting.items() if name != start.container}
         self._forget_old_attempts(start)
-        await self.refresh(container_id)
-        status = self.status_of(container_id)
+        await self.attempts.refresh(container_id)
+        status = self.attempts.get(container_id)
         if status is not None and status.state == "running":
             await self._after_start(container, status)
         return None
+
+    def _process_target(self, container: Obj) -> str:
+        """The container that an ephemeral one looks into. Raises: NotYet, while it doesn't run."""
+        name = container["targetContainerName"]
+        status = latest(self.seen.history, name)
+        if status is None or status.state != "running":
+            raise NotYet("ContainerCreating", f"unable to find target container {name}: it does not run", RETRY)
+        return status.id
 
     async def _after_start(self, container: Obj, status: ContainerStatus) -> None:
         hook = (container.get("lifecycle") or {}).get("postStart")
@@ -269,9 +314,9 @@ class PodWorker:
 
     async def _wind_up(self) -> float | None:
         """The pod is over: stop what still runs, give its sandbox back, say so."""
-        running = [status for status in self.statuses() if status.state == "running"]
+        running = [status for status in self.attempts.all() if status.state == "running"]
         if running:
-            await self.stopper.stop_all(running, grace_period_of(self.pod))
+            await self.stopper.stop_all(running, min(grace_period_of(self.pod), self._grace))
             return 0
         self._final = True
         return 0
@@ -282,88 +327,14 @@ class PodWorker:
     def address(self) -> str:
         return self.sandbox.address if self.sandbox else ""
 
-    def statuses(self) -> list[ContainerStatus]:
-        return [status for attempts in self.seen.history.values() for status in attempts]
-
-    def status_of(self, container_id: str) -> ContainerStatus | None:
-        return next((status for status in self.statuses() if status.id == container_id), None)
-
     def container(self, name: str) -> Obj:
         return next(container for container in all_containers_of(self.pod) if container["name"] == name)
 
-    async def refresh(self, container_id: str) -> None:
-        """Takes in what the engine says of one container now."""
-        known = self.status_of(container_id)
-        try:
-            status = await self.services.runtime.inspect(container_id)
-        except ContainerGone:
-            if known is None:
-                return
-            status = dataclasses.replace(known, state="exited", exit_code=137, finished_at=time.time())
-        if self._may_be_out_of_memory(status):
-            await asyncio.sleep(OOM_PATIENCE)
-            status = await self.services.runtime.inspect(container_id)
-        if status.pod.uid != self.ref.uid or not status.name:
-            return
-        history = {name: list(attempts) for name, attempts in self.seen.history.items()}
-        others = [attempt for attempt in history.get(status.name, ()) if attempt.id != status.id]
-        history[status.name] = sorted([*others, status], key=lambda attempt: attempt.attempt)
-        self.seen.history = history
-        if status.state == "exited":
-            await self._ended(status)
-        self._wake.set()
-        self.writer.publish()
-
-    def _may_be_out_of_memory(self, status: ContainerStatus) -> bool:
-        """Killed, and not by us: the engine may learn only now that memory ran out."""
-        killed = status.state == "exited" and status.exit_code == 137 and not status.oom_killed
-        return killed and status.id not in self._counted and not self.stopper.is_stopping(status.id)
-
-    async def _ended(self, status: ContainerStatus) -> None:
-        self._exits.setdefault(status.id, asyncio.Event()).set()
-        self.watch.end(status)
-        if status.id in self._counted:
-            return
-        self._counted.add(status.id)
-        rested = self._rests.get(status.name)
-        ran_for = ended_at(status) - status.started_at if status.started_at else 0.0
-        self._rests[status.name] = 0.0 if rested is None else backoff_after(rested, ran_for)
-        container = next((c for c in all_containers_of(self.pod) if c["name"] == status.name), None)
-        if container is not None:
-            message = await read_termination_message(self.services, container, status)
-            if message:
-                self.seen.messages = {**self.seen.messages, status.id: message}
-
-    def _refresh_soon(self, container_id: str) -> None:
-        if container_id in self._refreshing or self.status_of(container_id) is None:
-            return
-        task = asyncio.create_task(self._refresh_safely(container_id), name=f"refresh {self.ref}")
-        self._refreshing[container_id] = task
-        task.add_done_callback(lambda _: self._refreshing.pop(container_id, None))
-
-    async def _refresh_safely(self, container_id: str) -> None:
-        try:
-            await self.refresh(container_id)
-        except RuntimeFailure as exc:
-            log.info("pod %s: %s", self.ref, exc)  # the relist after the engine is back asks again
-
-    async def wait_exit(self, container_id: str, deadline: float) -> bool:
-        """True once the container has exited."""
-        status = self.status_of(container_id)
-        if status is None or status.state == "exited":
-            return True
-        event = self._exits.setdefault(container_id, asyncio.Event())
-        try:
-            await asyncio.wait_for(event.wait(), deadline)
-        except TimeoutError:
-            await self._refresh_safely(container_id)
-        return event.is_set()
-
-    def stop_container(self, name: str, why: str) -> None:
-        """Stops one container, which its restart policy may start again."""
+    def stop_container(self, name: str, why: str, *, grace: float | None = None) -> None:
+        """Stops one container, which its restart policy may start again; `grace` None: the pod's."""
         status = latest(self.seen.history, name)
         if status is not None and status.state == "running":
-            self.in_background(self.stopper.stop_one(status, why))
+            self.in_background(self.stopper.stop_one(status, why, grace))
 
     def _stop_changed(self) -> None:
         """Stops containers whose image is another one now; they start again with it."""
@@ -379,6 +350,7 @@ class PodWorker:
         """Keeps the attempt before this one for its logs, and no older ones."""
         attempts = self.seen.history.get(start.container) or ()
         for status in [attempt for attempt in attempts if attempt.attempt < start.attempt - 1]:
+            self.attempts.forget(status)
             self.in_background(self.services.runtime.remove_container(status.id))
         kept = [attempt for attempt in attempts if attempt.attempt >= start.attempt - 1]
         self.seen.history = {**self.seen.history, start.container: kept}
@@ -386,21 +358,17 @@ class PodWorker:
     # status
 
     def observe(self) -> dict[str, Any]:
-        if self._final and not self.seen.history:
+        if self._was_over and not self.seen.history:
             return dict(self.pod.get("status") or {})
         return observe_pod(self.pod, self.seen, now=time.time(), previous=self.writer.written)
 
     def _show_backoff(self, plan: Plan) -> None:
-        waiting = {name: why for name, why in self.seen.waiting.items() if why[0] != "CrashLoopBackOff"}
-        for name in plan.backing_off or {}:
-            rest = int(self._rests.get(name, 0))
-            text = f"back-off {rest_text(rest)} restarting failed container={name} pod={self.ref.name}_"
-            text += f"{self.ref.namespace}({self.ref.uid})"
-            if self.seen.waiting.get(name, ("",))[0] != "CrashLoopBackOff":
+        resting = plan.backing_off or {}
+        for name in resting:
+            if self.seen.waiting.get(name, ("",))[0] != CRASH_LOOP:
                 message = f"Back-off restarting failed container {name} in pod {self.ref.name}_{self.ref.namespace}"
                 self.services.recorder.warning(self.pod, "BackOff", f"{message}({self.ref.uid})")
-            waiting[name] = ("CrashLoopBackOff", text)
-        self.seen.waiting = waiting
+        self.seen.waiting = with_rests(self.seen.waiting, resting, self.attempts.rests, self.ref)
 
     def _check_deadline(self) -> None:
         limit = self.pod["spec"].get("activeDeadlineSeconds")
@@ -422,17 +390,25 @@ class PodWorker:
             self.seen.start_time = parsed_time(status["startTime"])
         if status.get("phase") == "Failed" and status.get("reason"):
             self.seen.failure = (status["reason"], status.get("message") or "")
+        elif not self.seen.history and self.sandbox is None and not self._final:
+            self._admit()
+        if self.sandbox is not None and not self._final:
+            self.services.host_ports.open(self.ref.uid, host_ports_of(self.pod, self.address))
         entries = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
         told = {entry.get("containerID", "").partition("://")[2]: entry for entry in entries}
         for name, attempts in self.seen.history.items():
             current = attempts[-1]
-            self._rests[name] = backoff_of_attempt(current.attempt + (current.state == "exited"))
-            self._counted |= {attempt.id for attempt in attempts if attempt.state == "exited"}
+            self.attempts.adopt(attempts)
             if current.state == "running" and any(c["name"] == name for c in all_containers_of(self.pod)):
                 entry = told.get(current.id) or {}
                 self.watch.begin(
                     self.container(name), current, ready=bool(entry.get("ready")), started=bool(entry.get("started"))
                 )
+
+    def _admit(self) -> None:
+        if refusal := refusal_of(self.pod, self.services.pressures):
+            self.services.recorder.warning(self.pod, refusal[0], refusal[1])
+            self.seen.failure, self.seen.rejected = refusal, True
 
     async def stoppable(self, step: Coroutine[Any, Any, T]) -> T:
         """The result of `step`, which is left off when the pod is to stop. Raises: Stopping."""
@@ -461,11 +437,6 @@ class PodWorker:
             await step
         except RuntimeFailure as exc:
             log.info("pod %s: %s", self.ref, exc)
-
-
-def rest_text(seconds: int) -> str:
-    """As Go prints a duration: 10s, 1m20s, 5m0s."""
-    return f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
 
 
 def parsed_time(text: str) -> float:

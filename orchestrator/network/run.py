@@ -19,10 +19,11 @@ from orchestrator.client import ApiClient
 from orchestrator.errors import OrchestratorError
 from orchestrator.http_client import Kubeconfig
 from orchestrator.machinery.informer import Informer, Informers
-from orchestrator.network.addresses import first_node_cidr, gateway_of
+from orchestrator.network.addresses import gateway_of
 from orchestrator.network.apiproxy import serve_api
 from orchestrator.network.dns import NameServer, serve_dns
 from orchestrator.network.forwarder import Forwarder, HostServers
+from orchestrator.network.host_ports import HostPorts, plan_host_ports
 from orchestrator.network.names import Zone
 from orchestrator.network.nft import Firewall, FirewallError, Ranges
 from orchestrator.network.pods import bridge_name
@@ -50,16 +51,14 @@ class Settings(Protocol):
     cluster_domain: str
 
 
-async def run_network(client: ApiClient, settings: Settings) -> None:
+async def run_network(client: ApiClient, settings: Settings, node_cidr: str, host_ports: HostPorts) -> None:
     """Until cancelled. What fails is logged and tried again: pods run on without it."""
-    node = first_node_cidr(settings.pod_cidr)
-    network = NodeNetwork(client, settings, node)
-    await network.run()
+    await NodeNetwork(client, settings, node_cidr, host_ports).run()
 
 
 class NodeNetwork:
-    def __init__(self, client: ApiClient, settings: Settings, node_cidr: str) -> None:
-        self._settings = settings
+    def __init__(self, client: ApiClient, settings: Settings, node_cidr: str, host_ports: HostPorts) -> None:
+        self._settings, self._host_ports = settings, host_ports
         self._gateway = gateway_of(node_cidr)
         self._bridge = bridge_name(settings.instance)
         self._api = loopback_api(settings.kubeconfig)
@@ -80,6 +79,7 @@ class NodeNetwork:
         self._services.add_handler(self._service_changed)
         self._slices.add_handler(self._slice_changed)
         self._policies.add_handler(self._policy_changed)
+        self._host_ports.on_change = self._changed.set
         self._informers.start()
         try:
             async with asyncio.TaskGroup() as group:
@@ -128,6 +128,7 @@ class NodeNetwork:
 
     async def _plan(self) -> Rules:
         rules = plan_rules(self._services, self._all_slices(), node_name=self._settings.node_name)
+        plan_host_ports(rules, self._host_ports)
         if len(self._policies) and self._pods is not None and self._namespaces is not None:
             await self._pods.synced.wait()
             await self._namespaces.synced.wait()

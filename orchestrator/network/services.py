@@ -113,7 +113,7 @@ def endpoints_of(slices: Iterable[Obj], port_name: str, protocol: str) -> list[E
             ready = conditions.get("ready") is not False and not terminating
             ending = terminating and bool(conditions.get("serving"))
             for address in each.get("addresses") or ():
-                if _is_ipv4(address) and (ready or ending):
+                if is_ipv4(address) and (ready or ending):
                     target = Target(address, int(number or 0))
                     found[target] = Endpoint(target, each.get("nodeName") or "", ready, ending)
     return [found[target] for target in sorted(found)]
@@ -128,7 +128,7 @@ def usable(endpoints: Sequence[Endpoint]) -> list[Target]:
     return ready or [each.target for each in endpoints if each.ending]
 
 
-def _is_ipv4(text: str) -> bool:
+def is_ipv4(text: str) -> bool:
     try:
         ipaddress.IPv4Address(text)
     except ValueError:
@@ -146,8 +146,8 @@ def _add_port(
     outside = usable(local if spec.get("externalTrafficPolicy") == "Local" else endpoints)
     affinity = _affinity_of(spec)
 
-    addresses = [ip for ip in spec.get("clusterIPs") or [spec.get("clusterIP")] if ip and _is_ipv4(ip)]
-    chain = _add_chain(rules, f"{title}/in", protocol, inside, affinity)
+    addresses = [ip for ip in spec.get("clusterIPs") or [spec.get("clusterIP")] if ip and is_ipv4(ip)]
+    chain = add_chain(rules, f"{title}/in", protocol, inside, affinity)
     for address in addresses:
         _lead(rules, f"{address} . {protocol} . {number}", chain)
         if protocol == "udp":
@@ -156,11 +156,11 @@ def _add_port(
     if outside == inside:
         outer = chain
     else:
-        outer = _add_chain(rules, f"{title}/out", protocol, outside, affinity)
+        outer = add_chain(rules, f"{title}/out", protocol, outside, affinity)
     for address in spec.get("externalIPs") or ():
-        if _is_ipv4(address):
+        if is_ipv4(address):
             _lead(rules, f"{address} . {protocol} . {number}", outer)
-    balanced = [entry.get("ip") for entry in _ingress(service) if entry.get("ip") and _is_ipv4(entry["ip"])]
+    balanced = [entry.get("ip") for entry in _ingress(service) if entry.get("ip") and is_ipv4(entry["ip"])]
     if balanced:
         gate = _add_gate(rules, f"{title}/lb", spec.get("loadBalancerSourceRanges") or (), outer)
         for address in balanced:
@@ -199,7 +199,7 @@ def _name(prefix: str, text: str) -> str:
     return f"{prefix}-{hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:16]}"
 
 
-def _add_chain(rules: Rules, title: str, protocol: str, targets: Sequence[Target], affinity: int) -> str:
+def add_chain(rules: Rules, title: str, protocol: str, targets: Sequence[Target], affinity: int) -> str:
     """The chain that picks one of `targets`; empty when there is none."""
     if not targets:
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,7 +114,7 @@ def test_users_and_groups() -> None:
     pod = make_pod(
         container, securityContext={"runAsUser": 1, "runAsGroup": 2, "fsGroup": 3, "supplementalGroups": [4]}
     )
-    made = render_security(pod, container, Image("i"), oom_score_adj=0)
+    made = render_security(pod, container, Image("i"), oom_score_adj=0, profiles=Path())
     assert (made.user, made.groups) == ("5:2", ("4", "3"))
 
 
@@ -121,8 +122,8 @@ def test_users_and_groups() -> None:
 def test_a_pod_that_must_not_be_root_is_refused_an_image_that_may_be(user: str) -> None:
     container = make_container(securityContext={"runAsNonRoot": True})
     with pytest.raises(ConfigError, match="non-root|runAsNonRoot"):
-        render_security(make_pod(container), container, Image("i", user=user), oom_score_adj=0)
-    render_security(make_pod(container), container, Image("i", user="1000"), oom_score_adj=0)
+        render_security(make_pod(container), container, Image("i", user=user), oom_score_adj=0, profiles=Path())
+    render_security(make_pod(container), container, Image("i", user="1000"), oom_score_adj=0, profiles=Path())
 
 
 def test_files_of_projected_volumes() -> None:

@@ -10,7 +10,7 @@ import pytest
 from kubelet_pods import attempt
 
 from orchestrator.kubelet.garbage import YOUNGEST, plan_containers, plan_images
-from orchestrator.kubelet.images import credentials_for, must_pull, names_registry, split_reference
+from orchestrator.kubelet.images import credentials_for, is_reference, must_pull, names_registry, split_reference
 from orchestrator.kubelet.runtime import Image
 
 DIGEST = "sha256:" + "a" * 64
@@ -76,3 +76,15 @@ def test_dead_containers_of_living_pods_stay() -> None:
     dead = attempt(state="exited")
     assert plan_containers([dead, attempt(number=1)], []) == [dead]
     assert plan_containers([dead], [dead.pod.uid]) == []
+
+
+@pytest.mark.parametrize(
+    ("reference", "valid"),
+    [
+        ("app", True), ("127.0.0.1:5000/team/app:v1.2_x", True), (f"r.example/a@{DIGEST}", True), (DIGEST, True),
+        ("Registry.Example/app", True), ("a__b/c-d", True), ("App", False), ("r.example/App", False), ("a:", False),
+        ("a b", False), ("", False), ("/a", False), ("a//b", False), ("a@sha256:1", False), ("r:x/app", False),
+    ],
+)  # fmt: skip
+def test_what_reads_as_an_image(reference: str, valid: bool) -> None:
+    assert is_reference(reference) is valid

@@ -99,3 +99,14 @@ def test_rests_double_from_ten_seconds_to_five_minutes_and_are_forgiven() -> Non
     assert rests == [10, 20, 40, 80, 160, 300, 300]
     assert backoff_after(300, 600) == 0
     assert [backoff_of_attempt(number) for number in (0, 1, 2, 3, 7)] == [0, 0, 10, 20, 300]
+
+
+def test_an_ephemeral_container_starts_once_and_at_once() -> None:
+    pod = make_pod(initContainers=[make_container("one")], ephemeralContainers=[make_container("debug")])
+    assert plan(pod, attempt("one")).starts == (Start("debug", 0),)
+    assert plan(pod, attempt("one"), attempt("debug", state="exited", exit_code=1)).starts == ()
+
+
+def test_an_ephemeral_container_keeps_no_pod_from_its_end() -> None:
+    pod = make_pod(restartPolicy="Never", ephemeralContainers=[make_container("debug")])
+    assert plan(pod, attempt(state="exited"), attempt("debug")).over

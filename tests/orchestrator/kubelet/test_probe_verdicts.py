@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.kubelet.grpc_health import DATA, HEADERS, frame
 from orchestrator.kubelet.probe_actions import run_probe
 from orchestrator.kubelet.probes import Cadence, Verdict, resolved_action
+from orchestrator.pki import ensure_pki
+from orchestrator.settings import ServerSettings
 
 
 def verdict(**probe: int) -> Verdict:
@@ -95,3 +100,51 @@ async def test_grpc_health(code: int, ok: bool) -> None:
     async with server:
         outcome = await run_probe({"grpc": {"port": port}}, "127.0.0.1", 2)
     assert outcome.ok is ok
+
+
+Answers = dict[str, tuple[int, str]]
+"""Path → status, location."""
+
+
+async def paths_served(answers: Answers, seen: list[bytes], context: ssl.SSLContext | None = None) -> Any:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        seen.append(request)
+        status, location = answers[request.split()[1].decode()]
+        writer.write(f"HTTP/1.1 {status} X\r\nServer: t\r\nLocation: {location}\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+
+
+@pytest.mark.parametrize(
+    ("answers", "ok", "said"),
+    [
+        ({"/": (302, "/there?x=1"), "/there?x=1": (200, "")}, True, ""),
+        ({"/": (301, "there"), "/there": (500, "")}, False, "HTTP probe failed with statuscode: 500"),
+        ({"/": (302, "http://elsewhere.example/")}, True, ""),
+        ({"/": (302, "/")}, False, "stopped after 10 redirects"),
+    ],
+)
+async def test_redirects_are_followed_on_the_host_itself(answers: Answers, ok: bool, said: str) -> None:
+    seen: list[bytes] = []
+    async with await paths_served(answers, seen) as server:
+        port = server.sockets[0].getsockname()[1]
+        outcome = await run_probe({"httpGet": {"port": port}}, "127.0.0.1", 2)
+    assert outcome.ok is ok and said in outcome.message
+
+
+async def test_a_probe_may_ask_by_https_and_set_headers(tmp_path: Path) -> None:
+    pki = ensure_pki(ServerSettings(data=tmp_path, node_name="n"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.folder / "agent.crt", pki.folder / "agent.key")
+    seen: list[bytes] = []
+    async with await paths_served({"/h": (200, "")}, seen, context) as server:
+        port = server.sockets[0].getsockname()[1]
+        headers = [{"name": "Host", "value": "app.test"}, {"name": "X-Token", "value": "a"}]
+        get = {"port": port, "scheme": "HTTPS", "path": "/h", "httpHeaders": headers}
+        assert (await run_probe({"httpGet": get}, "127.0.0.1", 2)).ok
+        assert b"Host: app.test\r\n" in seen[0] and b"X-Token: a\r\n" in seen[0]
+        refused = await run_probe({"httpGet": {"port": port, "path": "/h"}}, "127.0.0.1", 2)
+    assert not refused.ok

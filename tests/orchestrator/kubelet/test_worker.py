@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubelet_pods import make_container, make_pod
 from worlds import World, condition, entry, is_ready, simulated_world, waiting_reason
 
+from orchestrator.kubelet import starting
 from orchestrator.kubelet.memory import MemoryRuntime
-from orchestrator.kubelet.runtime import ProbeOutcome, PullFailed
+from orchestrator.kubelet.runtime import ContainerStatus, ProbeOutcome, PullFailed
 from orchestrator.objects.kinds import CONFIGMAPS, PODS
 
 
@@ -165,3 +168,100 @@ async def test_a_simulated_pod_may_mount_what_it_likes(world: World) -> None:
     volumes = [{"name": "c", "configMap": {"name": "any", "optional": True}}, {"name": "e", "emptyDir": {}}]
     await world.create(make_pod(make_container(volumeMounts=mounts), volumes=volumes))
     await world.until("web", is_ready)
+
+
+async def test_an_exit_while_the_engine_is_being_asked_is_not_missed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.create(make_pod(make_container(command=["top"]), restartPolicy="Never"))
+    await world.until("web", is_ready)
+    runtime, worker = world.runtime, next(iter(world.agent.workers.values()))
+    assert isinstance(runtime, MemoryRuntime)
+    container = (await runtime.containers())[0]
+    asked, answered, inspect = asyncio.Event(), asyncio.Event(), runtime.inspect
+
+    async def slow(container_id: str) -> ContainerStatus:
+        found = await inspect(container_id)
+        if not answered.is_set():
+            asked.set()
+            await answered.wait()
+        return found
+
+    monkeypatch.setattr(runtime, "inspect", slow)
+    worker.notify(container.id)
+    await asked.wait()
+    runtime.crash(container.id, 3)
+    worker.notify(container.id)
+    answered.set()
+    await world.until("web", lambda pod: pod["status"]["phase"] == "Failed")
+
+
+async def test_a_pull_that_failed_is_soon_told_as_resting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(reference: str, credentials: object = None) -> None:
+        raise PullFailed("manifest unknown")
+
+    monkeypatch.setattr(world.runtime, "pull", refuse)
+    monkeypatch.setattr(starting, "PULL_ERROR_SHOWN", 0.1)
+    await world.create(make_pod())
+    pod = await world.until("web", lambda pod: waiting_reason(pod) == "ImagePullBackOff")
+    assert "ErrImagePull: manifest unknown" in entry(pod)["state"]["waiting"]["message"]
+    assert await world.until_event("web", "BackOff")
+
+
+async def test_an_image_that_is_no_name_says_so(world: World) -> None:
+    await world.create(make_pod(make_container(image="Not:An:Image")))
+    pod = await world.until("web", lambda pod: waiting_reason(pod) == "InvalidImageName")
+    assert "invalid reference format" in entry(pod)["state"]["waiting"]["message"]
+
+
+async def test_a_container_added_for_debugging_runs_once(world: World) -> None:
+    await world.create(make_pod())
+    pod = await world.until("web", is_ready)
+    debugger = make_container("debug", command=["sh", "-c", "echo looked"], targetContainerName="main")
+    changed = {**pod, "spec": {**pod["spec"], "ephemeralContainers": [debugger]}}
+    await world.api.update(PODS, changed, subresource="ephemeralcontainers")
+    pod = await world.until("web", lambda pod: "terminated" in debug_state(pod))
+    assert debug_state(pod)["terminated"]["exitCode"] == 0 and is_ready(pod)
+    assert "ephemeralcontainers" not in {each["name"] for each in pod["status"]["containerStatuses"]}
+
+
+def debug_state(pod: dict[str, Any]) -> dict[str, Any]:
+    entries = pod["status"].get("ephemeralContainerStatuses") or [{"state": {}}]
+    return dict(entries[0]["state"])
+
+
+async def test_a_shorter_second_delete_ends_a_hook_that_sleeps(world: World) -> None:
+    hook = {"preStop": {"sleep": {"seconds": 60}}}
+    await world.create(make_pod(make_container(command=["top"], lifecycle=hook), terminationGracePeriodSeconds=90))
+    await world.until("web", is_ready)
+    await world.delete("web")
+    await world.until_event("web", "Killing")
+    await world.delete("web", grace=1)
+    await world.until_gone("web", 5)
+
+
+async def test_a_hook_that_sleeps_ends_with_its_container(world: World) -> None:
+    hook = {"preStop": {"sleep": {"seconds": 60}}}
+    await world.create(make_pod(make_container(command=["top"], lifecycle=hook), terminationGracePeriodSeconds=90))
+    await world.until("web", is_ready)
+    await world.delete("web")
+    await world.until_event("web", "Killing")
+    assert isinstance(world.runtime, MemoryRuntime)
+    world.runtime.crash((await world.runtime.containers())[0].id, 0)
+    await world.until_gone("web", 5)
+
+
+async def test_a_pod_that_asks_for_a_forbidden_kernel_setting_fails(world: World) -> None:
+    asked = {"sysctls": [{"name": "kernel.msgmax", "value": "65536"}]}
+    await world.create(make_pod(securityContext=asked))
+    pod = await world.until("web", lambda pod: pod["status"]["phase"] == "Failed")
+    assert pod["status"]["reason"] == "SysctlForbidden"
+    await world.delete("web")
+    await world.until_gone("web")
+
+
+async def test_a_container_that_never_ran_ends_as_unknown_with_its_pod(world: World) -> None:
+    await world.create(make_pod(make_container(envFrom=[{"secretRef": {"name": "no"}}]), activeDeadlineSeconds=1))
+    pod = await world.until("web", lambda pod: pod["status"]["phase"] == "Failed")
+    assert pod["status"]["reason"] == "DeadlineExceeded"
+    assert entry(pod)["state"]["terminated"]["reason"] == "ContainerStatusUnknown"

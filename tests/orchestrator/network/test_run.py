@@ -3,6 +3,8 @@ import types
 
 from orchestrator.client import ObjectList
 from orchestrator.network import run
+from orchestrator.network.addresses import first_node_cidr
+from orchestrator.network.host_ports import HostPorts
 
 CONFIG = """
 current-context: x
@@ -86,7 +88,7 @@ async def test_services_and_policies_of_the_api_reach_the_firewall(tmp_path, mon
         ("Pod", {"metadata": meta("web-1"), "spec": {}, "status": {"podIP": "10.201.0.2", "phase": "Running"}}),
         ("NetworkPolicy", {"metadata": meta("deny"), "spec": {"podSelector": {}}}),
     )
-    task = asyncio.create_task(run.run_network(api, settings))
+    task = asyncio.create_task(run.run_network(api, settings, first_node_cidr(settings.pod_cidr), HostPorts()))
     try:
         async with asyncio.timeout(5):
             rules = await applied.get()
