@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from builder import procfile, snapshot, workspace
+from builder import procfile, slugignore, snapshot, workspace
+from builder.detect import named_buildpacks, needed_languages
 from builder.engine import Engine, frames
 from builder.errors import BuildFailed, EngineError
 from builder.pool import BuildContainer, Pool, environment_line
 from builder.progress import Progress, human
 from builder.settings import Settings
+from builder.stack.toolchains import Toolchains
 
 log = logging.getLogger("builder.buildpack")
 START_TIMEOUT = 20.0  # seconds for a container to read its job
@@ -45,12 +47,16 @@ class Job:
 
 
 class BuildpackBuilds:
-    def __init__(self, engine: Engine, pool: Pool, settings: Settings) -> None:
-        self._engine, self._pool, self._settings = engine, pool, settings
+    def __init__(self, engine: Engine, pool: Pool, toolchains: Toolchains, settings: Settings) -> None:
+        self._engine, self._pool, self._toolchains, self._settings = engine, pool, toolchains, settings
 
     @property
     def caches(self) -> Path:
         return self._settings.data / "cache"
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        return self._pool.credentials
 
     @asynccontextmanager
     async def prepared(self) -> AsyncIterator[BuildContainer]:
@@ -61,6 +67,20 @@ class BuildpackBuilds:
         finally:
             self._pool.retire(container)
 
+    async def equip(self, container: BuildContainer, config: Mapping[str, str], progress: Progress) -> str:
+        """Give the tree in `container` a container with the languages it needs; the image it will run on.
+
+        Raises: BuilderError when a language can't be installed.
+        """
+        app = container.space.app
+        named = named_buildpacks(config, self._read(app, ".buildpacks"))
+        languages = needed_languages({entry.name for entry in app.iterdir()}, named)
+        if not languages:
+            return self._settings.stack_image
+        images = await self._toolchains.ensure(languages, lambda line: progress.raw(f"{line}\n".encode()))
+        await self._pool.exchange(container, images.build)
+        return images.run
+
     async def build(self, container: BuildContainer, job: Job, progress: Progress) -> Built:
         """Run the buildpack on the tree in `container.space.app`.
 
@@ -70,6 +90,7 @@ class BuildpackBuilds:
         fresh = bool(job.config.get("DEIS_DISABLE_CACHE"))
         workspace.take_cache(space, self.caches, job.app, fresh)
         snapshot.write_environment(space.env, job.config, workspace.APP_UID)
+        await asyncio.to_thread(slugignore.prune, space.app)
         if not is_custom(space.app, job.config):  # ours survive being killed; others may leave half a file
             container.on_killed = lambda: workspace.give_back_cache(space, self.caches, job.app)
         code = await self._run(container, job, progress)

@@ -1,4 +1,4 @@
-"""What the host knows about reaching package indexes: its CA bundle, proxies, pip and npm settings.
+"""What the host knows about reaching package indexes: its CA bundle, proxies, and each package manager's settings.
 
 Builds see them as read-only mounts and environment, never as a layer or a log line.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import configparser
 import os
 import pwd
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,18 @@ CA_VARIABLES = (
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy")
 PIP_KEYS = ("index-url", "extra-index-url", "find-links", "trusted-host", "proxy", "timeout", "retries", "no-index")
 NPM_KEYS = ("registry", "proxy", "https-proxy", "noproxy", "strict-ssl", "fetch-retries", "replace-registry-host")
+PASSED_PREFIXES = ("BUNDLE_", "COMPOSER_AUTH", "GOPROXY", "GOPRIVATE", "GONO", "GOSUMDB", "GOINSECURE")
+SETTINGS_FILES = {  # what a build sees at HOST_FILES: where, below the operator's home, it comes from
+    "maven-settings.xml": (".m2/settings.xml",),
+    "composer-config.json": (".config/composer/config.json", ".composer/config.json"),
+    "composer-auth.json": (".config/composer/auth.json", ".composer/auth.json"),
+    "bundle-config": (".bundle/config",),
+    "go.env": (".config/go/env",),
+}
+CREDENTIAL = re.compile(
+    r"""://[^/\s:@]*:([^/\s@]+)@|(?i:_authToken|_auth|_password)\s*=\s*(\S+)|<(?:password|passphrase)>([^<]+)<"""
+    r"""|"(?:token|password|bearer|[\w.-]+\.[a-z]+)"\s*:\s*"([^"]+)"|(?m:^BUNDLE_[A-Z0-9_]+__[A-Z0-9_]+:?\s*[=:]?\s*"?([^"\s]+))"""
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,12 @@ class HostConfig:
     env: dict[str, str] = field(default_factory=dict)
     binds: tuple[tuple[str, str], ...] = ()
     files: dict[str, str] = field(default_factory=dict)
+
+    def credentials(self) -> dict[str, str]:
+        """Passwords and tokens in it, by a name to show instead: builds need them, their output doesn't."""
+        texts = [*self.files.values(), *(f"{key}={value}" for key, value in self.env.items())]
+        found = {word for text in texts for match in CREDENTIAL.findall(text) for word in match if word}
+        return {f"index credential {number}": word for number, word in enumerate(sorted(found), 1)}
 
 
 def home() -> Path:
@@ -117,6 +136,16 @@ def read_npm(paths: list[Path]) -> list[str]:
     return [f"{key}={value}" for key, value in merged.items()]
 
 
+def first_text(paths: list[Path]) -> str:
+    """The content of the first file there is."""
+    for path in paths:
+        try:
+            return path.read_text()
+        except (OSError, UnicodeDecodeError):
+            continue
+    return ""
+
+
 def collect(env: Mapping[str, str], target: str, folder: Path) -> HostConfig:
     """What a container gets: `folder` (on the host) is mounted at `target` and holds `files`."""
     found_env, binds = proxies(env), []
@@ -134,6 +163,10 @@ def collect(env: Mapping[str, str], target: str, folder: Path) -> HostConfig:
         "pip.conf": "[global]\n" + "".join(f"{key} = {value}\n" for key, value in pip.items()),
         "npmrc": "\n".join([*read_npm(npm_files), "fund=false", "audit=false", "update-notifier=false", ""]),
     }
+    for name, places in SETTINGS_FILES.items():
+        if text := first_text([account / place for place in places]):
+            files[name] = text
+    found_env |= {key: value for key, value in env.items() if key.startswith(PASSED_PREFIXES) and value}
     found_env["PIP_CONFIG_FILE"] = f"{target}/pip.conf"
     found_env["NPM_CONFIG_GLOBALCONFIG"] = f"{target}/npmrc"
     return HostConfig(found_env, ((str(folder), target), *binds), files)
@@ -142,6 +175,8 @@ def collect(env: Mapping[str, str], target: str, folder: Path) -> HostConfig:
 def write(config: HostConfig, folder: Path) -> None:
     """Put `files` in place, readable by the build user."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    for old in set(os.listdir(folder)) - set(config.files):
+        (folder / old).unlink()
     for name, text in config.files.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o644)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import slugignore
 from builder.buildpack import Built
 from builder.errors import BuildFailed, RegistryError
 from builder.layers import Layer, LayerMemory, find_linked, fingerprint, write_layer
@@ -70,7 +69,7 @@ class Assembler:
             raise RegistryError(f"The registry has no {repository}:{tag} yet; the builder sends it when it starts.")
         if manifest.digest not in self._configs:
             blob = await self._registry.blob(repository, manifest.content["config"]["digest"])
-            self._configs = {manifest.digest: json.loads(blob)}
+            self._configs[manifest.digest] = json.loads(blob)
         return Base(repository, manifest.content, self._configs[manifest.digest])
 
     async def assemble(
@@ -136,12 +135,9 @@ def changed(layers: list[Layer]) -> str:
 
 
 def pack_code(built: Built, linked: frozenset[str]) -> Layer:
-    """The app's tree without cached layers and ignored files, with its process types beside it."""
-    ignored = slugignore.load(built.space.app)
+    """The app's tree without cached layers, with its process types beside it."""
     processes = {f".paas/processes/{name}": command.encode() for name, command in built.processes.items()}
-    return write_layer(
-        built.space.app, "app", skip=lambda name: name in linked or ignored(name), extra=processes, time=built.time
-    )
+    return write_layer(built.space.app, "app", skip=lambda name: name in linked, extra=processes, time=built.time)
 
 
 def git_tag(commit: str) -> str:

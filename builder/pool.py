@@ -40,14 +40,14 @@ def network_name(instance: str) -> str:
     return f"{instance}-builds"
 
 
-def container_spec(settings: Settings, host: HostConfig, space: Workspace) -> dict[str, object]:
+def container_spec(settings: Settings, host: HostConfig, space: Workspace, image: str) -> dict[str, object]:
     """A build container: unprivileged user, no capabilities, capped, and nothing of the host but read-only mounts."""
     binds = [f"{space.root}:/workspace", f"{space.app}:/app", f"{BUILDPACKS}:/buildpacks:ro"]
     binds += [f"{source}:{target}:ro" for source, target in host.binds]
     binds.append(f"{settings.data / 'buildpacks'}:{settings.data / 'buildpacks'}:ro")
     limits = settings.limits
     return {
-        "Image": settings.build_image,
+        "Image": image,
         "Cmd": ["/bin/bash", "/buildpacks/run"],
         "User": str(workspace.APP_UID),
         "Env": [f"{key}={value}" for key, value in host.env.items()],
@@ -75,6 +75,11 @@ class Pool:
         self._wanted = asyncio.Event()
         self._network = False
         self._pending: set[asyncio.Task[Any]] = set()  # goes on though nobody waits for it
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """What of the host's settings must not be shown, by the name to show instead."""
+        return self._host.credentials()
 
     async def clean(self) -> None:
         """Remove containers and workspaces of a builder that was here before."""
@@ -165,7 +170,9 @@ class Pool:
         name = f"{self._settings.instance}-build-{space.root.name}"
         container = ""
         try:
-            container = await self._engine.create(name, container_spec(self._settings, self._host, space))
+            container = await self._engine.create(
+                name, container_spec(self._settings, self._host, space, self._settings.build_image)
+            )
             output = await self._engine.attach(container)
             await self._engine.start(container)
             return BuildContainer(container, space, output)
@@ -175,6 +182,16 @@ class Pool:
             await workspace.remove(space)
             self._network = False
             raise
+
+    async def exchange(self, container: BuildContainer, image: str) -> None:
+        """Have `container` be one of `image`, over the same workspace. Raises: EngineError; then it is gone."""
+        container.output.close()
+        await self._engine.remove(container.id)
+        name = f"{self._settings.instance}-build-{container.space.root.name}"
+        spec = container_spec(self._settings, self._host, container.space, image)
+        container.id = await self._engine.create(name, spec)
+        container.output = await self._engine.attach(container.id)
+        await self._engine.start(container.id)
 
 
 def environment_line(values: Mapping[str, str]) -> str:

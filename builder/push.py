@@ -50,6 +50,7 @@ class Result:
     ports: tuple[int, ...]
     way: Way
     app_json: dict[str, Any] | None = None
+    stack: str = "container"  # the image's base, or that it brings its own
 
 
 class Pipeline:
@@ -145,7 +146,7 @@ class Pipeline:
                 tree = await self._unpack(push.app, commit, git, container.space.app)
             with progress.phase("config"):
                 config = await config_task
-            progress.hide(config)
+            progress.hide({**self._buildpacks.credentials, **config})
             root = {entry.name for entry in container.space.app.iterdir()}
             document = app_json.load(container.space.app)
             way = choose_way(root, config)
@@ -158,11 +159,11 @@ class Pipeline:
             await preparing.__aexit__(None, None, None)
 
     async def _buildpack(self, job: Job, container: BuildContainer, progress: Progress) -> Result:
-        base = asyncio.create_task(self._stack.base())
+        stack = await self._buildpacks.equip(container, job.config, progress)
+        base = asyncio.create_task(self._stack.base(stack))
         try:
             with progress.phase("build"):
                 built = await self._buildpacks.build(container, job, progress)
-            stack = self._settings.stack_image
             labels = {"paas.io/app": job.app, "paas.io/commit": job.commit, "paas.io/stack": stack}
             cache = self._buildpacks.caches / job.app
             digest = await self._assembler.assemble(
@@ -170,7 +171,7 @@ class Pipeline:
             )
         finally:
             base.cancel()
-        return Result(digest, built.processes, (), Way.BUILDPACK)
+        return Result(digest, built.processes, (), Way.BUILDPACK, stack)
 
     async def _unpack(self, app: str, commit: str, git: Mapping[str, str], target: Path) -> snapshot.Snapshot:
         """The commit's tree in `target`. Raises: PushRefused for a tree that can't be taken."""
@@ -189,7 +190,7 @@ class Pipeline:
             "procfile": result.processes,
             "dockerfile": "true" if result.way is Way.DOCKERFILE else "",
             "ports": list(result.ports),
-            "stack": "container" if result.way is Way.DOCKERFILE else self._settings.stack_image,
+            "stack": result.stack,
         }
         if result.app_json is not None:
             build["app_json"] = result.app_json

@@ -22,6 +22,8 @@ from builder.push import Pipeline
 from builder.receive import HookServer, socket_path
 from builder.registry_api import RegistryClient
 from builder.settings import Settings
+from builder.stack.build import Stack
+from builder.stack.toolchains import Toolchains
 from builder.stack_image import StackImage
 
 log = logging.getLogger("builder")
@@ -48,6 +50,10 @@ async def serve(settings: Settings) -> None:
         await Builder(settings, engine, registry, controller).run(stop)
 
 
+def stack_to_make(settings: Settings) -> Stack:
+    return Stack(settings.stack_image, settings.build_image, settings.data / "stack", settings.instance, settings.host)
+
+
 class Builder:
     """The parts, wired together."""
 
@@ -64,12 +70,13 @@ class Builder:
         self.locks = AppLocks()
         assembler = Assembler(registry, LayerMemory(data / "layers"))
         self.stack = StackImage(engine, registry, assembler, settings)
+        toolchains = Toolchains(engine, stack_to_make(settings))
         self.pipeline = Pipeline(
             settings,
             self.repositories,
             engine,
             controller,
-            BuildpackBuilds(engine, self.pool, settings),
+            BuildpackBuilds(engine, self.pool, toolchains, settings),
             DockerfileBuilds(engine, settings),
             assembler,
             self.stack,

@@ -1,8 +1,10 @@
-"""`.slugignore`: what of the tree stays out of the image. Pure but for reading the file."""
+"""`.slugignore`: what of the tree is gone before buildpacks see it, as on Heroku."""
 
 from __future__ import annotations
 
 import fnmatch
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,13 +13,25 @@ from builder.snapshot import read_inside
 MAX = 64 * 1024
 
 
-def load(app: Path) -> Callable[[str], bool]:
-    """Whether a path of the app is left out."""
+def prune(app: Path) -> int:
+    """Remove what `.slugignore` names from a tree that nothing else writes to yet; how many entries went."""
     try:
         text = read_inside(app, ".slugignore", MAX).decode(errors="replace")
     except FileNotFoundError:
-        return lambda name: False
-    return compile_patterns(text)
+        return 0
+    ignored, removed = compile_patterns(text), 0
+    for folder, folders, files in os.walk(app):
+        for name in [*folders, *files]:
+            path = Path(folder, name)
+            if not ignored(path.relative_to(app).as_posix()):
+                continue
+            removed += 1
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+                folders.remove(name)
+            else:
+                path.unlink()
+    return removed
 
 
 def compile_patterns(text: str) -> Callable[[str], bool]:

@@ -20,7 +20,10 @@ PASSED_TO_BUILDS = (
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO",
 )  # fmt: skip
-PASSED_PREFIXES = ("PIP_", "NPM_CONFIG_", "npm_config_", "UV_")
+PASSED_PREFIXES = (
+    "PIP_", "NPM_CONFIG_", "npm_config_", "UV_", "BUNDLE_", "COMPOSER_AUTH",
+    "GOPROXY", "GOPRIVATE", "GONO", "GOSUMDB", "GOINSECURE",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

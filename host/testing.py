@@ -1,6 +1,7 @@
 """`make test`: lint, an instance of its own, every test against it, and proof that nothing of it is left.
 
 Stages run in order; a failed one is told at the end, the others still run. `ONLY=unit make test` runs one stage.
+`ONLY=languages` runs what takes minutes of downloads and is left out otherwise.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ PORTS = {  # away from the defaults, so that a platform in use goes on beside th
     "PAAS_REGISTRY_PORT": 15000, "PAAS_API_PORT": 16443, "PAAS_AGENT_PORT": 20250, "PAAS_BUILDER_HTTP_PORT": 18010,
     "PAAS_ROUTER_METRICS_PORT": 18011,
 }  # fmt: skip
-UNIT = ["tests", "--ignore=tests/e2e", "--ignore=tests/conformance"]
+UNIT = ["tests", "--ignore=tests/e2e", "--ignore=tests/conformance", "-m", "not languages"]
+BY_REQUEST = ("languages",)
 
 
 def main() -> int:
@@ -33,7 +35,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="paas-test-") as folder:
         os.environ["PAAS_HOME"] = os.environ["PAAS_TEST_HOME"] = str(Path(folder) / "home")
         for name, stage in STAGES.items():
-            if chosen and name not in (*chosen, "platform", "nothing left"):
+            if name not in (*chosen, "platform", "nothing left") if chosen else name in BY_REQUEST:
                 continue
             say.step(f"{name}")
             began = time.monotonic()
@@ -66,6 +68,10 @@ def unit() -> None:
     _pytest(*UNIT, limit=900)
 
 
+def languages() -> None:
+    _pytest("tests/builder", "-m", "languages", limit=900)
+
+
 def conformance() -> None:
     _pytest("tests/conformance", limit=900)
 
@@ -95,6 +101,7 @@ STAGES: dict[str, Callable[[], None]] = {
     "lint": lint,
     "platform": platform,
     "unit": unit,
+    "languages": languages,
     "conformance": conformance,
     "end to end": end_to_end,
     "nothing left": nothing_left,

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +118,8 @@ async def prepare(engine: Engine, base: str, folder: Path, host: Mapping[str, st
     """Fill `folder` with what the installation script reads at /mnt."""
     os.chmod(folder, 0o755)
     for path in FILES.iterdir():
-        shutil.copy(path, folder / path.name)
+        if path.is_file():
+            shutil.copy(path, folder / path.name)
     bundle = host_config.ca_bundle(host)
     if bundle:
         shutil.copy(bundle, folder / "ca.crt")
@@ -147,12 +148,14 @@ async def read_file(engine: Engine, image: str, path: str) -> str:
         return member.read().decode() if member else ""
 
 
-async def install(engine: Engine, stack: Stack, base: str, script: str, image: str, wanted: str, say: Say) -> None:
-    """Run `script` in a container of `base` and commit the outcome as `image`."""
+async def install(
+    engine: Engine, stack: Stack, base: str, script: str, image: str, wanted: str, say: Say, words: Sequence[str] = ()
+) -> None:
+    """Run `script` with `words` in a container of `base` and commit the outcome as `image`, labelled `wanted`."""
     with tempfile.TemporaryDirectory(prefix="paas-stack-", dir=stack.data) as name:
         folder = Path(name)
         await prepare(engine, base, folder, stack.host)
-        container = await engine.create("", container_spec(stack, base, script, folder))
+        container = await engine.create("", container_spec(stack, base, [script, *words], folder))
         try:
             await run(engine, container, script, say)
             repository, _, tag = image.rpartition(":")
@@ -167,13 +170,13 @@ async def install(engine: Engine, stack: Stack, base: str, script: str, image: s
             await engine.remove(container)
 
 
-def container_spec(stack: Stack, base: str, script: str, folder: Path) -> dict[str, object]:
+def container_spec(stack: Stack, base: str, command: list[str], folder: Path) -> dict[str, object]:
     environment = {**host_config.proxies(stack.host), **registry_hint(stack.host, folder)}
     return {
         "Image": base,
         "User": "root",
         "WorkingDir": "/",
-        "Cmd": ["/bin/bash", f"/mnt/{script}"],
+        "Cmd": ["/bin/bash", f"/mnt/{command[0]}", *command[1:]],
         "Env": [f"{key}={value}" for key, value in environment.items()],
         "Labels": {"paas.io/instance": stack.instance, "paas.io/component": "stack"},
         "HostConfig": {"Binds": [f"{folder}:/mnt:ro"], "NetworkMode": stack.network},

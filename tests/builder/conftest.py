@@ -21,7 +21,7 @@ import asyncssh
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-STACK = "paas/stack:trixie"
+STACK = os.environ.get("TEST_STACK_IMAGE", "paas/stack:trixie")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -285,7 +285,7 @@ def remove_engine_objects(instance: str) -> None:
 @pytest.fixture(scope="session")
 def stack():
     """The stack image, made once on a machine and kept."""
-    data = Path.home() / ".cache" / "paas-tests"
+    data = Path(os.environ.get("TEST_STACK_DATA", Path.home() / ".cache" / "paas-tests"))
     words = [sys.executable, "-m", "builder", "stack", "--tag", STACK, "--data", str(data), "--instance", "tests"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
