@@ -171,7 +171,7 @@ class Pipeline:
             )
         finally:
             base.cancel()
-        return Result(digest, built.processes, (), Way.BUILDPACK, stack)
+        return Result(digest, built.processes, (), Way.BUILDPACK, stack=stack)
 
     async def _unpack(self, app: str, commit: str, git: Mapping[str, str], target: Path) -> snapshot.Snapshot:
         """The commit's tree in `target`. Raises: PushRefused for a tree that can't be taken."""

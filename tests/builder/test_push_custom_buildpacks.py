@@ -1,6 +1,7 @@
 """Buildpacks that an app brings itself, run by the classic interface."""
 
 import subprocess
+import tarfile
 
 import pytest
 
@@ -97,3 +98,80 @@ def test_a_buildpack_that_cannot_be_had_is_told(builder, controller, tmp_path, u
     out = client.push(client.repository("lost", {"x": "1"}), check=False)
     errors = [line for line in out.splitlines() if " !     " in line]
     assert len(errors) == 1 and words in errors[0]
+
+
+def test_a_tarball_is_a_buildpack_with_or_without_a_folder_around_it(builder, controller, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("packed",))
+    controller.config["packed"] = {"COLOUR": "blue"}
+    path = client.repository(
+        "packed", {**pack("one"), **pack("two"), ".buildpacks": "file:///app/a.tgz\nfile:///app/b.tar.gz\n"}
+    )
+    for name, archive, around in (("one", "a.tgz", ""), ("two", "b.tar.gz", "pack-main/")):
+        with tarfile.open(path / archive, "w:gz") as target:
+            target.add(path / "vendor" / name / "bin", arcname=f"{around}bin")
+    client.commit(path)
+    out = client.push(path)
+    assert "one compiles" in out and "two compiles" in out
+    assert controller.builds[-1]["procfile"] == {"web": "cat two.txt"}
+
+
+def test_what_slugignore_names_is_gone_before_buildpacks_run(builder, controller, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("slugs",))
+    controller.config["slugs"] = {"COLOUR": "blue", "BUILDPACK_URL": "file:///app/vendor/one"}
+    more = 'echo "       left: $(ls docs notes.md 2>&1 | tr "\\n" " ")"; mkdir -p docs; echo made >docs/page'
+    files = {
+        **pack("one", more),
+        ".slugignore": "/docs\n*.md\n",
+        "docs/a": "a",
+        "notes.md": "n",
+        "Procfile": "web: cat docs/page\n",
+    }
+    out = client.push(client.repository("slugs", files))
+    assert "'docs': No such file" in out and "'notes.md': No such file" in out
+    assert run_in(controller.builds[-1]["image"], "/runner/init", "start", "web") == "made\n"
+
+
+def test_profile_scripts_export_and_hooks_reach_what_comes_after(builder, controller, registry, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("hooked",))
+    controller.config["hooked"] = {"COLOUR": "blue", "STACK": "heroku-24"}
+    more = 'mkdir -p "$1/.profile.d"; echo "export FROM_PROFILE=yes" >"$1/.profile.d/one.sh"; cat "$1/before"'
+    show = 'echo "hook sees $COLOUR, $(basename "$1") $(basename "$2") $(basename "$3")"'
+    files = {
+        **pack("one", more),
+        ".buildpacks": "file:///app/vendor/one\n",
+        "bin/pre_compile": f"#!/bin/bash\n{show}; echo before >before\n",
+        "bin/post_compile": "#!/bin/bash\necho after: $(cat one.txt)\n",
+        "Procfile": 'web: echo "$FROM_PROFILE $PACK"\n',
+    }
+    out = client.push(client.repository("hooked", files))
+    assert "hook sees blue, app cache env" in out and "after: made by one" in out and "stack heroku-24" in out
+    login(registry)
+    assert run_in(controller.builds[-1]["image"], "/runner/init", "start", "web") == "yes one\n"
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "words"),
+    [
+        ("compile", "#!/bin/sh\nexit 23\n", "one's bin/compile failed with exit code 23."),
+        ("release", "#!/bin/sh\nexit 3\n", "one's bin/release failed with exit code 3."),
+        ("detect", "#!/bin/sh\nexit 1\n", "says this app is not one of its kind (bin/detect)."),
+    ],
+)
+def test_a_step_that_fails_ends_the_build_with_its_exit_code(builder, controller, tmp_path, part, text, words):
+    client = builder.client(tmp_path / "c", apps=(f"broken{part}",))
+    controller.config[f"broken{part}"] = {"COLOUR": "blue", "BUILDPACK_URL": "file:///app/vendor/one"}
+    files = {**pack("one"), f"vendor/one/bin/{part}": text}
+    assert words in client.push(client.repository(f"broken{part}", files), check=False)
+
+
+def test_ours_run_by_name_before_one_of_the_apps(builder, controller, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("mixed",))
+    controller.config["mixed"] = {"COLOUR": "blue"}
+    files = {
+        **pack("one"),
+        ".buildpacks": "heroku/nodejs\nfile:///app/vendor/one\n",
+        "package.json": '{"scripts": {"build": "echo built >built.txt"}}',
+    }
+    out = client.push(client.repository("mixed", files))
+    assert out.index("npm run build") < out.index("one compiles")
+    assert controller.builds[-1]["procfile"] == {"web": "cat one.txt"}
