@@ -57,7 +57,7 @@ class ApiError(OrchestratorError):
             "reason": self.reason,
             "code": self.code,
         }
-        if details:
+        if details or self.code == 404:  # kubectl looks into the details of every 404
             status["details"] = details
         return status
 

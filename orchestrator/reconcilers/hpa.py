@@ -24,9 +24,9 @@ from orchestrator.objects.selectors import LabelSelector, label_selector_from_ma
 from orchestrator.reconcilers.hpa_plan import (
     Memory,
     MetricError,
-    Outcome,
     Proposal,
     note_change,
+    out_of_bounds,
     propose,
     settle_replicas,
 )
@@ -90,6 +90,13 @@ class HpaReconciler(Reconciler):
             report.status["desiredReplicas"] = 0
             await self._write(hpa, report.status)
             return
+        bound, why = out_of_bounds(hpa["spec"], current)
+        if bound is not None:
+            report.status["desiredReplicas"] = bound
+            memory = self._memories.setdefault(key_of(hpa), Memory([(self.clock.now(), current)]))
+            await self._resize(hpa, resource, target, (current, bound), why, report, memory)
+            await self._write(hpa, report.status)
+            return
         await self._follow_use(hpa, resource, target, current, report)
 
     async def _follow_use(self, hpa: Obj, resource: Resource, target: Obj, current: int, report: _Report) -> None:
@@ -114,20 +121,20 @@ class HpaReconciler(Reconciler):
         report.condition("ScalingLimited", *outcome.limited)
         report.status["desiredReplicas"] = outcome.replicas
         if outcome.replicas != current:
-            await self._resize(hpa, resource, target, current, outcome, best, report, memory)
+            why = f"{best.name} above target" if outcome.replicas > current else "All metrics below target"
+            await self._resize(hpa, resource, target, (current, outcome.replicas), why, report, memory)
         await self._write(hpa, report.status)
 
-    async def _resize(self, hpa: Obj, resource: Resource, target: Obj, current: int, outcome: Outcome,
-                      best: Proposal, report: _Report, memory: Memory) -> None:  # fmt: skip
-        key = key_of(target)
-        await self.api.patch(resource, key.name, key.namespace, patch={"spec": {"replicas": outcome.replicas}})
-        why = f"{best.name} above target" if outcome.replicas > current else "All metrics below target"
-        message = f"New size: {outcome.replicas}; reason: {why}"
+    async def _resize(self, hpa: Obj, resource: Resource, target: Obj, sizes: tuple[int, int], why: str,
+                      report: _Report, memory: Memory) -> None:  # fmt: skip
+        key, (current, wanted) = key_of(target), sizes
+        await self.api.patch(resource, key.name, key.namespace, patch={"spec": {"replicas": wanted}})
+        message = f"New size: {wanted}; reason: {why}"
         self.events.normal(hpa, "SuccessfulRescale", message, component=COMPONENT)
-        note_change(memory, current, outcome.replicas, self.clock.now())
+        note_change(memory, current, wanted, self.clock.now())
         report.status["lastScaleTime"] = rfc3339(self.clock.now())
         report.condition("AbleToScale", True, "SucceededRescale", "the HPA controller was able to update the target "
-                         f"scale to {outcome.replicas}")  # fmt: skip
+                         f"scale to {wanted}")  # fmt: skip
 
     async def _proposals(
         self, hpa: Obj, selector: LabelSelector, current: int

@@ -189,6 +189,16 @@ class Outcome:
     """ScalingLimited"""
 
 
+def out_of_bounds(spec: Mapping[str, Any], current: int) -> tuple[int | None, str]:
+    """The size that a target outside of the bounds gets whatever its use, and why; None for one within."""
+    least, most = spec.get("minReplicas"), int(spec["maxReplicas"])
+    if current > most:
+        return most, "Current number of replicas above Spec.MaxReplicas"
+    if current < (1 if least is None else int(least)):
+        return int(least or 1), "Current number of replicas below Spec.MinReplicas"
+    return None, ""
+
+
 def settle_replicas(hpa: Obj, current: int, desired: int, memory: Memory, now: datetime) -> Outcome:
     """`desired` after stabilization, rate policies, and the minimum and maximum."""
     behavior = hpa["spec"].get("behavior") or {}

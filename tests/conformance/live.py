@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,7 +10,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_TIMEOUT = 20.0  # seconds
@@ -106,3 +109,13 @@ class Kubectl:
         done = self.run(*arguments, stdin=stdin)
         assert done.returncode != 0, f"kubectl {' '.join(arguments)} succeeded: {done.stdout}"
         return done.stderr
+
+
+def everything_served(kubectl: Kubectl) -> Iterator[dict[str, Any]]:
+    """Every stored object of every kind that discovery names, in every version it is served in."""
+    groups = json.loads(kubectl("get", "--raw", "/apis"))["groups"]
+    versions = [version["groupVersion"] for group in groups for version in group["versions"]]
+    for path in ("/api/v1", *(f"/apis/{version}" for version in versions)):
+        for resource in json.loads(kubectl("get", "--raw", path))["resources"]:
+            if "list" in resource["verbs"] and "/" not in resource["name"]:
+                yield from json.loads(kubectl("get", "--raw", f"{path}/{resource['name']}"))["items"]

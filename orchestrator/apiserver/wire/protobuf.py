@@ -117,6 +117,9 @@ def message_name(api_version: str, kind: str) -> str:
     return f"k8s.io.api.{group}.{version}.{kind}"
 
 
+_LIST_TYPES = (".ExtraValue", ".Verbs")  # messages whose JSON is the list that they wrap
+
+
 def _object(name: str, data: bytes, node: Node | None) -> dict[str, Any]:
     numbers = _messages()[name]
     result: dict[str, Any] = {}
@@ -146,8 +149,8 @@ def _put_message(result: dict[str, Any], row: list[Any], value: bytes, node: Nod
     decoded = _special(target, value)
     if decoded is _NOT_SPECIAL:
         decoded = _object(target, value, node if inline else (child.items if repeated and child else child))
-        if set(_messages()[target]) == {"1"} and _messages()[target]["1"][0] == "items":
-            decoded = decoded.get("items", [])  # a list type of its own, such as ExtraValue
+        if target.endswith(_LIST_TYPES):
+            decoded = decoded.get("items", [])
     if repeated:
         result.setdefault(field, []).append(decoded)
     elif inline and isinstance(decoded, dict):
@@ -169,7 +172,11 @@ def _entry(target: str, data: bytes, node: Node | None) -> tuple[str, Any]:
     key, value = parts.get(1, b"").decode(), parts.get(2)
     if row[1] == "m":
         decoded = _special(row[3], value or b"")
-        return key, _object(row[3], value or b"", node) if decoded is _NOT_SPECIAL else decoded
+        if decoded is _NOT_SPECIAL:
+            decoded = _object(row[3], value or b"", node)
+            if row[3].endswith(_LIST_TYPES):
+                decoded = decoded.get("items", [])
+        return key, decoded
     if row[1] == "y":
         return key, base64.b64encode(value or b"").decode()
     return key, (value or b"").decode() if row[1] == "s" else value

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
+
+from tests.conformance.live import everything_served
 
 helm = pytest.importorskip("helm_python", reason="helm-python-sdk has wheels for x86-64 only")
 
@@ -47,6 +51,7 @@ def test_a_chart_of_every_kind_lives_its_whole_life(kubectl, namespace, release)
     installed = config.install(CHART, "all", values, **WAIT)
     assert installed["status"] == "deployed" and manifest_kinds(installed) == KINDS
     check_installed(kubectl, namespace)
+    check_valid(kubectl)
     tested = config.test("all", timeout=30, logs=True)
     assert "hello" in tested["logs"]
 
@@ -88,6 +93,22 @@ def check_installed(kubectl, namespace: str) -> None:
     assert kubectl("auth", "can-i", "list", "configmaps", robot).strip() == "yes"
     events = json.loads(kubectl("-n", namespace, "get", "events", "-o", "json"))["items"]
     assert {"from core", "from events.k8s.io"} <= {event["message"] for event in events}
+
+
+def check_valid(kubectl) -> None:
+    """Every object of every kind is valid by Kubernetes' own schemas."""
+    kinds, problems = Counter(), []
+    for obj in everything_served(kubectl):
+        if obj["kind"] in ("Greeting", "NodeMetrics", "PodMetrics"):  # not in those schemas
+            continue
+        kinds[obj["kind"]] += 1
+        if kinds[obj["kind"]] > 6:  # a tenth of a second each
+            continue
+        try:
+            kubernetes_validate.validate(obj, "1.32", strict=True)
+        except kubernetes_validate.ValidationError as exc:
+            problems.append(f"{obj['kind']} {obj['metadata']['name']}: {list(exc.path)} {exc.message}")
+    assert problems == [] and KINDS - {"Greeting"} <= set(kinds)
 
 
 def check_gone(kubectl, namespace: str) -> None:

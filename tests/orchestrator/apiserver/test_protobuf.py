@@ -52,6 +52,17 @@ def test_inline_structs_numbers_and_special_types_get_their_json_form():
     assert "hostNetwork" not in found, "a plain field in Go: zero is what it is when nothing was said"
 
 
+def test_only_the_types_that_are_lists_in_json_lose_their_wrapper():
+    item = text(1, text(1, "namespace") + text(2, text(2, "metadata.namespace")))  # DownwardAPIVolumeFile
+    source = text(1, text(2, item))  # VolumeProjection.downwardAPI
+    volume = text(1, text(1, "v") + text(2, text(26, source)))
+    found = decode_protobuf(body("v1", "Pod", text(2, volume)))["spec"]["volumes"][0]["projected"]["sources"]
+    assert list(found[0]["downwardAPI"]) == ["items"]
+    extra = text(5, text(1, "scopes") + text(2, text(1, "dev") + text(1, "test")))  # map of ExtraValue
+    review = decode_protobuf(body("authorization.k8s.io/v1", "SubjectAccessReview", text(2, text(3, "u") + extra)))
+    assert review["spec"] == {"user": "u", "extra": {"scopes": ["dev", "test"]}}
+
+
 @pytest.mark.parametrize("sent", [b"", b"{}", b"k8s\0\xff", body("v1", "Pod", b"\x12\xff\xff\xff\xff\x7f")])
 def test_broken_bodies_are_bad_requests(sent):
     with pytest.raises((errors.BadRequest, errors.UnsupportedMediaType)):

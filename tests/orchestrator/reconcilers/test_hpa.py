@@ -71,6 +71,19 @@ async def test_replicas_follow_use_up_at_once_and_down_after_five_minutes():
         assert status["currentMetrics"][0]["resource"]["current"] == {"averageValue": "10m", "averageUtilization": 10}
 
 
+@pytest.mark.parametrize(
+    ("bounds", "expected", "why"),
+    [({"minReplicas": 3}, 3, "below Spec.MinReplicas"), ({"maxReplicas": 1}, 1, "above Spec.MaxReplicas")],
+)
+async def test_the_bounds_hold_without_any_figures(bounds, expected, why):
+    async with plane(*PARTS) as world:
+        await running(world, 2)
+        await world.api.create(HPAS_V2, autoscaler(**bounds))
+        await world.settle()
+        assert await size(world) == expected
+        assert world.events("SuccessfulRescale") == [f"New size: {expected}; reason: Current number of replicas {why}"]
+
+
 async def test_without_figures_nothing_is_scaled_and_the_reason_is_told():
     async with plane(*PARTS) as world:
         await running(world, 2)
