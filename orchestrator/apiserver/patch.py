@@ -55,7 +55,7 @@ async def patch(api: Api, call: Call, patch_type: PatchType, content: Any, probl
 
 async def _apply(api: Api, call: Call, old: Record | None, content: Any, problems: Sequence[str]) -> Record:
     """Server-side apply: the fields of `content` are the manager's, whatever else the object holds."""
-    configuration = convert(decode_applied(call.view or call.resource, content), call.resource)
+    configuration = convert(decode_applied(call.view or call.resource, content), call.resource, complete=False)
     if problems and call.field_validation == "Strict":
         raise errors.BadRequest(f"error strict decoding YAML: {', '.join(problems)}")
     if call.field_validation == "Warn":

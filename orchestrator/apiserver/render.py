@@ -153,6 +153,12 @@ def renderer_for(api: Api, resource: Resource, accept: str, include_object: str 
     return _renderer_for(api, resource, accept, include_object)
 
 
+def check_plain(accept: str) -> None:
+    """For kinds that have no metadata, and so no other form than their own. Raises: NotAcceptable."""
+    if accept and all(";as=" in wanted.replace(" ", "") for wanted in accept.split(",")):
+        raise errors.NotAcceptable("only the following media types are accepted: application/json")
+
+
 def _renderer_for(api: Api, resource: Resource, accept: str, include_object: str | None) -> Renderer:
     if not accept or accept.startswith("application/json,") or accept in ("application/json", "*/*"):
         return JsonRenderer(resource)

@@ -10,7 +10,7 @@ from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.exchange import JSON, Exchange
 from orchestrator.apiserver.node_proxy import NodeProxy
-from orchestrator.apiserver.render import Renderer, renderer_for
+from orchestrator.apiserver.render import Renderer, check_plain, renderer_for
 from orchestrator.apiserver.reviews import Reviews
 from orchestrator.apiserver.routes import Route
 from orchestrator.apiserver.streams import stream_events
@@ -31,10 +31,13 @@ class Rest:
         self.nodes = NodeProxy(api)
 
     async def serve(self, exchange: Exchange, call: Call, route: Route) -> None:
+        if call.resource.custom is not None and call.resource.custom.deprecation:
+            exchange.warnings.append(call.resource.custom.deprecation)
         stored = self.api.stored_version(call.resource)
         if stored != call.resource:
             call.resource, call.view = stored, call.resource
         if call.resource.verbs == ("create",):
+            check_plain(exchange.header(b"accept"))
             body, _ = decode(call.resource, await exchange.object(self.api.settings.max_body), call.field_validation)
             await exchange.answer_json(self.reviews.answer(call, body), 201)
         elif call.subresource == "scale":
@@ -93,6 +96,10 @@ class Rest:
             None if initial is None else initial == "true",
             float(exchange.number("timeoutSeconds") or _MAX_WATCH),
         )
+        if initial is not None and query.get("resourceVersionMatch") != "NotOlderThan":
+            raise errors.Invalid(
+                "sendInitialEvents: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            )
         await stream_events(exchange, watch.open_watch(self.api, call, options), self._renderer(exchange, call))
 
     async def _object(self, exchange: Exchange, call: Call) -> Obj:

@@ -26,13 +26,14 @@ def stored_resource(resource: Resource) -> Resource:
     return resource if resource.custom is not None else STORED.get(resource.storage_key, resource)
 
 
-def convert(obj: Obj, target: Resource) -> Obj:
+def convert(obj: Obj, target: Resource, *, complete: bool = True) -> Obj:
     """`obj` as `target`'s version of the same kind; the very same object when it is that already.
 
     Custom resources are completed on the way: a default added to their definition shows in what was stored before.
+    Not so (`complete=False`) a configuration that somebody applies: it holds what they said, and no more.
     """
     if target.custom is not None:
-        return _to_custom(obj, target, target.custom)
+        return _to_custom(obj, target, target.custom if complete else None)
     if obj.get("apiVersion") == target.api_version and obj.get("kind") == target.kind:
         return obj
     if target == HPAS_V1:
@@ -46,11 +47,11 @@ def convert(obj: Obj, target: Resource) -> Obj:
     return {**obj, "apiVersion": target.api_version, "kind": target.kind}
 
 
-def _to_custom(obj: Obj, target: Resource, custom: CustomType) -> Obj:
+def _to_custom(obj: Obj, target: Resource, custom: CustomType | None) -> Obj:
     """Versions of a custom resource differ in name, and in what their schemas fill in."""
     if (obj.get("apiVersion"), obj.get("kind")) != (target.api_version, target.kind):
         obj = {**obj, "apiVersion": target.api_version, "kind": target.kind}
-    if not custom.has_defaults:
+    if custom is None or not custom.has_defaults:
         return obj
     completed: Obj = clone(obj)
     apply_defaults(custom, completed)

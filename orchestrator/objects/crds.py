@@ -40,7 +40,7 @@ def custom_resources(definition_: Obj) -> list[Resource]:
     for version in spec["versions"]:
         if not version.get("served"):
             continue
-        custom = custom_type(version)
+        custom = custom_type(version, deprecation(version, spec["group"], naming["kind"]))
         subresources = (*(("status",) if custom.status else ()), *(("scale",) if custom.scale else ()))
         resources.append(
             Resource(
@@ -64,7 +64,14 @@ def stored_version(definition_: Obj) -> str:
     return next(str(version["name"]) for version in definition_["spec"]["versions"] if version.get("storage"))
 
 
-def custom_type(version: Mapping[str, Any]) -> CustomType:
+def deprecation(version: Mapping[str, Any], group: str, kind: str) -> str:
+    """What a request for the version is warned of; empty for one that is not deprecated."""
+    if not version.get("deprecated"):
+        return ""
+    return str(version.get("deprecationWarning") or f"{group}/{version['name']} {kind} is deprecated")
+
+
+def custom_type(version: Mapping[str, Any], deprecation: str = "") -> CustomType:
     schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
     below = version.get("subresources") or {}
     return CustomType(
@@ -74,6 +81,7 @@ def custom_type(version: Mapping[str, Any]) -> CustomType:
         selectable_fields=tuple(field["jsonPath"] for field in version.get("selectableFields") or ()),
         columns=tuple(version.get("additionalPrinterColumns") or ()),
         status="status" in below,
+        deprecation=deprecation,
         has_defaults=mentions(schema, "default"),
         has_rules=mentions(schema, "x-kubernetes-validations"),
         scale=dict(below.get("scale") or {}),

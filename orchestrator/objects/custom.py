@@ -25,6 +25,8 @@ class CustomType:
     """Whether the schema has `x-kubernetes-validations` anywhere."""
     has_defaults: bool = False
     """Whether the schema fills anything in; what is stored is then completed when it is read, too."""
+    deprecation: str = ""
+    """What its users are warned of; empty for a version that stays."""
     scale: Mapping[str, str] = field(default_factory=dict)
     """specReplicasPath, statusReplicasPath and labelSelectorPath; empty without a scale subresource."""
 

@@ -44,6 +44,11 @@ class Node:
         return self.obj["metadata"].get("ownerReferences") or []
 
     @property
+    def blocked_owners(self) -> set[str]:
+        """Uids of those that can't go before this one."""
+        return {reference["uid"] for reference in self.references if reference.get("blockOwnerDeletion")}
+
+    @property
     def finalizers(self) -> list[str]:
         return self.obj["metadata"].get("finalizers") or []
 
@@ -127,9 +132,11 @@ class GarbageCollector(Reconciler):
         if not after and not before and not is_deleting(obj) and uid in self._nodes:
             self._nodes[uid].obj = obj
             return
-        self._nodes[uid] = Node(uid, resource, obj)
+        node = self._nodes[uid] = Node(uid, resource, obj)
         for owner in before - after:
             self._unlink(owner, uid)
+        if old is not None and (released := old.blocked_owners - node.blocked_owners):
+            self._enqueue_all(released)
         for owner in after - before:
             self._dependents.setdefault(owner, {})[uid] = None
         if before - after:
@@ -184,8 +191,11 @@ class GarbageCollector(Reconciler):
         if not node.references:
             return None
         absent, waiting = await self._owners(node)
-        verdict = plan_dependent(node, absent, waiting, bool(self._dependents.get(node.uid)))
-        if verdict.delete:
+        dependents = [self._nodes[uid] for uid in self._dependents.get(node.uid, ()) if uid in self._nodes]
+        verdict = plan_dependent(node, absent, waiting, bool(dependents))
+        if waiting and any(_waits(one) for one in dependents) and node.blocked_owners:
+            await self._write_meta(node, {"ownerReferences": [*map(_not_blocking, node.references)]})
+        elif verdict.delete:
             await self._delete(node, verdict.delete)
         elif verdict.drop:
             await self._drop_references(node, verdict.drop)
@@ -204,7 +214,7 @@ class GarbageCollector(Reconciler):
             if owner is None:
                 if await self._is_absent(node, reference):
                     absent.add(reference["uid"])
-            elif is_deleting(owner.obj) and FOREGROUND in owner.finalizers:
+            elif _waits(owner):
                 waiting.add(reference["uid"])
         return absent, waiting
 
@@ -243,7 +253,7 @@ class GarbageCollector(Reconciler):
 
     async def _await_dependents(self, node: Node) -> None:
         dependents = [self._nodes[uid] for uid in self._dependents.get(node.uid, ()) if uid in self._nodes]
-        blocking = [one for one in dependents if _blocks(one, node.uid)]
+        blocking = [one for one in dependents if node.uid in one.blocked_owners]
         if not blocking:
             await self._remove_finalizer(node, FOREGROUND)
             return
@@ -269,5 +279,11 @@ class GarbageCollector(Reconciler):
         return True
 
 
-def _blocks(dependent: Node, owner: str) -> bool:
-    return any(reference["uid"] == owner and reference.get("blockOwnerDeletion") for reference in dependent.references)
+def _waits(node: Node) -> bool:
+    """Whether it is being deleted and waits for its own dependents."""
+    return is_deleting(node.obj) and FOREGROUND in node.finalizers
+
+
+def _not_blocking(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """A circle of owners that wait for each other is broken where it closes."""
+    return {**reference, "blockOwnerDeletion": False}

@@ -1,4 +1,4 @@
-"""kubectl commands that change or explain objects: edit, set, autoscale, expose, delete modes, wait, kustomize, proxy."""
+"""kubectl commands that change or explain objects: edit, set, autoscale, expose, delete, wait, kustomize, proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs written with the official Python client: leaders are elected, watches outlive the server, kinds are found."""
+"""Programs over the official Python client: leaders are elected, watches outlive the server, kinds are found."""
 
 from __future__ import annotations
 

@@ -194,6 +194,8 @@ def _check_object(problems: Problems, schema: Mapping[str, Any], value: dict[str
     for name in schema.get("required") or ():
         if name not in value:
             problems.required(f"{path}.{name}".lstrip("."))
+    if schema.get("x-kubernetes-embedded-resource"):
+        _check_embedded(problems, value, path)
     low, high = schema.get("minProperties"), schema.get("maxProperties")
     if low is not None and len(value) < low:
         problems.invalid(path, len(value), f"{path} in body should have at least {low} properties")
@@ -206,6 +208,15 @@ def _check_object(problems: Problems, schema: Mapping[str, Any], value: dict[str
             _check(problems, properties[key], item, below, depth + 1)
         elif isinstance(values, Mapping):
             _check(problems, values, item, below, depth + 1)
+
+
+def _check_embedded(problems: Problems, value: Mapping[str, Any], path: str) -> None:
+    """Source: apiextensions-apiserver pkg/apiserver/schema/objectmeta/validation.go."""
+    for name in ("apiVersion", "kind"):
+        if name not in value:
+            problems.required(f"{path}.{name}", "must not be empty")
+        elif not isinstance(value[name], str) or not value[name]:
+            problems.invalid(f"{path}.{name}", value[name], "must be a string that is not empty")
 
 
 def _fits(schema: Mapping[str, Any], value: Any, path: str, depth: int) -> bool:

@@ -5,30 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import ssl
 
 import aiohttp
 import pytest
 
 from orchestrator.apiserver.main import Server
 from orchestrator.settings import ServerSettings
-
-
-class Caller:
-    """Requests to the server, by default as its administrator."""
-
-    def __init__(self, server: Server, data) -> None:
-        self.server, self.base = server, f"https://127.0.0.1:{server.http.port}"
-        self.anonymous = ssl.create_default_context(cafile=str(data / "pki" / "ca.crt"))
-        self.admin = ssl.create_default_context(cafile=str(data / "pki" / "ca.crt"))
-        self.admin.load_cert_chain(data / "pki" / "admin.crt", data / "pki" / "admin.key")
-        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
-
-    async def __call__(self, method: str, path: str, *, tls=None, **options):
-        async with self.session.request(method, self.base + path, ssl=tls or self.admin, **options) as response:
-            text = await response.text()
-            is_json = response.content_type == "application/json" and text
-            return response.status, json.loads(text) if is_json else text
+from tests.orchestrator.apiserver.caller import Caller
 
 
 @pytest.fixture
@@ -155,6 +138,22 @@ async def test_a_watch_begins_with_what_is_there_and_says_when_that_was_all(call
         ("ADDED", "a"), ("ADDED", "kube-root-ca.crt"),
     ]  # fmt: skip
     assert seen[2]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+
+
+async def test_initial_events_need_the_match_they_stand_for(call):
+    options = "watch=1&sendInitialEvents=true&allowWatchBookmarks=true&timeoutSeconds=1"
+    status, answer = await call("GET", f"{MAPS}?{options}")
+    assert status == 422 and "requires setting resourceVersionMatch to NotOlderThan" in answer["message"]
+
+
+async def test_kinds_without_metadata_make_no_tables(call):
+    path, body = (
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        {"spec": {"resourceAttributes": {"verb": "get"}}},
+    )
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    assert (await call("POST", path, json=body, headers={"Accept": table}))[0] == 406
+    assert (await call("POST", path, json=body, headers={"Accept": f"{table}, application/json"}))[0] == 201
 
 
 async def test_a_watch_from_a_forgotten_version_is_told_so(call, server):

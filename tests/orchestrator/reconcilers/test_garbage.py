@@ -40,6 +40,19 @@ async def test_in_the_foreground_the_owner_goes_last():
         assert not world.api.peek(DEPLOYMENTS) and not world.api.peek(REPLICASETS) and not world.pods()
 
 
+async def test_a_circle_of_owners_does_not_wait_for_itself():
+    async with plane(GarbageCollector) as world:
+        made = [await world.api.create(SECRETS, {"metadata": {"name": n, "namespace": "default"}}) for n in "abc"]
+        for one, owner in zip(made, made[-1:] + made[:-1], strict=True):
+            reference = owner_reference(owner) | {"blockOwnerDeletion": True, "controller": True}
+            name = one["metadata"]["name"]
+            await world.api.patch(SECRETS, name, "default", patch={"metadata": {"ownerReferences": [reference]}})
+        await world.settle()
+        await world.api.delete(SECRETS, "a", "default", propagation="Foreground")
+        await world.settle()
+        assert not world.api.peek(SECRETS)
+
+
 async def test_orphans_stay_without_their_owner():
     async with plane(*PARTS) as world:
         await deployed(world)

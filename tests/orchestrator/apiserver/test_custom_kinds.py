@@ -1,0 +1,104 @@
+"""Custom resources over the socket: what applying leaves to defaults, embedded objects, deprecated versions."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+
+import aiohttp
+import pytest
+
+from orchestrator.apiserver.main import Server
+from orchestrator.settings import ServerSettings
+from tests.orchestrator.apiserver.caller import Caller
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "properties": {
+                "replicas": {"type": "integer", "default": 1},
+                "colour": {"type": "string"},
+                "object": {
+                    "type": "object",
+                    "x-kubernetes-embedded-resource": True,
+                    "x-kubernetes-preserve-unknown-fields": True,
+                },
+            },
+        }
+    },
+}
+VERSION = {"served": True, "schema": {"openAPIV3Schema": SCHEMA}}
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "things.example.test"},
+    "spec": {
+        "group": "example.test",
+        "scope": "Namespaced",
+        "names": {"plural": "things", "kind": "Thing"},
+        "versions": [
+            {**VERSION, "name": "v1", "storage": True},
+            {**VERSION, "name": "v1beta1", "storage": False, "deprecated": True},
+        ],
+    },
+}
+THINGS = "/apis/example.test/v1/namespaces/default/things"
+
+
+@pytest.fixture
+async def call(tmp_path, pki):
+    """A server that serves Things."""
+    shutil.copytree(pki.folder, tmp_path / "pki")
+    server = Server(ServerSettings(data=tmp_path, port=0, node_name="node-a", drain_timeout=2), controllers=False)
+    await server.start()
+    caller = Caller(server, tmp_path)
+    await caller("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=DEFINITION)
+    async with asyncio.timeout(5):
+        while (await caller("GET", THINGS))[0] != 200:  # noqa: ASYNC110 - it is a socket away
+            await asyncio.sleep(0.01)
+    yield caller
+    await caller.session.close()
+    await server.stop()
+
+
+def thing(**spec):
+    return {"apiVersion": "example.test/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": spec}
+
+
+async def apply(call, manager: str, obj):
+    headers = {"Content-Type": "application/apply-patch+yaml"}
+    return await call("PATCH", f"{THINGS}/a?fieldManager={manager}", json=obj, headers=headers)
+
+
+async def test_an_applied_configuration_says_nothing_of_what_it_leaves_to_defaults(call):
+    assert (await apply(call, "one", thing(replicas=3)))[0] == 201
+    status, applied = await apply(call, "two", thing(colour="red"))
+    assert status == 200, applied
+    assert applied["spec"] == {"replicas": 3, "colour": "red"}
+    assert (await apply(call, "two", thing(replicas=4)))[0] == 409
+
+
+@pytest.mark.parametrize(
+    ("embedded", "causes"),
+    [
+        ({}, ["spec.object.apiVersion", "spec.object.kind"]),
+        ({"apiVersion": "v1", "kind": ""}, ["spec.object.kind"]),
+        ({"apiVersion": "v1", "kind": "Pod", "anything": 1}, None),
+    ],
+)
+async def test_an_embedded_object_says_what_it_is(call, embedded, causes):
+    status, answer = await call("POST", THINGS, json=thing(object=embedded))
+    assert status == (201 if causes is None else 422)
+    if causes:
+        assert [cause["field"] for cause in answer["details"]["causes"]] == causes
+
+
+async def test_users_of_a_deprecated_version_are_warned(call):
+    path = call.base + THINGS.replace("/v1/", "/v1beta1/")
+    session: aiohttp.ClientSession = call.session
+    async with session.get(path, ssl=call.admin) as response:
+        assert response.headers.getall("warning") == ['299 - "example.test/v1beta1 Thing is deprecated"']
+    async with session.get(call.base + THINGS, ssl=call.admin) as response:
+        assert "warning" not in response.headers
