@@ -24,7 +24,15 @@ ADVICE = (
     ("still has applications assigned", "`paas apps` lists them; `paas apps:transfer` gives them away."),
     ("Invalid token", "Log in again with `paas login`."),
 )
-SPEAK_FOR_THEMSELVES = ("detail", "non_field_errors", "id", "public", "domain")  # fields not worth naming
+SPEAK_FOR_THEMSELVES = (
+    "detail",
+    "non_field_errors",
+    "id",
+    "public",
+    "domain",
+    "code",
+    "token",
+)  # fields not worth naming
 
 
 def unreachable_text(controller: str, exc: Exception) -> str:
@@ -96,6 +104,7 @@ def not_found_text(text: str) -> str:
         "Certificate": "`paas certs` lists yours",
         "User": "`paas users` lists them, for an administrator",
         "Token": "`paas tokens` lists yours",
+        "Invitation": "`paas invitations` lists yours",
         "Team": "`paas teams` lists yours",
         "Member": "`paas teams:info TEAM` lists them",
     }.get(kind)

@@ -39,6 +39,8 @@ NOUNS: dict[str, str] = {
     "access": "roles of people and teams on an app",
     "teams": "people who get roles together",
     "tokens": "limited keys to your account, for machines",
+    "twofactor": "a code of an authenticator app at login",
+    "invitations": "links that make an account, or give a role",
     "audit": "who did what from where",
     "users": "who has an account",
     "shortcuts": "short names of common commands",

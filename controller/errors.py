@@ -70,7 +70,15 @@ class Unprocessable(PaasError):
 
 
 class TooManyTries(PaasError):
+    """`retry_after` is in seconds."""
+
     status = 429
+
+    def __init__(self, text: str, retry_after: int):
+        minutes = -(-retry_after // 60)
+        wait = f"{retry_after} seconds" if retry_after < 60 else f"{minutes} minute{'s' if minutes > 1 else ''}"
+        super().__init__(f"{text}; wait {wait} and try again.")
+        self.retry_after = retry_after
 
 
 class Unsupported(PaasError):

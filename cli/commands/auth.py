@@ -9,6 +9,7 @@ from cli import output, prompts
 from cli import profile as profiles
 from cli.client import Client
 from cli.errors import CliError, UsageError
+from cli.refusals import error_of
 from cli.session import Session
 from cli.table import JSON, Arg, Option, command
 
@@ -65,7 +66,13 @@ def register(
     "Log in to a platform",
     "paas login http://paas.localhost:8080 --username=admin",
     args=(CONTROLLER,),
-    options=(USERNAME, PASSWORD, PASSWORD_STDIN, SSL_VERIFY),
+    options=(
+        USERNAME,
+        PASSWORD,
+        PASSWORD_STDIN,
+        Option("--code", "the code of your authenticator app; asked for when it is needed", value="CODE"),
+        SSL_VERIFY,
+    ),
 )
 def login(
     session: Session,
@@ -73,12 +80,13 @@ def login(
     username: str | None,
     password: str | None,
     password_stdin: bool | None,
+    code: str | None,
     ssl_verify: str,
 ) -> None:
     api = Client(controller, ssl_verify=truth(ssl_verify))
     check_is_controller(api)
     username = username or prompts.ask("username: ")
-    log_in(session, api, username, password or read_password(password_stdin))
+    log_in(session, api, username, password or read_password(password_stdin), code)
 
 
 @command("auth:logout", "Forget the login of this profile", "paas logout")
@@ -197,9 +205,16 @@ def check_is_controller(api: Client) -> None:
         raise CliError(f"{api.controller} is not a valid controller (it answered {answer.status}); check the address.")
 
 
-def log_in(session: Session, api: Client, username: str, password: str) -> None:
+def log_in(session: Session, api: Client, username: str, password: str, code: str | None = None) -> None:
     api.token = ""
-    api.token = api.post("/v2/auth/login/", {"username": username, "password": password})["token"]
+    body = {"username": username, "password": password} | ({"code": code} if code else {})
+    answer = api.raw("POST", "/v2/auth/login/", body)
+    if answer.status == 400 and isinstance(answer.data, dict) and "code" in answer.data and not code:
+        body["code"] = prompts.ask("code of your authenticator app: ")
+        answer = api.raw("POST", "/v2/auth/login/", body)
+    if answer.status >= 400:
+        raise error_of(answer.status, answer.data, api.controller)
+    api.token = answer.data["token"]
     path = profiles.locate(session.profile_name)
     kept = response_limit(session)
     profiles.Profile(path, api.controller, username, api.token, api.ssl_verify, kept).save()

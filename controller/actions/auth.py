@@ -1,19 +1,18 @@
 """Users: registered, signed in, ended."""
 
-import logging
-
-import redis
 from django.conf import settings
 from django.contrib.auth import authenticate
-from django.db import transaction
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.db.models import F, ProtectedError, RestrictedError
 
 from controller.access import require_admin
-from controller.errors import Conflict, Forbidden, Invalid, Missing, TooManyTries, Unauthorized
+from controller.actions import audit
+from controller.actions.login_throttle import Failures
+from controller.actions.second_factor import WRONG, check_code, has_second_factor
+from controller.errors import Conflict, Forbidden, Invalid, Missing, Unauthorized
 from controller.models import User
-from controller.wakeups import connection
-
-log = logging.getLogger(__name__)
 
 
 def user_named(username: str) -> User:
@@ -25,17 +24,40 @@ def user_named(username: str) -> User:
 
 
 def register(*, by: User | None, username: str, password: str, email: str = "", **names: str) -> User:
-    """A new user; the very first becomes the administrator. Raises: Forbidden."""
+    """A new user; the very first becomes the administrator. Raises: Forbidden, Invalid."""
     with transaction.atomic():
         first = not User.objects.select_for_update().filter(is_superuser=True).exists()
         closed = settings.REGISTRATION_MODE == "disabled"
         for_admins = settings.REGISTRATION_MODE == "admin_only" and not (by and by.is_superuser)
         if closed or (for_admins and not first):
             raise Forbidden()
-        user = User(username=username, email=email, is_superuser=first, is_staff=first, **names)
+        return create_user(
+            username=username, password=password, email=email, is_superuser=first, is_staff=first, **names
+        )
+
+
+def create_user(*, username: str, password: str | None, email: str = "", **fields) -> User:
+    """A user, whoever may have asked; `password` None leaves only other ways to sign in. Raises: Invalid."""
+    user = User(username=username, email=email, **fields)
+    if password is None:
+        user.set_unusable_password()
+    else:
+        check_password(user, password, "password")
         user.set_password(password)
-        user.save()
-        return store_digest(user)
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError as exc:
+        raise Invalid(username="A user with that username already exists.") from exc
+    return store_digest(user)
+
+
+def check_password(user: User, password: str, field: str) -> None:
+    """Raises: Invalid for a password that is easily guessed."""
+    try:
+        validate_password(password, user)
+    except ValidationError as exc:
+        raise Invalid(**{field: exc.messages}) from exc
 
 
 def store_digest(user: User) -> User:
@@ -45,40 +67,34 @@ def store_digest(user: User) -> User:
     return user
 
 
-def log_in(*, username: str, password: str, address: str) -> User:
-    """The user, if the password is right. Raises: Invalid, TooManyTries."""
+def log_in(*, username: str, password: str, code: str = "", address: str, via: str = "login") -> User:
+    """The user, if the password is right, and the code where a second factor is on.
+
+    Raises: Invalid (on `code` when only that is missing or wrong), TooManyTries.
+    """
     failures = Failures(username, address)
     failures.refuse_if_many()
     user = authenticate(username=username, password=password)
-    if user is None or not user.is_active:
-        failures.count()
-        raise Invalid(non_field_errors="Unable to log in with provided credentials.")
+    try:
+        if user is None or not user.is_active:
+            raise Invalid(non_field_errors="Unable to log in with provided credentials.")
+        if has_second_factor(user):
+            if not code:
+                raise Invalid(code=CODE_NEEDED)
+            if not check_code(user, code):
+                raise Invalid(code=WRONG)
+    except Invalid:
+        if user is None or not user.is_active or code:
+            failures.count()
+        known = User.objects.filter(username=username).exists()
+        audit.note(actor=username if known else "somebody", via=via, address=address, action="log in", status=400)
+        raise
+    failures.forget()
+    audit.note(actor=username, via=via, address=address, action="log in")
     return user
 
 
-class Failures:
-    """Wrong passwords for one name from one address, in Redis; without Redis nobody is locked out."""
-
-    def __init__(self, username: str, address: str):
-        self._key = f"login-failures:{address}:{username}"
-
-    def refuse_if_many(self) -> None:
-        try:
-            tries = int(connection().get(self._key) or 0)
-        except (redis.RedisError, OSError):
-            return
-        if tries >= settings.LOGIN_FAILURES:
-            minutes = settings.LOGIN_WINDOW // 60
-            raise TooManyTries(f"Too many failed logins for this user; wait {minutes} minutes and try again.")
-
-    def count(self) -> None:
-        try:
-            pipe = connection().pipeline()
-            pipe.incr(self._key)
-            pipe.expire(self._key, settings.LOGIN_WINDOW)
-            pipe.execute()
-        except (redis.RedisError, OSError) as exc:
-            log.warning("failed login not counted", extra={"error": str(exc)})
+CODE_NEEDED = "A code of your authenticator app is needed as well."
 
 
 def change_password(*, by: User, username: str | None, old: str | None, new: str) -> None:
@@ -89,8 +105,18 @@ def change_password(*, by: User, username: str | None, old: str | None, new: str
         user = user_named(username)
     if not by.is_superuser and not user.check_password(old or ""):
         raise Unauthorized("Current password does not match")
+    check_password(user, new, "new_password")
     user.set_password(new)
     user.save(update_fields=["password"])
+
+
+def prove_password(user: User, password: str, address: str) -> None:
+    """Somebody signed in shows that it is they; who has no password needs none. Raises: Invalid, TooManyTries."""
+    failures = Failures(user.username, address)
+    failures.refuse_if_many()
+    if user.has_usable_password() and not user.check_password(password):
+        failures.count()
+        raise Invalid(password="That is not your password.")
 
 
 def regenerate_token(user: User) -> str:
@@ -113,6 +139,8 @@ def cancel(*, by: User, username: str | None) -> None:
     if username is not None and username != by.username:
         require_admin(by)
         user = user_named(username)
+    if user.is_superuser:
+        keep_an_admin(user)
     if user.apps.exists():
         raise Conflict(f"{user.username} still has applications assigned. Delete or transfer ownership")
     try:
@@ -125,7 +153,21 @@ def cancel(*, by: User, username: str | None) -> None:
 
 
 def set_admin(username: str, *, admin: bool) -> None:
-    """Raises: Missing."""
-    user = user_named(username)
-    user.is_superuser = user.is_staff = admin
-    user.save(update_fields=["is_superuser", "is_staff"])
+    """Raises: Missing, Conflict for the last administrator."""
+    with transaction.atomic():
+        list(User.objects.select_for_update().filter(is_superuser=True))
+        user = user_named(username)
+        if user.is_superuser and not admin:
+            keep_an_admin(user)
+        user.is_superuser = user.is_staff = admin
+        user.save(update_fields=["is_superuser", "is_staff"])
+
+
+def keep_an_admin(leaving: User) -> None:
+    """Raises: Conflict when the platform would be left with users and no administrator."""
+    others = User.objects.exclude(pk=leaving.pk).filter(is_active=True)
+    if others.exists() and not others.filter(is_superuser=True).exists():
+        raise Conflict(
+            f"{leaving.username} is the last administrator; make somebody else one first "
+            "(`paas perms:create NAME --admin`)"
+        )

@@ -7,6 +7,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
 from controller.access import require_admin
+from controller.actions import audit
 from controller.actions import auth as actions
 from controller.api.scoping import Strict, View
 from controller.errors import BadRequest
@@ -56,6 +57,7 @@ class RegisterSerializer(Strict):
 class LoginSerializer(Strict):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=1024, trim_whitespace=False)
+    code = serializers.CharField(max_length=32, required=False, allow_blank=True)
 
 
 class PasswordSerializer(Strict):
@@ -94,6 +96,8 @@ class RegisterView(View):
     def post(self, request):
         parsed = self.parsed(RegisterSerializer)
         user = actions.register(by=request.user, **parsed)
+        if request.user is None:
+            audit.note(actor=user.username, via="register", address=client_address(request), action="register")
         return Response(UserSerializer(user).data, status=201)
 
 

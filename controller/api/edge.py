@@ -9,7 +9,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from controller.errors import PaasError
+from controller.errors import PaasError, TooManyTries
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,8 @@ def answer(exc: Exception, context: dict) -> Response:
     if isinstance(exc, PaasError):
         response = Response(exc.body(), status=exc.status)
         response.exception = True
+        if isinstance(exc, TooManyTries):
+            response["Retry-After"] = str(exc.retry_after)
         return response
     if isinstance(exc, RequestDataTooBig):
         return Response({"detail": "The request's body is too large."}, status=413)

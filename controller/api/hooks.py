@@ -22,9 +22,9 @@ STREAM = "application/x-ndjson"
 
 
 class HookView(View):
-    """`audited` by what the hook does, under the name of whoever pushes: see BuildHook."""
+    """The audit trail tells of it under the name of whoever pushes: see BuildHook."""
 
-    audited = False
+    deeds = ()
     permission_classes = (FromBuilder,)
 
 

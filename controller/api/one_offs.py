@@ -70,6 +70,7 @@ class TunnelView(AppView):
 
     authentication_classes = (TokenAuthentication,)
     rights = {"GET": OPERATE}
+    deeds = ("GET",)
 
     def command(self) -> str:
         command = self.request.query_params.get("command", "").strip()

@@ -25,10 +25,17 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return dressed(render(request, "dashboard/login.html", context))
     username, password = request.POST.get("username", "")[:150], request.POST.get("password", "")
     try:
-        user = log_in(username=username, password=password, address=client_address(request))
+        user = log_in(
+            username=username,
+            password=password,
+            code=request.POST.get("code", "")[:32],
+            address=client_address(request),
+            via="dashboard",
+        )
     except PaasError as exc:
-        text = WRONG if isinstance(exc, Invalid) else sentence(exc)
-        context |= {"error": text, "username": username}
+        needs_code = isinstance(exc, Invalid) and "code" in exc.errors
+        text = WRONG if isinstance(exc, Invalid) and not needs_code else sentence(exc)
+        context |= {"error": text, "username": username, "needs_code": needs_code}
         return dressed(render(request, "dashboard/login.html", context, status=exc.status))
     login(request, user)
     return dressed(redirect(target))

@@ -9,10 +9,12 @@ from controller.models.config import Config
 from controller.models.domain import Domain
 from controller.models.event import Event
 from controller.models.git_source import GitSource
+from controller.models.invitation import Invitation
 from controller.models.key import Key
 from controller.models.one_off import OneOff
 from controller.models.operation import Operation
 from controller.models.release import Release
+from controller.models.second_factor import SecondFactor
 from controller.models.service import Service
 from controller.models.team import Member, Team, TeamAccess
 from controller.models.token import PersonalToken
@@ -32,12 +34,14 @@ __all__ = (
     "Domain",
     "Event",
     "GitSource",
+    "Invitation",
     "Key",
     "Member",
     "OneOff",
     "Operation",
     "PersonalToken",
     "Release",
+    "SecondFactor",
     "Service",
     "Team",
     "TeamAccess",

@@ -49,7 +49,15 @@ TEMPLATES = [
 
 AUTH_USER_MODEL = "controller.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-AUTH_PASSWORD_VALIDATORS: list[dict] = []
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 CSRF_FAILURE_VIEW = "controller.dashboard.edge.forged"
@@ -120,6 +128,8 @@ ABANDONED_AFTER = (
 RECOVERY_PERIOD = 5.0  # seconds between looks for abandoned operations; with the above, far under a minute
 MAX_ATTEMPTS = 4  # workers an operation may outlive before it counts as the cause
 LOGIN_FAILURES = 10  # wrong passwords for one name from one address …
+LOGIN_FAILURES_OF_A_NAME = 50  # … for one name from anywhere …
+LOGIN_FAILURES_FROM_AN_ADDRESS = 50  # … from one address for any name …
 LOGIN_WINDOW = 300  # … in this many seconds, before further tries are refused
 EVENTS_KEPT = 1000  # log lines of the controller kept per app
 BUILD_RUNS_KEPT = 200  # builds remembered per app, failed ones too; their output is kept by the builder

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from controller.settings.base import *  # noqa: F403
-from controller.settings.parsing import BadSetting, database, redis_broker_url, redis_client_url, secret_line
+from controller.settings.parsing import BadSetting, database, mail, redis_broker_url, redis_client_url, secret_line
 
 
 def _needed(name: str) -> str:
@@ -40,5 +40,9 @@ DEPLOY_HOOK_URLS = [url for url in os.environ.get("DEPLOY_HOOK_URLS", "").split(
 DEPLOY_HOOK_SECRET = os.environ.get("DEPLOY_HOOK_SECRET", "")
 REMOVE_MISSING_TYPES = os.environ.get("DEIS_DEPLOY_PROCFILE_MISSING_REMOVE", "true").lower() != "false"
 REJECT_MISSING_PROCFILE = os.environ.get("DEIS_DEPLOY_REJECT_IF_PROCFILE_MISSING", "false").lower() == "true"
+SMTP_URL = os.environ.get("SMTP_URL", "")
+MAIL_ENABLED = bool(SMTP_URL)
+globals().update(mail(SMTP_URL))
+MAIL_FROM = os.environ.get("MAIL_FROM", f"paas@{PLATFORM_DOMAIN}")
 CSRF_TRUSTED_ORIGINS = [PLATFORM_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PLATFORM_URL.startswith("https://")

@@ -64,3 +64,26 @@ def secret_line(path: str, setting: str) -> str:
     if len(line) < 16:
         raise BadSetting(f"{setting}: the key in {path!r} is shorter than 16 characters; write a random one")
     return line
+
+
+def mail(url: str) -> dict:
+    """Django's mail settings for `smtp://user:password@host:port?tls=starttls`; `tls` may be starttls, on or off.
+
+    Raises: BadSetting.
+    """
+    if not url:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
+    parts = urlsplit(url)
+    tls = parse_qs(parts.query).get("tls", ["on" if parts.scheme == "smtps" else "off"])[-1]
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or tls not in ("starttls", "on", "off"):
+        raise BadSetting("SMTP_URL is to be smtp://USER:PASSWORD@HOST:PORT?tls=starttls, or tls=on, or tls=off")
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or {"starttls": 587, "on": 465, "off": 25}[tls],
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_TLS": tls == "starttls",
+        "EMAIL_USE_SSL": tls == "on",
+        "EMAIL_TIMEOUT": 20,
+    }

@@ -31,4 +31,6 @@ DEPLOY_HOOK_URLS: list[str] = []
 DEPLOY_HOOK_SECRET = ""
 REMOVE_MISSING_TYPES = True
 REJECT_MISSING_PROCFILE = False
+MAIL_ENABLED = True  # into django.core.mail.outbox
+MAIL_FROM = "paas@paas.localhost"
 CSRF_TRUSTED_ORIGINS = [PLATFORM_URL]

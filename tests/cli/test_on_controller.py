@@ -270,7 +270,7 @@ def test_routing_settings(shop):
 
 
 def test_sharing_and_handing_over(bob, shop, live_server):
-    words = ("--username=alice", "--password=x", "--email=", "--login=false")
+    words = ("--username=alice", "--password=battery horse", "--email=", "--login=false")
     assert bob("register", live_server.url, *words).out == "Registered alice\n"
     assert shop("perms").out == "=== shop's Users\n"
     assert shop("perms:create", "alice").out == "Adding alice to shop collaborators... done\n"
@@ -283,7 +283,7 @@ def test_sharing_and_handing_over(bob, shop, live_server):
 
 
 def test_roles_and_teams(bob, shop, live_server):
-    bob("register", live_server.url, "--username=alice", "--password=x", "--email=", "--login=false")
+    bob("register", live_server.url, "--username=alice", "--password=battery horse", "--email=", "--login=false")
     assert shop("access:grant", "alice", "viewer").out == "Making alice viewer of shop... done\n"
     made = bob("teams:create", "backend")
     assert made.out == "Creating team backend... done\n"
@@ -308,7 +308,7 @@ def test_roles_and_teams(bob, shop, live_server):
 
 
 def test_another_users_app_is_refused_in_a_sentence(bob, shop, live_server):
-    bob("register", live_server.url, "--username=eve", "--password=x", "--email=")
+    bob("register", live_server.url, "--username=eve", "--password=battery horse", "--email=")
     refused = shop("scale", "web=9", code=5)
     assert refused.err.startswith("Error: You have no permission to do that; the app's owner can give it")
 

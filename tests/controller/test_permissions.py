@@ -76,7 +76,7 @@ def test_every_route_has_a_row():
 
 
 def route_of(path: str) -> str:
-    return next(str(pattern.pattern) for pattern in urlpatterns if pattern.pattern.match(path))
+    return next(str(pattern.pattern) for pattern in urlpatterns if pattern.pattern.match(path.partition("?")[0]))
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.path.startswith("apps/blue/")], ids=str)

@@ -47,7 +47,7 @@ def test_a_wrong_password_is_said_in_a_sentence_and_the_name_stays(browser, admi
 
 def test_too_many_wrong_passwords_are_refused_as_by_the_api(browser, admin, monkeypatch):
     def refuse(self):
-        raise TooManyTries("Too many failed logins for this user; wait 5 minutes and try again.")
+        raise TooManyTries("Too many failed logins", 300)
 
     monkeypatch.setattr(Failures, "refuse_if_many", refuse)
     answer = browser.send("/login/", "/login/", username="admin", password="correct horse")
