@@ -70,9 +70,11 @@ class Unprocessable(PaasError):
 
 
 class TooManyTries(PaasError):
-    """`retry_after` is in seconds."""
-
     status = 429
+
+
+class Throttled(TooManyTries):
+    """`retry_after` is in seconds."""
 
     def __init__(self, text: str, retry_after: int):
         minutes = -(-retry_after // 60)

@@ -70,7 +70,7 @@ def store_digest(user: User) -> User:
 def log_in(*, username: str, password: str, code: str = "", address: str, via: str = "login") -> User:
     """The user, if the password is right, and the code where a second factor is on.
 
-    Raises: Invalid (on `code` when only that is missing or wrong), TooManyTries.
+    Raises: Invalid (on `code` when only that is missing or wrong), Throttled.
     """
     failures = Failures(username, address)
     failures.refuse_if_many()
@@ -111,7 +111,7 @@ def change_password(*, by: User, username: str | None, old: str | None, new: str
 
 
 def prove_password(user: User, password: str, address: str) -> None:
-    """Somebody signed in shows that it is they; who has no password needs none. Raises: Invalid, TooManyTries."""
+    """Somebody signed in shows that it is they; who has no password needs none. Raises: Invalid, Throttled."""
     failures = Failures(user.username, address)
     failures.refuse_if_many()
     if user.has_usable_password() and not user.check_password(password):

@@ -5,7 +5,7 @@ import logging
 import redis
 from django.conf import settings
 
-from controller.errors import TooManyTries
+from controller.errors import Throttled
 from controller.wakeups import connection
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Failures:
         }
 
     def refuse_if_many(self) -> None:
-        """Raises: TooManyTries, with the seconds to wait."""
+        """Raises: Throttled, with the seconds to wait."""
         try:
             counts = connection().mget(list(self._limits))
             full = [
@@ -38,7 +38,7 @@ class Failures:
         except (redis.RedisError, OSError):
             return
         if full:
-            raise TooManyTries("Too many failed logins", max(1, *waits))
+            raise Throttled("Too many failed logins", max(1, *waits))
 
     def count(self) -> None:
         try:

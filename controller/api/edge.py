@@ -9,7 +9,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from controller.errors import PaasError, TooManyTries
+from controller.errors import PaasError, Throttled
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ def answer(exc: Exception, context: dict) -> Response:
     if isinstance(exc, PaasError):
         response = Response(exc.body(), status=exc.status)
         response.exception = True
-        if isinstance(exc, TooManyTries):
+        if isinstance(exc, Throttled):
             response["Retry-After"] = str(exc.retry_after)
         return response
     if isinstance(exc, RequestDataTooBig):

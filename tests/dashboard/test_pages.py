@@ -7,7 +7,7 @@ import pytest
 
 from controller.actions import operations
 from controller.actions.auth import Failures
-from controller.errors import TooManyTries
+from controller.errors import Throttled
 from controller.models import App, Key, Operation, Release
 
 
@@ -47,7 +47,7 @@ def test_a_wrong_password_is_said_in_a_sentence_and_the_name_stays(browser, admi
 
 def test_too_many_wrong_passwords_are_refused_as_by_the_api(browser, admin, monkeypatch):
     def refuse(self):
-        raise TooManyTries("Too many failed logins", 300)
+        raise Throttled("Too many failed logins", 300)
 
     monkeypatch.setattr(Failures, "refuse_if_many", refuse)
     answer = browser.send("/login/", "/login/", username="admin", password="correct horse")
