@@ -53,6 +53,11 @@ def configuration() -> dict:
             "resync-apps": {"task": "controller.resync_apps", "schedule": 15.0},
             "tend-one-offs": {"task": "controller.tend_one_offs", "schedule": 10.0},
             "tidy-one-offs": {"task": "controller.tidy_one_offs", "schedule": 60.0},
+            "watch-releases": {
+                "task": "controller.watch_releases",
+                "schedule": settings.WATCH_PERIOD,
+                "options": {"expires": settings.WATCH_PERIOD * 2},  # looks that come too late needn't pile up
+            },
             "tidy": {"task": "controller.tidy", "schedule": 3600.0},
         },
     }

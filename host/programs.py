@@ -86,6 +86,7 @@ def controller_environment(platform: Platform) -> dict[str, str]:
         "GIT_SSH_URL": platform.git_ssh_url,
         "REGISTRY_HOST": platform.registry_host,
         "REGISTRY_CREDENTIALS_FILE": f"{home}/secrets/registry.json",
+        "ROUTER_METRICS_URL": f"http://127.0.0.1:{platform.router_metrics_port}/metrics",
         "REGISTRATION_MODE": os.environ.get("PAAS_REGISTRATION", "admin_only"),
         "APP_URL_TEMPLATE": platform.app_url_template,
         "FIRST_ANSWER": "false" if platform.engine_can_exec is False else "true",

@@ -14,6 +14,7 @@ from controller.actions.events import record
 from controller.actions.names import ADJECTIVES, NOUNS
 from controller.actions.release import create_release
 from controller.cluster.client import ClusterError, cluster
+from controller.cluster.wish import RELEASE
 from controller.errors import BadRequest, ClusterTrouble, Conflict, Invalid, NotFound
 from controller.models import TLS, App, AppSettings, Build, Config, Domain, Operation, Release, User
 
@@ -40,7 +41,7 @@ def create_app(*, by: User, name: str | None, structure: dict[str, int] | None =
             config = Config.objects.create(app=app, owner=by)
             AppSettings.objects.create(app=app, owner=by)
             TLS.objects.create(app=app, owner=by)
-            create_release(app=app, by=by, build=None, config=config)
+            create_release(app=app, by=by, build=None, config=config, cause=Release.CREATE)
             if not Domain.objects.filter(canonical=name).exists():
                 Domain.objects.create(app=app, owner=by, domain=name, canonical=name)
     except IntegrityError as exc:
@@ -121,6 +122,8 @@ def scale_app(*, app: App, counts: dict[str, int], by: User) -> Operation | None
         release = app.current_release()
         if release is None or release.build is None:
             raise BadRequest("No build associated with this release")
+        if counts.get(RELEASE):
+            raise BadRequest("release runs once for each release, before it goes live; it can't be scaled")
         for kind in counts:
             if kind != "cmd" and kind not in release.build.procfile and kind not in app.structure:
                 raise NotFound(f"Container type {kind} does not exist in application")

@@ -3,13 +3,15 @@
 from django.conf import settings
 from django.db import transaction
 
+from controller import app_json
 from controller.actions import operations
+from controller.actions.declared import new_counts, new_values
 from controller.actions.events import record
 from controller.actions.release import begin_deploy, create_release, take_structure
 from controller.cluster.processes import port_of, routable_type
 from controller.cluster.wish import release_wish
 from controller.errors import BadRequest, Conflict
-from controller.models import App, Build, Operation, User
+from controller.models import App, Build, Config, Operation, Release, User
 
 PLATFORM_IMAGES = (
     "builder", "controller", "database", "dockerbuilder", "fluentd", "logger", "minio", "monitor", "nsqd",
@@ -31,9 +33,11 @@ def create_build(*, app: App, by: User, image: str, **fields) -> tuple[Build, Op
         build = Build(app=app, owner=by, image=image, **fields)
         keep_types_of(previous, build)
         build.save()
-        release = create_release(app=app, by=by, build=build, config=current.config)
+        config = declared_config(app, by, build, previous, current.config)
+        release = create_release(app=app, by=by, build=build, config=config, cause=Release.BUILD)
         record(app, f"build {app.name}-{str(build.uuid)[:7]} created")
-        before = take_structure(app, build, previous)
+        declared = new_counts(app_json.read(build.app_json), app.structure, build.procfile)
+        before = take_structure(app, build, previous, declared)
         app.procfile_structure = build.procfile or app.structure
         app.save(update_fields=["procfile_structure"])
         check_port(app, release)
@@ -46,6 +50,16 @@ def create_build(*, app: App, by: User, image: str, **fields) -> tuple[Build, Op
     if busy:
         raise InProgressBuild(busy)
     return build, operation
+
+
+def declared_config(app: App, by: User, build: Build, previous: Build | None, config: Config) -> Config:
+    """`config` with what the build's app.json declares for the first time. Raises: BadRequest."""
+    before = app_json.read(previous.app_json if previous else None)
+    fresh = new_values(app_json.read(build.app_json), before, config.values)
+    if not fresh:
+        return config
+    sections = config.sections() | {"values": config.values | fresh}
+    return Config.objects.create(app=app, owner=by, **sections)
 
 
 class InProgressBuild(BadRequest):

@@ -5,11 +5,13 @@ import time
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from controller.actions.events import record
-from controller.actions.failure import mark_failed
-from controller.actions.operations import claim, end_superseded, finish, this_runner, topic, unfinished
+from controller.actions.failure import good_before, mark_failed
+from controller.actions.operations import claim, end_superseded, finish, this_runner, unfinished
+from controller.actions.phases import run_after, run_before
+from controller.actions.pulse import LostClaim, Pulse
+from controller.actions.watches import begin_watch
 from controller.cluster.client import Cluster, Unreachable, WatchExpired, cluster
 from controller.cluster.deploy import (
     OURS,
@@ -20,43 +22,13 @@ from controller.cluster.deploy import (
     prune,
     roll_out,
 )
-from controller.cluster.render import render, render_base, surge_of, timeout_of
-from controller.cluster.wish import Wish, wish_of
+from controller.cluster.render import render, render_base
+from controller.cluster.strategy import total_timeout
+from controller.cluster.wish import wish_of
 from controller.errors import ClusterTrouble, PaasError
 from controller.models import App, Operation, Release
-from controller.wakeups import wake
 
 log = logging.getLogger(__name__)
-
-PROGRESS_KEPT = 200  # lines
-
-
-class LostClaim(PaasError):
-    """Another worker holds the operation now."""
-
-
-class Pulse:
-    """The operation's signs of life, and the ear for whoever wants it to stop."""
-
-    def __init__(self, operation: Operation, runner: str):
-        self._operation, self._runner = operation, runner
-        self._next = 0.0
-
-    def tick(self) -> None:
-        """Raises: Superseded, LostClaim."""
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + 1.0
-        held = Operation.objects.filter(pk=self._operation.pk, runner=self._runner, state=Operation.RUNNING)
-        if not held.update(heartbeat=timezone.now()):
-            raise LostClaim("another worker holds the operation")
-        if held.filter(superseded=True).exists():
-            raise Superseded("superseded by a rollback")
-
-    def report(self, line: str) -> None:
-        self._operation.progress = [*self._operation.progress, line][-PROGRESS_KEPT:]
-        Operation.objects.filter(pk=self._operation.pk).update(progress=self._operation.progress)
-        wake(topic(self._operation.pk))
 
 
 def carry_out(operation_id: int) -> None:
@@ -81,7 +53,7 @@ def carry_out(operation_id: int) -> None:
         log.exception("operation broke", extra=extra)
         end_badly(operation, runner, f"the controller failed ({type(exc).__name__}); its log says more")
     else:
-        finish(operation, Operation.SUCCEEDED, runner=runner)
+        end_well(operation, runner)
     seconds = round(time.monotonic() - began, 2)
     log.info("operation ended", extra={**extra, "kind": operation.kind, "seconds": seconds})
 
@@ -99,13 +71,15 @@ def bring_about(api: Cluster, operation: Operation, pulse: Pulse) -> None:
     app, release = operation.app, operation.release
     pulse.tick()
     wish = wish_of(app, release, nodes=count_nodes(api))
+    if operation.kind == Operation.DEPLOY:
+        run_before(api, operation, wish, pulse)
     manifests = render(wish)
     roll_out(
         api,
         app.name,
         release.version,
         manifests,
-        timeout=total_timeout(wish),
+        timeout=total_timeout(wish, settings.DEPLOY_TIMEOUT),
         tick=pulse.tick,
         report=pulse.report,
     )
@@ -114,6 +88,15 @@ def bring_about(api: Cluster, operation: Operation, pulse: Pulse) -> None:
     with transaction.atomic():
         Release.objects.filter(pk=release.pk).update(structure=app.structure)
         App.objects.filter(pk=app.pk).update(unsynced=False)
+    if operation.kind == Operation.DEPLOY:
+        run_after(api, operation, wish, pulse)
+
+
+def end_well(operation: Operation, runner: str) -> None:
+    """The operation has succeeded; a release that went live with it is watched from now on."""
+    with transaction.atomic():
+        if finish(operation, Operation.SUCCEEDED, runner=runner) and operation.kind == Operation.DEPLOY:
+            begin_watch(operation)
 
 
 def count_nodes(api: Cluster) -> int:
@@ -121,12 +104,6 @@ def count_nodes(api: Cluster) -> int:
         return max(len(api.list("Node", None)[0]), 1)
     except ClusterTrouble:
         return 1
-
-
-def total_timeout(wish: Wish) -> float:
-    """A batch's time for every batch of the largest process type."""
-    largest = max([*wish.structure.values(), 1])
-    return timeout_of(wish, settings.DEPLOY_TIMEOUT) * -(-largest // surge_of(wish))
 
 
 def end_badly(operation: Operation, runner: str, text: str) -> None:
@@ -161,15 +138,10 @@ def go_back(api: Cluster, operation: Operation) -> None:
 
 
 def previous_release(operation: Operation) -> Release | None:
-    """What ran before `operation`: for a scale the same release, for a deploy the newest good one with a build."""
-    if operation.kind == Operation.SCALE:
+    """What is to run when `operation` failed: after a deploy the newest good release with a build before it."""
+    if operation.kind != Operation.DEPLOY:
         return operation.release
-    return (
-        operation.app.releases.filter(failed=False, build__isnull=False, version__lt=operation.release.version)
-        .select_related("build", "config")
-        .order_by("-version")
-        .first()
-    )
+    return good_before(operation.release)
 
 
 def sync(app: App) -> None:

@@ -9,7 +9,7 @@ from controller.actions.events import record
 from controller.actions.release import begin_deploy, create_release, take_structure
 from controller.cluster.client import cluster
 from controller.errors import BadRequest, Unprocessable
-from controller.models import App, Config, Operation, User
+from controller.models import App, Config, Operation, Release, User
 from controller.models.config import SECTIONS
 
 LEGACY_CHECKS = {
@@ -35,7 +35,7 @@ def change_config(*, app: App, changes: Changes, by: User) -> tuple[Config, Oper
         sections = merge_sections(current.config.sections(), changes)
         check_sections(sections, current.config.sections())
         config = Config.objects.create(app=app, owner=by, **sections)
-        release = create_release(app=app, by=by, build=current.build, config=config)
+        release = create_release(app=app, by=by, build=current.build, config=config, cause=Release.CONFIG)
         record(app, f"config {app.name}-{str(config.uuid)[:7]} updated")
         if current.build is None:
             return config, None

@@ -11,6 +11,12 @@ def mark_failed(release: Release, text: str) -> None:
     release.save(update_fields=["failed", "exception", "summary", "updated"])
 
 
+def good_before(release: Release) -> Release | None:
+    """The newest release before `release` that has a build and didn't fail."""
+    older = release.app.releases.filter(failed=False, build__isnull=False, version__lt=release.version)
+    return older.select_related("build", "config").order_by("-version").first()
+
+
 def failed_summary(release: Release) -> str:
     """Deis' words for what a failed release tried."""
     if " rolled back to v" in release.summary:

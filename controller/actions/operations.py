@@ -21,14 +21,15 @@ from django.utils import timezone
 from controller.actions.events import record
 from controller.actions.failure import mark_failed
 from controller.errors import BadRequest, ClusterTrouble, Conflict
-from controller.models import App, Operation, Release, User
+from controller.models import App, Operation, OutputLine, Release, User
 from controller.outbox import enqueue
 from controller.wakeups import Waiter, wake
 
 log = logging.getLogger(__name__)
 
 UNCLAIMED_AFTER = 45  # seconds without any worker alive before whoever waits calls an operation off
-PATIENCE = 1800  # seconds at most that a request waits; far above any deploy's own deadline
+PATIENCE = 7200  # seconds at most that a request waits; far above any deploy's own deadline
+QUIET = 15.0  # seconds without output until a follower is told that there is none
 
 
 class OperationFailed(BadRequest):
@@ -60,7 +61,7 @@ def refuse_if_busy(app: App) -> None:
         )
 
 
-def begin(*, app: App, release: Release, by: User, kind: str, structure_before: dict[str, int]) -> Operation:
+def begin(*, app: App, release: Release, by: User | None, kind: str, structure_before: dict[str, int]) -> Operation:
     """The new operation, on its way to a worker as soon as the transaction commits. Needs `lock(app)`.
 
     Raises: InProgress.
@@ -96,9 +97,9 @@ def supersede(app: App, patience: float | None = None) -> None:
 def end_superseded(operation: Operation, text: str, runner: str | None = None) -> bool:
     """Ends an operation that gave way; False when another did.
 
-    A scale has succeeded all the same: the formation it wished is what the operation after it brings about.
+    A scale or a restore has succeeded all the same: what it wished is what the operation after it starts from.
     """
-    if operation.kind == Operation.SCALE:
+    if operation.kind != Operation.DEPLOY:
         return finish(operation, Operation.SUCCEEDED, runner=runner)
     ended = finish(operation, Operation.FAILED, text, runner=runner)
     if ended:
@@ -117,12 +118,12 @@ def wait(operation: Operation) -> None:
         """Progress is for those who asked for it."""
 
 
-def follow(operation: Operation) -> Iterator[str]:
-    """The operation's lines of progress as they come; ends when it has succeeded.
+def follow(operation: Operation) -> Iterator[OutputLine | None]:
+    """The operation's output as it comes, and None now and then while there is none; ends when it has succeeded.
 
     Raises: OperationFailed, ClusterTrouble.
     """
-    deadline, told = time.monotonic() + PATIENCE, 0
+    deadline, told, quiet_since = time.monotonic() + PATIENCE, 0, time.monotonic()
     with contextlib.ExitStack() as stack:
         waiter = None
         while True:
@@ -130,8 +131,12 @@ def follow(operation: Operation) -> Iterator[str]:
                 operation.refresh_from_db()
             except Operation.DoesNotExist as exc:
                 raise OperationFailed("the app was destroyed meanwhile") from exc
-            yield from operation.progress[told:]
-            told = len(operation.progress)
+            for line in operation.output.filter(pk__gt=told).order_by("pk"):
+                told, quiet_since = line.pk, time.monotonic()
+                yield line
+            if time.monotonic() - quiet_since > QUIET:
+                quiet_since = time.monotonic()
+                yield None
             if operation.finished:
                 break
             if call_off_if_dead(operation):
@@ -147,28 +152,69 @@ def follow(operation: Operation) -> Iterator[str]:
         raise OperationFailed(operation.message)
 
 
+def cancel(app: App, by: User, patience: float | None = None) -> Operation:
+    """Stops the app's unfinished operation and returns it once what ran before is back.
+
+    Raises: Conflict when nothing is under way, or when it won't stop.
+    """
+    operation = unfinished(app)
+    if operation is None:
+        raise Conflict(f"nothing of {app.name} is being deployed or scaled; there is nothing to cancel")
+    Operation.objects.filter(pk=operation.pk).update(cancelled_by=by.username)
+    if abandon(operation, f"cancelled by {by.username}", ending=(Operation.QUEUED,)):
+        return operation
+    deadline = time.monotonic() + (patience or settings.ABANDONED_AFTER + 30)
+    with Waiter(topic(operation.pk)) as waiter:
+        while True:
+            operation.refresh_from_db()
+            if operation.finished:
+                break
+            if time.monotonic() > deadline:
+                raise Conflict(f"v{operation.release.version} doesn't stop; `paas releases` tells when it has")
+            waiter.wait(0.5)
+            recover()
+    if operation.state == Operation.SUCCEEDED:
+        raise Conflict(f"too late to cancel: v{operation.release.version} is live; `paas rollback` goes back")
+    return operation
+
+
+def abandon(operation: Operation, text: str, ending: tuple[str, ...] = Operation.UNFINISHED) -> bool:
+    """Fails an operation that no worker holds; what it may have changed is put right by the next sync."""
+    with transaction.atomic():
+        if not finish(operation, Operation.FAILED, text, ending=ending):
+            return False
+        if operation.kind == Operation.DEPLOY:
+            mark_failed(operation.release, text)
+        if operation.kind != Operation.RESTORE:
+            App.objects.filter(pk=operation.app_id).update(structure=operation.structure_before)
+        App.objects.filter(pk=operation.app_id).update(unsynced=True)
+        record(operation.app, text, "ERROR")
+    return True
+
+
 def call_off_if_dead(operation: Operation) -> bool:
     """Fails an operation that no worker has touched for a while, when no worker shows any life."""
     limit = timezone.now() - timedelta(seconds=UNCLAIMED_AFTER)
     if operation.heartbeat > limit or Operation.objects.filter(state=Operation.RUNNING, heartbeat__gt=limit).exists():
         return False
     text = "no worker carried out the deploy; is controller-worker running? try again once it is"
-    if finish(operation, Operation.FAILED, text):
-        if operation.kind == Operation.DEPLOY:
-            mark_failed(operation.release, text)
-            App.objects.filter(pk=operation.app_id).update(structure=operation.structure_before, unsynced=True)
-        return True
-    return False
+    return abandon(operation, text)
 
 
-def finish(operation: Operation, state: str, message: str = "", runner: str | None = None) -> bool:
-    """Ends an unfinished operation; False when another did, or holds it."""
-    rows = Operation.objects.filter(pk=operation.pk, state__in=Operation.UNFINISHED)
+def finish(
+    operation: Operation,
+    state: str,
+    message: str = "",
+    runner: str | None = None,
+    ending: tuple[str, ...] = Operation.UNFINISHED,
+) -> bool:
+    """Ends an operation in one of the states `ending`; False when another did, or holds it."""
+    rows = Operation.objects.filter(pk=operation.pk, state__in=ending)
     if runner is not None:
         rows = rows.filter(runner=runner)
     ended = rows.update(state=state, message=message, heartbeat=timezone.now())
     if ended:
-        wake(topic(operation.pk))
+        transaction.on_commit(lambda: wake(topic(operation.pk)))
     return bool(ended)
 
 

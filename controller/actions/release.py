@@ -13,11 +13,14 @@ from controller.errors import BadRequest, Conflict
 from controller.models import App, Build, Config, Operation, Release, User
 from controller.outbox import enqueue
 
+CODE, CONFIG = "code", "config"  # the halves of a release that a rollback may be confined to
 FORCED_TRIES = 5  # a rollback's attempts to come between deploys that others keep starting
 
 
-def create_release(*, app: App, by: User, build: Build | None, config: Config, summary: str | None = None) -> Release:
-    """The next release of `app`. Needs `operations.lock(app)`.
+def create_release(
+    *, app: App, by: User, build: Build | None, config: Config, cause: str, summary: str | None = None
+) -> Release:
+    """The next release of `app`, made by `cause` (models/release.py). Needs `operations.lock(app)`.
 
     Raises: Conflict when it would equal the current one.
     """
@@ -27,7 +30,14 @@ def create_release(*, app: App, by: User, build: Build | None, config: Config, s
         raise Conflict(f"{by.username} changed nothing - release stopped")
     highest = app.releases.aggregate(highest=Max("version"))["highest"] or 0
     release = Release.objects.create(
-        app=app, owner=by, version=highest + 1, build=build, config=config, summary=text, structure=app.structure
+        app=app,
+        owner=by,
+        version=highest + 1,
+        build=build,
+        config=config,
+        cause=cause,
+        summary=text,
+        structure=app.structure,
     )
     record(app, text)
     transaction.on_commit(lambda: announce(release))
@@ -54,18 +64,24 @@ def begin_deploy(*, app: App, release: Release, by: User, structure_before: dict
         raise
 
 
-def take_structure(app: App, build: Build, previous: Build | None) -> dict[str, int]:
-    """Gives `app` the formation for `build`; returns the one before. Needs `operations.lock(app)`."""
+def take_structure(
+    app: App, build: Build, previous: Build | None, declared: dict[str, int] | None = None
+) -> dict[str, int]:
+    """Gives `app` the formation for `build`, with `declared` counts of its own; returns the one before.
+
+    Needs `operations.lock(app)`.
+    """
     before = app.structure
-    app.structure = plan_structure(before, build, previous)
+    app.structure = plan_structure(before, build, previous) | (declared or {})
     app.save(update_fields=["structure", "procfile_structure", "updated"])
     return before
 
 
-def roll_back(*, app: App, version: int | None, by: User) -> tuple[Release, Operation | None]:
+def roll_back(*, app: App, version: int | None, by: User, only: str = "") -> tuple[Release, Operation | None]:
     """A new release with the build and config of `version` (default: the one before the current), and its deploy.
 
-    A deploy under way is stopped for it. Raises: BadRequest, Conflict.
+    `only` may be CODE or CONFIG: the other one stays as it is. A deploy under way is stopped for it.
+    Raises: BadRequest, Conflict.
     """
     target = rollback_target(app, version)
     for _ in range(FORCED_TRIES):
@@ -73,18 +89,20 @@ def roll_back(*, app: App, version: int | None, by: User) -> tuple[Release, Oper
         with transaction.atomic():
             app = operations.lock(app)
             if operations.unfinished(app) is None:
-                return make_rollback(app, target, by)
+                return make_rollback(app, target, by, only)
     raise Conflict(f"{app.name} is being deployed again and again; try the rollback once more")
 
 
-def make_rollback(app: App, target: Release, by: User) -> tuple[Release, Operation | None]:
+def make_rollback(app: App, target: Release, by: User, only: str) -> tuple[Release, Operation | None]:
     """The release that goes back to `target`, and its deploy. Needs `operations.lock(app)` and nothing under way."""
     current = app.current_release()
-    summary = f"{by.username} rolled back to v{target.version}"
-    release = create_release(app=app, by=by, build=target.build, config=target.config, summary=summary)
-    if current is None or current.build is None or target.build is None:
+    build = current.build if only == CONFIG and current else target.build
+    config = current.config if only == CODE and current else target.config
+    summary = f"{by.username} rolled back to v{target.version}" + (f" ({only} only)" if only else "")
+    release = create_release(app=app, by=by, build=build, config=config, cause=Release.ROLLBACK, summary=summary)
+    if current is None or current.build is None or build is None:
         return release, None
-    before = take_structure(app, target.build, current.build)
+    before = take_structure(app, build, current.build)
     return release, begin_deploy(app=app, release=release, by=by, structure_before=before)
 
 

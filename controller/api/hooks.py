@@ -16,7 +16,7 @@ from controller.api.builds import BuildFields
 from controller.api.config import ConfigSerializer
 from controller.api.scoping import Strict, View
 from controller.errors import Missing, NotFound, PaasError
-from controller.models import App, Key, Operation, Release
+from controller.models import App, Key, Operation, OutputLine, Release
 
 STREAM = "application/x-ndjson"
 
@@ -115,11 +115,21 @@ def outcome(release: Release) -> dict:
     return {"release": {"version": release.version}}
 
 
+def described_line(line: OutputLine) -> dict[str, str]:
+    """`message` is a line of detail, `step` the beginning of something; `source` names the command that spoke."""
+    if line.source == OutputLine.STEP:
+        return {"step": line.text}
+    return {"message": line.text} | ({} if line.source == OutputLine.PLATFORM else {"source": line.source})
+
+
 def told(operation: Operation) -> Iterator[str]:
-    """Lines of JSON: `{"message": …}` on the way, then the outcome or `{"detail": …, "status": 400}`."""
+    """Lines of JSON: `{"step": …}` and `{"message": …}` on the way, then the outcome or `{"detail": …, "status": 400}`.
+
+    An empty line keeps the connection.
+    """
     try:
         for line in operations.follow(operation):
-            yield json.dumps({"message": line}) + "\n"
+            yield json.dumps(described_line(line)) + "\n" if line is not None else "\n"
     except PaasError as exc:
         body = exc.body()
         yield json.dumps({**(body if isinstance(body, dict) else {"detail": body}), "status": exc.status}) + "\n"

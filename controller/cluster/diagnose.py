@@ -57,7 +57,7 @@ def observe_delay(pods: Sequence[Pod]) -> Finding | None:
     for pod in pods:
         if pod["metadata"].get("deletionTimestamp") or is_ready(pod):
             continue
-        status = _container_status(pod)
+        status = container_status(pod)
         if finding := _scheduling_of(pod) or _crash_of(pod, status, crashes=1) or _waiting_of(pod, status):
             return finding
         return _unready(pod)
@@ -70,7 +70,7 @@ def observe_wrong_port(pods: Sequence[Pod], events: Sequence[dict]) -> Finding |
     for event in events:
         pod = unready.get((event.get("involvedObject") or {}).get("uid", ""))
         if pod and (found := WRONG_PORT.search(event.get("message") or "")):
-            return _found(pod, "misplaced", found[1], port=int(found[2]))
+            return finding_of(pod, "misplaced", found[1], port=int(found[2]))
     return None
 
 
@@ -79,18 +79,18 @@ def is_ready(pod: Pod) -> bool:
 
 
 def _failure_of(pod: Pod, at: datetime) -> Finding | None:
-    status = _container_status(pod)
+    status = container_status(pod)
     waiting = (status.get("state") or {}).get("waiting") or {}
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in ("InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
-        return _found(pod, "pull", message or reason)
+        return finding_of(pod, "pull", message or reason)
     if reason in ("ErrImagePull", "ImagePullBackOff"):
         hopeless = HOPELESS_PULL.search(message) or _age(pod, at) > PULL_PATIENCE
-        return _found(pod, "pull", message or reason) if hopeless else None
+        return finding_of(pod, "pull", message or reason) if hopeless else None
     if reason in NOT_STARTABLE and (MISSING_PROGRAM.search(message) or status.get("restartCount", 0) >= CRASHES):
-        return _found(pod, "start", message or reason)
+        return finding_of(pod, "start", message or reason)
     if reason == "CreateContainerConfigError":
-        return _found(pod, "config", message or reason) if _age(pod, at) > NO_ROOM_PATIENCE else None
+        return finding_of(pod, "config", message or reason) if _age(pod, at) > NO_ROOM_PATIENCE else None
     if crash := _crash_of(pod, status, CRASHES):
         return crash
     room = _scheduling_of(pod)
@@ -109,14 +109,14 @@ def _crash_of(pod: Pod, status: dict, crashes: int) -> Finding | None:
     count = status.get("restartCount", 0) + (1 if current else 0)
     code, previous = ended.get("exitCode"), not current
     if ended.get("reason") == "OOMKilled":
-        return _found(pod, "memory", code=code, previous=previous)
+        return finding_of(pod, "memory", code=code, previous=previous)
     if ended.get("reason") in NOT_STARTABLE or (
         code in (126, 127, 128) and MISSING_PROGRAM.search(ended.get("message") or "")
     ):
-        return _found(pod, "start", ended.get("message", ""), code=code, previous=previous)
+        return finding_of(pod, "start", ended.get("message", ""), code=code, previous=previous)
     looping = ((status.get("state") or {}).get("waiting") or {}).get("reason") == "CrashLoopBackOff"
     if count >= crashes or looping:
-        return _found(pod, "crash", ended.get("message") or "", code=code, previous=previous)
+        return finding_of(pod, "crash", ended.get("message") or "", code=code, previous=previous)
     return None
 
 
@@ -124,18 +124,18 @@ def _waiting_of(pod: Pod, status: dict) -> Finding | None:
     waiting = (status.get("state") or {}).get("waiting") or {}
     reason = waiting.get("reason", "")
     if reason in ("ErrImagePull", "ImagePullBackOff"):
-        return _found(pod, "pull", waiting.get("message") or reason)
+        return finding_of(pod, "pull", waiting.get("message") or reason)
     if reason in NOT_STARTABLE or reason.endswith("ConfigError"):
-        return _found(pod, "start", waiting.get("message") or reason)
+        return finding_of(pod, "start", waiting.get("message") or reason)
     if not status or reason in ("ContainerCreating", "PodInitializing"):
-        return _found(pod, "slow", "the container is still being made")
+        return finding_of(pod, "slow", "the container is still being made")
     return None
 
 
 def _scheduling_of(pod: Pod) -> Finding | None:
     for condition in pod.get("status", {}).get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return _found(pod, "room", condition.get("message", ""))
+            return finding_of(pod, "room", condition.get("message", ""))
     return None
 
 
@@ -143,11 +143,11 @@ def _unready(pod: Pod) -> Finding:
     """A running pod that isn't ready: nothing listens, or the app's own check fails."""
     probe = pod["spec"]["containers"][0].get("readinessProbe") or {}
     if socket := probe.get("tcpSocket"):
-        return _found(pod, "silent", port=socket["port"])
-    return _found(pod, "probe")
+        return finding_of(pod, "silent", port=socket["port"])
+    return finding_of(pod, "probe")
 
 
-def _found(pod: Pod, kind: str, text: str = "", *, code=None, previous=False, port=None) -> Finding:
+def finding_of(pod: Pod, kind: str, text: str = "", *, code=None, previous=False, port=None) -> Finding:
     container = pod["spec"]["containers"][0]
     return Finding(
         kind=kind,
@@ -161,7 +161,7 @@ def _found(pod: Pod, kind: str, text: str = "", *, code=None, previous=False, po
     )
 
 
-def _container_status(pod: Pod) -> dict:
+def container_status(pod: Pod) -> dict:
     return ((pod.get("status") or {}).get("containerStatuses") or [{}])[0]
 
 

@@ -37,6 +37,12 @@ def of_release(pods: Sequence[Pod], version: int) -> list[Pod]:
     return [pod for pod in pods if pod["metadata"].get("labels", {}).get("version") == f"v{version}"]
 
 
+def is_process(pod: Pod) -> bool:
+    """Whether a pod is one of the app's running processes: no one-off command, and none of a Job."""
+    labels = pod["metadata"].get("labels") or {}
+    return labels.get("type", "") not in ("", "run") and "job-name" not in labels
+
+
 def state_of(pod: Pod) -> str:
     """A pod's state in Deis' words."""
     if pod["metadata"].get("deletionTimestamp"):

@@ -12,7 +12,7 @@ from controller.cluster import diagnose
 from controller.cluster.client import Cluster, ClusterError, Unreachable
 from controller.cluster.deploy import OURS, TICK, Follower, explain, restarted_at, wait_until_up
 from controller.cluster.diagnose import Pod
-from controller.cluster.observe import state_of
+from controller.cluster.observe import is_process, state_of
 from controller.cluster.render import render_run
 from controller.cluster.wish import Wish
 from controller.errors import ClusterTrouble
@@ -41,7 +41,7 @@ def list_processes(
     One-off commands and dead processes are left out.
     """
     pods, _ = api.list("Pod", app, OURS)
-    chosen = [pod for pod in pods if _label(pod, "type") not in ("", "run")]
+    chosen = [pod for pod in pods if is_process(pod)]
     if kind is not None:
         chosen = [pod for pod in chosen if _label(pod, "type") == kind]
     if name is not None:

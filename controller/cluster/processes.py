@@ -100,4 +100,6 @@ def _probe(probe: dict, port: int | None) -> dict:
     if "httpGet" in probe:
         get = {"port": port or BUILDPACK_PORT, "path": "/", **probe["httpGet"]}
         probe["httpGet"] = {key: value for key, value in get.items() if value not in (None, "")}
+    if "tcpSocket" in probe:
+        probe["tcpSocket"] = {"port": port or BUILDPACK_PORT, **probe["tcpSocket"]}
     return probe

@@ -8,10 +8,12 @@ import base64
 import json
 
 from controller.cluster.processes import command_of, literal, port_of, probes_of, resources_of, routable_type, settle_of
+from controller.cluster.strategy import surge_of, timeout_of
 from controller.cluster.wish import ReleaseWish, Wish
 
 DRAIN = 3  # seconds a routed pod keeps serving after it left the routers' lists; they follow within one
 GRACE = 30  # seconds from TERM to KILL unless the app says otherwise
+COMMAND_KEPT = 600  # seconds an ended command's Job stays when nobody is left to remove it
 HISTORY = 3  # old ReplicaSets kept per process type
 DEFAULT_REGISTRY = "docker.io"  # what an image without a registry in its name means
 
@@ -165,24 +167,6 @@ def render_environment(wish: Wish, release: ReleaseWish) -> Manifest:
     return _secret(wish, name, "Opaque", environment(wish.app, release), immutable=True)
 
 
-def surge_of(wish: Wish) -> int:
-    """How many pods are replaced at a time: DEIS_DEPLOY_BATCHES, else one per node."""
-    wished = wish.release.values.get("DEIS_DEPLOY_BATCHES", "")
-    return max(int(wished), 1) if wished.isdigit() else max(wish.platform.nodes, 1)
-
-
-def timeout_of(wish: Wish, default: int) -> int:
-    """Seconds a batch of pods may take to come up, the app's own initial probe delays included."""
-    wished = wish.release.values.get("DEIS_DEPLOY_TIMEOUT", "")
-    delays = [
-        probe.get("initialDelaySeconds", 0)
-        for checks in wish.release.healthcheck.values()
-        for probe in (checks or {}).values()
-        if probe
-    ]
-    return (int(wished) if wished.isdigit() and int(wished) else default) + max([0, *delays])
-
-
 def render_deployment(wish: Wish, kind: str, count: int, timeout: int = 120) -> Manifest:
     release = wish.release
     history = release.values.get("KUBERNETES_DEPLOYMENTS_REVISION_HISTORY_LIMIT", "")
@@ -200,7 +184,7 @@ def render_deployment(wish: Wish, kind: str, count: int, timeout: int = 120) -> 
             "selector": {"matchLabels": {"app": wish.app, "type": kind}},
             "strategy": {
                 "type": "RollingUpdate",
-                "rollingUpdate": {"maxSurge": surge_of(wish), "maxUnavailable": 0},
+                "rollingUpdate": {"maxSurge": surge_of(wish), "maxUnavailable": wish.deploy.unavailable},
             },
             "minReadySeconds": settle_of(probes_of(release, kind, first_answer=wish.platform.first_answer)),
             "progressDeadlineSeconds": timeout_of(wish, timeout) + 10,
@@ -337,3 +321,26 @@ def _one_off(wish: Wish, name: str, command: dict[str, list[str]], deadline: int
         },
         "spec": spec,
     }
+
+
+def render_command(wish: Wish, kind: str, command: dict[str, list[str]], deadline: int) -> Manifest:
+    """The Job of a command around a deploy, such as the release command: one try, `deadline` seconds."""
+    release = wish.release
+    spec = render_pod_spec(wish, kind, command) | {"restartPolicy": "Never"}
+    marks = labels(wish, type=kind, version=f"v{release.version}")
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": command_name(kind, release.version), "namespace": wish.app, "labels": marks},
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": deadline,
+            "ttlSecondsAfterFinished": COMMAND_KEPT,
+            "template": {"metadata": {"labels": marks}, "spec": spec},
+        },
+    }
+
+
+def command_name(kind: str, version: int) -> str:
+    """Without the app's name: with it, a long one wouldn't fit the label that Jobs put on their pods."""
+    return f"{kind}-v{version}"

@@ -4,7 +4,12 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
+from controller import app_json
+from controller.cluster.declared_checks import with_declared
+from controller.cluster.rules import DeployRules
 from controller.models import App, Release
+
+RELEASE = "release"  # the type whose command runs before a release goes live, never as a process
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Wish:
     autoscale: dict[str, dict] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     https_enforced: bool = False
+    deploy: DeployRules = field(default_factory=DeployRules)
     release: ReleaseWish | None = None  # None until there is a build
 
 
@@ -80,7 +86,7 @@ def wish_of(app: App, release: Release | None, *, nodes: int = 1) -> Wish:
     return Wish(
         app=app.name,
         platform=platform(nodes),
-        structure=dict(app.structure),
+        structure={kind: count for kind, count in app.structure.items() if kind != RELEASE},
         restarts=dict(app.restarts),
         domains=tuple((d.domain, d.certificate.name if d.certificate else None) for d in domains),
         certificates=tuple((c.name, c.certificate, c.key) for c in certificates.values()),
@@ -91,12 +97,14 @@ def wish_of(app: App, release: Release | None, *, nodes: int = 1) -> Wish:
         autoscale=dict(app.settings.autoscale),
         labels=dict(app.settings.label),
         https_enforced=bool(app.tls.https_enforced),
+        deploy=DeployRules(**app.settings.deploy),
         release=release_wish(release) if release is not None and release.build is not None else None,
     )
 
 
 def release_wish(release: Release) -> ReleaseWish:
     build, config = release.build, release.config
+    declared = app_json.read(build.app_json)
     return ReleaseWish(
         version=release.version,
         summary=release.summary,
@@ -106,5 +114,5 @@ def release_wish(release: Release) -> ReleaseWish:
         sha=build.sha,
         procfile=build.procfile,
         ports=build.ports,
-        **config.sections(),
+        **config.sections() | {"healthcheck": with_declared(config.healthcheck, declared.healthchecks)},
     )

@@ -10,6 +10,7 @@ from django.db.models import OuterRef, Subquery
 from controller.cluster.client import cluster
 from controller.cluster.deploy import OURS
 from controller.cluster.diagnose import Pod, explain, now, observe_delay, parse_time
+from controller.cluster.observe import is_process
 from controller.cluster.pods import Process, describe
 from controller.errors import ClusterTrouble
 from controller.models import App, AppSettings, Domain, Operation, Release
@@ -74,7 +75,7 @@ def read_processes(observed: Observed, app: str | None) -> None:
     found: dict[str, list[Process]] = {}
     for pod in pods:
         process = describe(pod)
-        if process.type in ("", "run") or process.state in NOT_RUNNING:
+        if not is_process(pod) or process.state in NOT_RUNNING:
             continue
         found.setdefault(pod["metadata"]["namespace"], []).append(process)
         if app is not None and (cause := cause_of(pod, process, now())):

@@ -99,7 +99,7 @@ def describe_operation(operation: Operation) -> str:
     what = "Changing the number of processes"
     if operation.kind == Operation.DEPLOY:
         what = f"Bringing v{operation.release.version} live"
-    return f"{what}: {operation.progress[-1]}" if operation.progress else f"{what} …"
+    return f"{what}: {operation.said}" if operation.said else f"{what} …"
 
 
 def observe_failure(newest: Release | None, current: Release | None) -> dict[str, str] | None:

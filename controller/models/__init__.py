@@ -13,12 +13,14 @@ from controller.models.invitation import Invitation
 from controller.models.key import Key
 from controller.models.one_off import OneOff
 from controller.models.operation import Operation
+from controller.models.output import OutputLine
 from controller.models.release import Release
 from controller.models.second_factor import SecondFactor
 from controller.models.service import Service
 from controller.models.team import Member, Team, TeamAccess
 from controller.models.token import PersonalToken
 from controller.models.user import User
+from controller.models.watch import Watch
 
 __all__ = (
     "TLS",
@@ -39,6 +41,7 @@ __all__ = (
     "Member",
     "OneOff",
     "Operation",
+    "OutputLine",
     "PersonalToken",
     "Release",
     "SecondFactor",
@@ -46,4 +49,5 @@ __all__ = (
     "Team",
     "TeamAccess",
     "User",
+    "Watch",
 )

@@ -53,6 +53,7 @@ class AppSettings(Identified):
     autoscale = models.JSONField(default=dict)
     label = models.JSONField(default=dict)
     build = models.JSONField(default=dict)  # how source is built: root, paths, submodules (actions/build_settings.py)
+    deploy = models.JSONField(default=dict)  # how releases go live (actions/deploy_rules.py); only what was set
 
 
 class TLS(Identified):

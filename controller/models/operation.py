@@ -10,7 +10,7 @@ from django.db.models import Q
 
 
 class Operation(models.Model):
-    DEPLOY, SCALE = "deploy", "scale"
+    DEPLOY, SCALE, RESTORE = "deploy", "scale", "restore"  # restore: an older release takes over by itself
     QUEUED, RUNNING, SUCCEEDED, FAILED = "queued", "running", "succeeded", "failed"
     UNFINISHED = (QUEUED, RUNNING)
 
@@ -24,8 +24,10 @@ class Operation(models.Model):
     runner = models.CharField(max_length=64, blank=True, default="")
     attempts = models.PositiveIntegerField(default=0)
     superseded = models.BooleanField(default=False)  # a forced operation waits for this one to stop
+    cancelled_by = models.CharField(max_length=150, blank=True, default="")  # who wants it stopped and undone
     structure_before = models.JSONField(default=dict)  # the formation to go back to
-    progress = models.JSONField(default=list)  # lines for whoever waits
+    done = models.JSONField(default=list)  # commands around the deploy that have run, not to be run again
+    said = models.TextField(blank=True, default="")  # the newest line of its output
     message = models.TextField(blank=True, default="")  # why it failed
 
     class Meta:

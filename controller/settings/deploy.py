@@ -35,6 +35,7 @@ REGISTRY_CREDENTIALS = (
     else {}
 )
 FIRST_ANSWER = os.environ.get("FIRST_ANSWER", "true").lower() != "false"
+ROUTER_METRICS_URL = os.environ.get("ROUTER_METRICS_URL", "")
 REGISTRATION_MODE = os.environ.get("REGISTRATION_MODE", "admin_only")
 DEPLOY_HOOK_URLS = [url for url in os.environ.get("DEPLOY_HOOK_URLS", "").split(",") if url]
 DEPLOY_HOOK_SECRET = os.environ.get("DEPLOY_HOOK_SECRET", "")

@@ -26,6 +26,7 @@ APP_URL_TEMPLATE = "http://{app}.paas.localhost:8080"
 FIRST_ANSWER = True
 REGISTRY_HOST = "127.0.0.1:5000"
 REGISTRY_CREDENTIALS = {"username": "paas", "password": "registry-password"}
+ROUTER_METRICS_URL = ""
 REGISTRATION_MODE = "enabled"
 DEPLOY_HOOK_URLS: list[str] = []
 DEPLOY_HOOK_SECRET = ""

@@ -16,9 +16,9 @@ TIMEOUT = 5  # seconds one address may take
 
 
 @shared_task(name="controller.send_deploy_hook")
-def send_deploy_hook(release_id: str, url: str) -> None:
+def send_deploy_hook(release_id: str, url: str, event: str = "", text: str = "") -> None:
     release = Release.objects.select_related("app", "owner", "build").get(pk=release_id)
-    target = hook_url(url, release)
+    target = hook_url(url, release, {"event": event, "reason": text} if event else {})
     headers = {}
     if settings.DEPLOY_HOOK_SECRET:
         digest = hmac.new(settings.DEPLOY_HOOK_SECRET.encode(), target.encode(), hashlib.sha1).hexdigest()
@@ -30,12 +30,13 @@ def send_deploy_hook(release_id: str, url: str) -> None:
         record(release.app, f"An error occurred while sending the deploy hook to {url}: {exc}", "ERROR")
 
 
-def hook_url(url: str, release: Release) -> str:
+def hook_url(url: str, release: Release, more: dict[str, str]) -> str:
     query = {
         "app": release.app.name,
         "release": f"v{release.version}",
         "release_summary": release.summary,
         "sha": release.build.sha if release.build else "",
         "user": release.owner.username,
+        **more,
     }
     return f"{url}?{urlencode(sorted(query.items()))}"

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from controller.actions import build_runs, carry_out, docker_push, events, sessions
+from controller.actions import build_runs, carry_out, docker_push, events, outputs, sessions, watches
 from controller.actions import operations as actions
 
 
@@ -22,8 +22,14 @@ def resync_apps() -> None:
     carry_out.resync_apps()
 
 
+@shared_task(name="controller.watch_releases")
+def watch_releases() -> None:
+    watches.look_at_releases()
+
+
 @shared_task(name="controller.tidy")
 def tidy() -> None:
+    outputs.forget_old_output()
     events.forget_old_events()
     sessions.forget_old_sessions()
     build_runs.forget_old_runs()

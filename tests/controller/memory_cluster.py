@@ -37,6 +37,7 @@ class MemoryCluster:
         self.fates = {}  # image -> containerStatuses entry, or "silent", or a PodScheduled message
         self.outputs = {}  # pod type -> log text
         self.run_result = (0, "ran\n")
+        self.commands = {}  # type of a Job -> its exit code, or "hangs"; others end with 0
         self.down = False
         for node in nodes:
             self._put({"kind": "Node", "metadata": {"name": node["name"], "labels": node["labels"]}})
@@ -58,6 +59,8 @@ class MemoryCluster:
             if manifest["kind"] == "Deployment":
                 self._run(old, new)
             self._put(new)
+            if manifest["kind"] == "Job" and old is None:
+                self._begin(new)
             return new
 
     def create(self, manifest):
@@ -91,6 +94,10 @@ class MemoryCluster:
                     del self._objects[key]
             if kind == "Deployment":
                 self._drop_pods(gone)
+            if kind == "Job":
+                for pod in self.all("Pod", namespace):
+                    if pod["metadata"]["labels"].get("job-name") == name:
+                        self.delete("Pod", namespace, pod["metadata"]["name"])
             if kind == "Pod":
                 self._tell("DELETED", gone)
                 for deployment in self.all("Deployment", namespace):
@@ -117,6 +124,8 @@ class MemoryCluster:
         watch = MemoryWatch()
         for line in self.logs(namespace, pod).splitlines():
             watch.events.put(line.encode())
+        if self.get("Pod", namespace, pod)["status"]["phase"] in ("Succeeded", "Failed"):
+            watch.close()
         return watch
 
     def _put(self, item):
@@ -149,6 +158,24 @@ class MemoryCluster:
             "readyReplicas": up,
             "availableReplicas": up,
         }
+
+    def _begin(self, job):
+        """The pod of a Job, which ends as `commands` says."""
+        template, meta = job["spec"]["template"], job["metadata"]
+        result = self.commands.get(meta["labels"]["type"], 0)
+        pod = copy.deepcopy({"kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]})
+        pod["metadata"]["labels"]["job-name"] = meta["name"]
+        pod["metadata"] |= {
+            "name": f"{meta['name']}-{next(self._revision):05d}",
+            "namespace": meta["namespace"],
+            "creationTimestamp": _now(),
+        }
+        ended = {"terminated": {"exitCode": result, "reason": "Error" if result else "Completed"}}
+        pod["status"] = {
+            "phase": "Running" if result == "hangs" else "Failed" if result else "Succeeded",
+            "containerStatuses": [{"restartCount": 0, "state": {"running": {}} if result == "hangs" else ended}],
+        }
+        self._put(pod)
 
     def _fill(self, deployment):
         template, meta = deployment["spec"]["template"], deployment["metadata"]

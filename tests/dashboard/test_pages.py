@@ -201,7 +201,7 @@ def test_a_failed_release_is_told_with_its_reason(admin, deployed):
 def test_a_deploy_under_way_is_shown_and_closes_the_steppers(admin, deployed):
     release = deployed.current_release()
     Operation.objects.create(
-        app=deployed, release=release, by=release.owner, kind="deploy", state="running", progress=["web 1/3"]
+        app=deployed, release=release, by=release.owner, kind="deploy", state="running", said="web 1/3"
     )
     page = admin.get("/apps/shop/")
     assert "Deploying v2" in words(page) and "Bringing v2 live: web 1/3" in words(page)

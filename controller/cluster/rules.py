@@ -1,0 +1,26 @@
+"""How an app's releases go live: what it set for itself, else what Deis' variables say, else the platform's way."""
+
+from dataclasses import dataclass
+
+Share = int | str  # a number of processes, or a part of them: `25%`
+
+
+@dataclass(frozen=True)
+class DeployRules:
+    """Times in seconds. `surge` and `timeout` of None leave it to DEIS_DEPLOY_BATCHES and DEIS_DEPLOY_TIMEOUT."""
+
+    surge: Share | None = None  # processes started beyond the wished number while a release goes live
+    unavailable: Share = 0  # processes that may be missing meanwhile
+    timeout: int | None = None  # for one batch of processes to come up
+    release_timeout: int = 600  # for the release command, and each script around a deploy
+    watch: int = 120  # for which a release is watched after it went live; 0: not at all
+    rollback: bool = True  # whether a release that fails while it is watched is taken back
+    errors: int = 50  # percent of a watched release's answers that may be 5xx
+
+
+def resolved(share: Share, count: int, *, up: bool) -> int:
+    """`share` of `count` processes as a number; a part is rounded `up` or down."""
+    if isinstance(share, int):
+        return share
+    percent = int(share.removesuffix("%"))
+    return -(-count * percent // 100) if up else count * percent // 100
