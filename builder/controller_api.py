@@ -75,7 +75,7 @@ class Controller:
         Raises: DeployFailed with the controller's reason.
         """
         headers = {**self._headers, "Accept": f"{NDJSON}, application/json;q=0.9"}
-        timeout = aiohttp.ClientTimeout(total=self._deploy_timeout, sock_connect=10)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=self._deploy_timeout)
         try:
             async with self._http.post(
                 self._url + "/v2/hooks/build/", json=build, headers=headers, timeout=timeout
@@ -87,7 +87,7 @@ class Controller:
                     raise DeployFailed(reason(text, response.status))
                 return parse_release(json.loads(text))
         except TimeoutError as exc:
-            raise DeployFailed(f"The release was not live within {self._deploy_timeout:.0f} s.") from exc
+            raise DeployFailed(f"The controller said nothing for {self._deploy_timeout:.0f} s; `paas releases` tells what became of it.") from exc
         except (aiohttp.ClientError, OSError, ValueError, KeyError, TypeError) as exc:
             raise DeployFailed(
                 "The controller went away while it made the release; `paas releases` tells whether it did. Push again."

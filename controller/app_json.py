@@ -4,6 +4,7 @@ The builder passes the file's object on as it is; here it is checked and read. W
 this platform (logo, addons, environments, …) is let through unread, because the same file serves other platforms.
 """
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +83,8 @@ def read(document: Any) -> AppJson:
     """
     if document is None:
         return AppJson()
+    if "\\u0000" in json.dumps(document):
+        _refuse("", "it may hold no NUL character")
     whole = _object(document, "")
     return AppJson(
         env={name: _variable(name, value) for name, value in _object(whole.get("env"), "env").items()},

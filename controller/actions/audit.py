@@ -40,7 +40,7 @@ def summarize(body: object) -> dict:
     """What a request sent: values where they are harmless, names of keys where they aren't."""
     if not isinstance(body, Mapping):
         return {}
-    return {str(name)[:63]: summary_of(str(name), value) for name, value in body.items() if name != SKIPPED}
+    return {plain(name)[:63]: summary_of(str(name), value) for name, value in body.items() if name != SKIPPED}
 
 
 SKIPPED = "csrfmiddlewaretoken"
@@ -51,12 +51,17 @@ def summary_of(name: str, value: object) -> object:
     if name == "key" and VARIABLE.fullmatch(str(value)):
         return str(value)  # a form's variable; a certificate's private key is none
     if isinstance(value, Mapping):
-        return sorted(str(key)[:100] for key in value)
+        return sorted(plain(key)[:100] for key in value)
     if name not in TOLD:
         return HIDDEN
     if isinstance(value, list):
-        return [str(item)[:LONGEST] for item in value[:50]]
-    return str(value)[:LONGEST]
+        return [plain(item)[:LONGEST] for item in value[:50]]
+    return plain(value)[:LONGEST]
+
+
+def plain(value: object) -> str:
+    """`value` as a text that every database can keep: PostgreSQL has no NUL."""
+    return str(value).replace("\0", "\ufffd")
 
 
 def entries_for(user: User) -> QuerySet[AuditEntry]:

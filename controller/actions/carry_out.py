@@ -1,5 +1,6 @@
 """What a worker does with an operation: bring the release about, or put the app back and say why."""
 
+import contextlib
 import logging
 import time
 
@@ -11,7 +12,7 @@ from controller.actions.failure import good_before, mark_failed
 from controller.actions.operations import claim, end_superseded, finish, this_runner, unfinished
 from controller.actions.phases import run_after, run_before
 from controller.actions.pulse import LostClaim, Pulse
-from controller.actions.watches import begin_watch
+from controller.actions.watches import begin_watch, processes_of
 from controller.cluster.client import Cluster, Unreachable, WatchExpired, cluster
 from controller.cluster.deploy import (
     OURS,
@@ -22,6 +23,7 @@ from controller.cluster.deploy import (
     prune,
     roll_out,
 )
+from controller.cluster.health import restarts_of
 from controller.cluster.render import render, render_base
 from controller.cluster.strategy import total_timeout
 from controller.cluster.wish import wish_of
@@ -94,9 +96,13 @@ def bring_about(api: Cluster, operation: Operation, pulse: Pulse) -> None:
 
 def end_well(operation: Operation, runner: str) -> None:
     """The operation has succeeded; a release that went live with it is watched from now on."""
+    restarts: dict[str, int] = {}
+    if operation.kind == Operation.DEPLOY:
+        with contextlib.suppress(ClusterTrouble):
+            restarts = restarts_of(processes_of(cluster(), operation.release))
     with transaction.atomic():
         if finish(operation, Operation.SUCCEEDED, runner=runner) and operation.kind == Operation.DEPLOY:
-            begin_watch(operation)
+            begin_watch(operation, restarts)
 
 
 def count_nodes(api: Cluster) -> int:

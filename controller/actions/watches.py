@@ -27,8 +27,11 @@ from controller.router_metrics import Traffic, read_traffic
 log = logging.getLogger(__name__)
 
 
-def begin_watch(operation: Operation) -> None:
-    """Has the release that `operation` brought live watched, for as long as the app's rules say."""
+def begin_watch(operation: Operation, restarts: dict[str, int]) -> None:
+    """Has the release that `operation` brought live watched, for as long as the app's rules say.
+
+    `restarts` are those its pods have behind them.
+    """
     rules = DeployRules(**operation.app.settings.deploy)
     if rules.watch:
         now = timezone.now()
@@ -38,6 +41,7 @@ def begin_watch(operation: Operation) -> None:
                 "since": now,
                 "until": now + timedelta(seconds=rules.watch),
                 "structure_before": operation.structure_before,
+                "restarts": restarts,
             },
         )
 
@@ -79,17 +83,14 @@ def look(api: Cluster, watch: Watch, traffic: dict[str, Traffic] | None, now: da
             seconds = (watch.until - watch.since).total_seconds()
             tell(release, f"v{release.version} has run for {seconds:.0f} s without trouble")
     else:
-        Watch.objects.filter(pk=watch.pk).update(restarts=watch.restarts, samples=watch.samples)
+        Watch.objects.filter(pk=watch.pk).update(samples=watch.samples)
 
 
 def sickness(api: Cluster, watch: Watch, rules: DeployRules, traffic: dict[str, Traffic] | None, now: datetime) -> str:
     """Why the release counts as failed; empty while it does well. Keeps what was seen in `watch`, unsaved."""
     release = watch.release
     app = release.app
-    pods = of_release(api.list("Pod", app.name, OURS)[0], release.version)
-    pods = [pod for pod in pods if is_process(pod)]
-    seen = watch.restarts
-    watch.restarts = {name: seen.get(name, 0 if seen else count) for name, count in health.restarts_of(pods).items()}
+    pods = processes_of(api, release)
     if finding := health.observe_sickness(pods, watch.restarts, nodes_away(api, pods), now):
         return explain(api, app.name, finding, pods)
     if traffic is None or app.settings.maintenance:
@@ -103,6 +104,11 @@ def sickness(api: Cluster, watch: Watch, rules: DeployRules, traffic: dict[str, 
         asked = watch.samples[-1][1] - watch.samples[0][1]
         return f"{share:.0%} of {asked} requests in the last {health.WINDOW:.0f} s were answered with 5xx"
     return ""
+
+
+def processes_of(api: Cluster, release: Release) -> list[dict]:
+    pods = of_release(api.list("Pod", release.app.name, OURS)[0], release.version)
+    return [pod for pod in pods if is_process(pod)]
 
 
 def nodes_away(api: Cluster, pods: list[dict]) -> set[str]:

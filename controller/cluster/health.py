@@ -24,7 +24,7 @@ def restarts_of(pods: Sequence[Pod]) -> dict[str, int]:
 def observe_sickness(pods: Sequence[Pod], before: dict[str, int], away: set[str], at: datetime) -> Finding | None:
     """What is wrong with one of `pods` since it went live, or None.
 
-    `before` are the restarts a pod had when it was first seen; pods on the nodes `away` can't help being unready.
+    `before` are the restarts a pod had behind it then; pods on the nodes `away` can't help being unready.
     """
     for pod in pods:
         if pod["metadata"].get("deletionTimestamp"):

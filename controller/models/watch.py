@@ -14,7 +14,7 @@ class Watch(models.Model):
     until = models.DateTimeField()
     looked = models.DateTimeField(default=timezone.now)  # whoever moves this forward has the next look
     structure_before = models.JSONField(default=dict)  # the formation to go back to
-    restarts = models.JSONField(default=dict)  # pod -> restarts when it was first seen
+    restarts = models.JSONField(default=dict)  # pod -> the restarts it had behind it when the release went live
     samples = models.JSONField(default=list)  # [seconds since `since`, requests, of them 5xx] as the router counts
     reason = models.TextField(blank=True, default="")  # why it failed
 

@@ -29,8 +29,7 @@ def load(name):
 @pytest.fixture
 def cluster(monkeypatch):
     made = load("memory_cluster").MemoryCluster()
-    for module in ("carry_out", "app", "config", "processes", "one_offs", "logs"):
-        monkeypatch.setattr(f"controller.actions.{module}.cluster", lambda: made)
+    load("memory_cluster").put_in_place(monkeypatch, made)
     monkeypatch.setattr("controller.cluster.deploy.SETTLE", 0.5)
     return made
 

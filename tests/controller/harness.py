@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client, TransactionTestCase
 
-from tests.controller.memory_cluster import MemoryCluster
+from tests.controller.memory_cluster import MemoryCluster, put_in_place
 
 KEPT_TABLES = (
     "django_migrations",
@@ -40,8 +40,7 @@ def database(quick_flush, transactional_db):
 @pytest.fixture(autouse=True)
 def cluster(monkeypatch):
     made = MemoryCluster()
-    for module in ("carry_out", "app", "config", "processes", "one_offs", "logs"):
-        monkeypatch.setattr(f"controller.actions.{module}.cluster", lambda: made)
+    put_in_place(monkeypatch, made)
     monkeypatch.setattr("controller.cluster.deploy.SETTLE", 0.5)
     return made
 

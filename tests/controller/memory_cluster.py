@@ -5,11 +5,14 @@ It keeps what was applied, so that tests assert on objects rather than calls.
 """
 
 import copy
+import importlib
 import itertools
+import pkgutil
 import queue
 import threading
 from datetime import UTC, datetime
 
+import controller.actions
 from controller.cluster.client import ClusterError
 
 NEVER = object()
@@ -225,3 +228,11 @@ def _matches(item, selector):
 
 def _now():
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def put_in_place(monkeypatch, cluster):
+    """Has everything in `controller.actions` ask `cluster`."""
+    for found in pkgutil.iter_modules(controller.actions.__path__):
+        module = importlib.import_module(f"controller.actions.{found.name}")
+        if hasattr(module, "cluster"):
+            monkeypatch.setattr(module, "cluster", lambda: cluster)

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from controller.cluster.client import KubernetesCluster, Unreachable
+from tests.controller.memory_cluster import put_in_place
 
 
 def free_port():
@@ -74,8 +75,7 @@ def node_is_ready(api):
 @pytest.fixture
 def cluster(orchestrator, monkeypatch):
     """In place of the cluster in memory."""
-    for module in ("carry_out", "app", "config", "processes", "one_offs", "logs"):
-        monkeypatch.setattr(f"controller.actions.{module}.cluster", lambda: orchestrator)
+    put_in_place(monkeypatch, orchestrator)
     yield orchestrator
     for name in ("blue", "green"):
         orchestrator.delete("Namespace", None, name)

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('controller', '0006_audit_trail'),
+        ('controller', '0007_one_offs'),
     ]
 
     operations = [
