@@ -87,7 +87,9 @@ class Controller:
                     raise DeployFailed(reason(text, response.status))
                 return parse_release(json.loads(text))
         except TimeoutError as exc:
-            raise DeployFailed(f"The controller said nothing for {self._deploy_timeout:.0f} s; `paas releases` tells what became of it.") from exc
+            seconds = f"{self._deploy_timeout:.0f} s"
+            text = f"The controller said nothing for {seconds}; `paas releases` tells what became of it."
+            raise DeployFailed(text) from exc
         except (aiohttp.ClientError, OSError, ValueError, KeyError, TypeError) as exc:
             raise DeployFailed(
                 "The controller went away while it made the release; `paas releases` tells whether it did. Push again."

@@ -30,7 +30,6 @@ PATHS = {
     "Service": ("api/v1", "services", True),
     "Event": ("api/v1", "events", True),
     "Deployment": ("apis/apps/v1", "deployments", True),
-    "Job": ("apis/batch/v1", "jobs", True),
     "ReplicaSet": ("apis/apps/v1", "replicasets", True),
     "HorizontalPodAutoscaler": ("apis/autoscaling/v2", "horizontalpodautoscalers", True),
     "Job": ("apis/batch/v1", "jobs", True),

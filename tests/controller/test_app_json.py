@@ -67,7 +67,7 @@ def test_no_file_and_an_empty_one_say_nothing():
         ({"healthchecks": {"web": [{"type": "ready"}]}}, r"healthchecks.web\[0\].type: it is one of startup"),
         ({"healthchecks": {"web": [{"type": "startup"}]}}, "exactly one of command, path, listening and uptime"),
         ({"healthchecks": {"web": [{"type": "startup", "path": "/", "port": 0}]}}, "port: a whole number from 1"),
-        ({"env": {"A": "\0"}}, "env.A: a text"),
+        ({"logo": "\0"}, "the file: it may hold no NUL"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_place(document, complaint):
