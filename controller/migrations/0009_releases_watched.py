@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('controller', '0007_one_offs'),
+        ('controller', '0008_second_factor_and_invitations'),
     ]
 
     operations = [
