@@ -26,6 +26,45 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class GitSource:
+    """The git host that an app is connected to."""
+
+    uuid: str
+    url: str
+    branch: str
+    private_key: str = field(repr=False)
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any] | None) -> GitSource | None:
+        return cls(*(str(answer[name]) for name in ("uuid", "url", "branch", "private_key"))) if answer else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A build as the controller records it, and how the app's source is built."""
+
+    uuid: str
+    number: int
+    app: str
+    app_uuid: str
+    root: str = ""
+    paths: tuple[str, ...] = ()
+    submodules: bool = False
+    git: GitSource | None = None
+    user: str = ""
+    wish: Mapping[str, str] = field(default_factory=dict)  # of a queued one
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any], git: Mapping[str, Any] | None) -> Run:
+        settings = answer.get("settings") or {}
+        return cls(
+            str(answer["uuid"]), int(answer["number"]), str(answer["app"]), str(answer.get("app_uuid") or ""),
+            settings.get("root") or "", tuple(settings.get("paths") or ()), bool(settings.get("submodules")),
+            GitSource.read(git), str(answer.get("by") or ""), answer.get("wish") or {},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Release:
     version: int
     url: str = ""
@@ -62,6 +101,63 @@ class Controller:
                 return False
             raise
         return True
+
+    async def authorize(self, app: str, token: str) -> tuple[str, str]:
+        """(user, the app's uuid) of who may deploy to `app` with `token`.
+
+        Raises: ControllerError with status 401, 403 or 404 when nobody may, or there is no telling.
+        """
+        answer = await self._call("GET", f"/v2/hooks/push/{app}", headers={"Authorization": f"token {token}"})
+        return str(answer["username"]), str(answer["uuid"])
+
+    async def begin_run(self, app: str, username: str, **fields: str) -> Run:
+        """The record of a build that begins; `fields`: source, origin, ref, sha."""
+        answer = await self._call(
+            "POST", "/v2/hooks/build-runs/", {"receive_user": username, "receive_repo": app, **fields}
+        )
+        return Run.read(answer, answer.get("git"))
+
+    async def start_run(self, uuid: str) -> bool:
+        """Whether a claimed build may begin; False when it was cancelled."""
+        try:
+            await self._call("POST", f"/v2/hooks/build-runs/{uuid}/", {"state": "building"})
+        except ControllerError as exc:
+            if exc.status in (404, 409):
+                return False
+            raise
+        return True
+
+    async def end_run(self, uuid: str, end: Mapping[str, str]) -> None:
+        """`end`: state, cause, hint, sha. A run of an app that is gone needs no end."""
+        try:
+            await self._call("POST", f"/v2/hooks/build-runs/{uuid}/", dict(end))
+        except ControllerError as exc:
+            if exc.status not in (400, 404):
+                raise
+
+    async def claim_run(self) -> Run | None:
+        """The next build that waits for a builder."""
+        answer = await self._call("POST", "/v2/hooks/build-runs/claim", {})
+        return Run.read(answer["run"], answer.get("git")) if answer.get("run") else None
+
+    async def abandon_runs(self, age: float) -> None:
+        """Nobody builds what was being built before this builder began, `age` seconds ago."""
+        await self._call("POST", "/v2/hooks/build-runs/abandoned", {"age": age})
+
+    async def deliver(self, app: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+        """Pass on a git host's delivery: (status, answer). Raises: ControllerError when the controller is away."""
+        timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT, sock_connect=5)
+        try:
+            async with self._http.post(
+                f"{self._url}/v2/hooks/webhook/{app}", data=body, headers={**headers, **self._headers}, timeout=timeout
+            ) as response:
+                text = await response.text()
+                answer = json.loads(text) if response.status < 500 else None
+                if not isinstance(answer, dict):
+                    answer = {"detail": reason(text, response.status)}
+                return response.status, answer
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
+            raise ControllerError("The platform's controller doesn't answer. Deliver again in a minute.") from exc
 
     async def config(self, app: str, username: str) -> dict[str, str]:
         """The app's config values."""
@@ -100,14 +196,14 @@ class Controller:
         assert self._session is not None
         return self._session
 
-    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+    async def _call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON answer; a controller that is starting again is waited for, a while."""
         deadline = asyncio.get_running_loop().time() + RETRY_FOR
         while True:
             try:
                 timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT, sock_connect=5)
                 async with self._http.request(
-                    method, self._url + path, json=body, headers=self._headers, timeout=timeout
+                    method, self._url + path, json=body, headers={**self._headers, **(headers or {})}, timeout=timeout
                 ) as response:
                     text = await response.text()
                     if response.status < 400:

@@ -1,4 +1,4 @@
-"""receive-pack, upload-pack and archive without a git binary: `python -m builder.dulwich_git SERVICE REPOSITORY`.
+"""What git does here, without a git binary: `python -m builder.dulwich_git SERVICE REPOSITORY`.
 
 A process of its own for each push, because dulwich unpacks in Python and would hold up the event loop. It has
 no quarantine: objects of a refused push stay until the repository is collected.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 from dulwich.archive import tar_stream
 from dulwich.errors import GitProtocolError, HangupException
@@ -46,7 +47,8 @@ class Receiver(ReceivePackHandler):
             self.proto.write_sideband(SIDE_BAND_CHANNEL_PROGRESS, data)
 
 
-def serve(service: str, repository: str) -> int:
+def serve(service: str, repository: str, flags: Sequence[str]) -> int:
+    """`flags` are those of git's services over HTTP, where a request is one half of the talk."""
     out = sys.stdout.buffer
 
     def write(data: bytes) -> None:
@@ -57,7 +59,8 @@ def serve(service: str, repository: str) -> int:
     handler = {"receive-pack": Receiver, "upload-pack": UploadPackHandler}[service]
     backend = DictBackend({b"/": Repo(repository)})
     try:
-        handler(backend, [b"/"], protocol).handle()
+        stateless, advertise = bool(flags), "--http-backend-info-refs" in flags
+        handler(backend, [b"/"], protocol, stateless_rpc=stateless, advertise_refs=advertise).handle()
     except HangupException:
         return 1
     except (GitProtocolError, AssertionError, ValueError) as exc:
@@ -81,8 +84,23 @@ def archive(repository: str, commit: str) -> int:
     return 0
 
 
+def same(repository: str, old: str, new: str, paths: list[str]) -> int:
+    """0 when `paths` are the same in both commits, else 1."""
+    repo = Repo(repository)
+
+    def entry(commit: str, path: str) -> tuple[int, bytes] | None:
+        try:
+            return repo[repo[commit.encode()].tree].lookup_path(repo.object_store.__getitem__, path.encode())
+        except KeyError:
+            return None
+
+    return 0 if all(entry(old, path) == entry(new, path) for path in paths) else 1
+
+
 if __name__ == "__main__":
     logging.disable()
+    if sys.argv[1] == "same":
+        sys.exit(same(sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:]))
     if sys.argv[1] == "archive":
         sys.exit(archive(sys.argv[2], sys.argv[3]))
-    sys.exit(serve(sys.argv[1], sys.argv[2]))
+    sys.exit(serve(sys.argv[1], sys.argv[2], sys.argv[3:]))

@@ -11,6 +11,10 @@ class PushRefused(BuilderError):
     """The push itself breaks a rule: wrong branch, hostile name, no right to the app."""
 
 
+class NothingToBuild(BuilderError):
+    """The source is accepted as it is: nothing that the app is built from changed."""
+
+
 class BuildFailed(BuilderError):
     """The source doesn't turn into an image."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 SECRET_KEYS = re.compile(r"(?i)secret|token|passw|credential|private|api_?key|_key$|dsn")
 CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]+@")  # a URL with a password in it
+LAST_LINES = 200
 SECRET_LENGTH = 8  # characters; shorter values would blot out ordinary words
 Clock = Callable[[], float]
 
@@ -24,6 +26,8 @@ class Progress:
     ) -> None:
         self._sink, self._clock, self._drain = write, clock, drain
         self._secrets: list[tuple[bytes, bytes]] = []
+        self._copies: list[Callable[[bytes], None]] = []
+        self.last: deque[bytes] = deque(maxlen=LAST_LINES)  # what a failure is explained from
         self.began = clock()
         self.phases: dict[str, float] = {}
 
@@ -39,6 +43,10 @@ class Progress:
     def error(self, text: str) -> None:
         for line in text.splitlines() or [""]:
             self._line(" !     " + line)
+
+    def copy_to(self, write: Callable[[bytes], None]) -> None:
+        """From now on `write` gets the lines too, as the pusher reads them."""
+        self._copies.append(write)
 
     def hide(self, config: Mapping[str, str]) -> None:
         """From now on the values of keys that sound secret are shown as their key."""
@@ -78,7 +86,9 @@ class Progress:
     def _write(self, data: bytes) -> None:
         for value, shown in self._secrets:
             data = data.replace(value, shown)
-        self._sink(data)
+        self.last.append(data)
+        for write in (self._sink, *self._copies):
+            write(data)
 
 
 def is_secret(key: str, value: str) -> bool:

@@ -6,39 +6,41 @@ import asyncio
 import json
 import logging
 import secrets
-import subprocess
-import tarfile
-import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from builder import app_json, snapshot, workspace
+from builder import app_json, snapshot
 from builder.buildpack import BuildpackBuilds, Job
-from builder.controller_api import Controller, Release
+from builder.controller_api import Controller, Release, Run
 from builder.detect import Way, choose_way
 from builder.dockerfile import DockerfileBuilds
 from builder.engine import Engine
-from builder.errors import BuilderError, BuildFailed, EngineError, PushRefused
+from builder.errors import BuilderError, EngineError, NothingToBuild, PushRefused
 from builder.image import Assembler, git_tag
 from builder.pool import BuildContainer
 from builder.progress import Progress, render_phases
-from builder.refs import parse_update, plan_push
-from builder.repository import Repositories, git_environment
+from builder.refs import ZERO, parse_update, plan_push, short
+from builder.repository import Repositories
+from builder.runs import LiveRun, Runs
 from builder.settings import Settings
+from builder.slots import BuildSlots
+from builder.sources import CommitSource, Source
 from builder.stack_image import StackImage
 
 log = logging.getLogger("builder.push")
-UNPACK_TIMEOUT = 300.0  # seconds
 WAITING = 10.0  # seconds between signs of life while the controller deploys
 
 
 @dataclass(frozen=True)
 class Push:
+    """Who brings source, how, and from where."""
+
     app: str
     user: str
+    source: str = "git-ssh"  # as the controller names the ways in
+    origin: str = ""  # the client's address
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,20 @@ class Pipeline:
         dockerfiles: DockerfileBuilds,
         assembler: Assembler,
         stack: StackImage,
+        runs: Runs,
     ) -> None:
         self._settings, self._repositories, self._engine, self._controller = settings, repositories, engine, controller
         self._buildpacks, self._dockerfiles, self._assembler, self._stack = buildpacks, dockerfiles, assembler, stack
-        self._slots = asyncio.Semaphore(settings.concurrency)
-        self._waiting = 0
+        self._runs, self._slots = runs, BuildSlots(settings.concurrency)
         self.outcomes = {"deployed": 0, "refused": 0, "failed": 0}
         self.phase_seconds: dict[str, float] = {}  # summed over all pushes; bench/push.py reads the difference
+
+    @property
+    def limits(self) -> snapshot.Limits:
+        return snapshot.Limits(self._settings.limits.source_bytes, self._settings.limits.source_files)
+
+    def commit_source(self, app: str, commit: str, git: Mapping[str, str]) -> CommitSource:
+        return CommitSource(self._repositories, app, commit, self.limits, git)
 
     async def run(self, push: Push, lines: list[str], git: Mapping[str, str], progress: Progress) -> bool:
         """Whether the push's refs may move. Everything the pusher must know is told through `progress`."""
@@ -78,72 +87,77 @@ class Pipeline:
             plan = plan_push([parse_update(line) for line in lines])
             for note in plan.notes:
                 progress.detail(note)
-            if plan.build:
-                await self._deploy(push, plan.build.new, git, progress)
+            if plan.build is None:
+                return True
+            source = self.commit_source(push.app, plan.build.new, git)
+            live = await self.deploy(push, source, progress, ref=short(plan.build.ref), old=plan.build.old)
         except BuilderError as exc:
             progress.error(str(exc))
             self.outcomes["refused" if isinstance(exc, PushRefused) else "failed"] += 1
             log.info("push of %s by %s refused: %s", push.app, push.user, exc)
             return False
-        except Exception:
-            log.exception("push of %s by %s broke", push.app, push.user)
-            progress.error("The builder failed in a way nobody foresaw; the operator finds the reason in its log.")
-            self.outcomes["failed"] += 1
-            return False
-        finally:
-            for name, seconds in progress.phases.items():
-                self.phase_seconds[name] = self.phase_seconds.get(name, 0.0) + seconds
-        return True
+        return live.state in ("succeeded", "skipped")
 
-    async def _deploy(self, push: Push, commit: str, git: Mapping[str, str], progress: Progress) -> None:
+    async def deploy(
+        self, push: Push, source: Source, progress: Progress, ref: str = "", old: str = "", run: Run | None = None
+    ) -> LiveRun:
+        """Build `source` and bring it live, unless nothing of it changed since the commit `old`.
+
+        Raises: ControllerError when the build can't be recorded.
+        """
+        told = {"source": push.source, "origin": push.origin, "ref": ref, "sha": source.commit}
+        run = run or await self._controller.begin_run(push.app, push.user, **told)
+        return await self.carry_out(run, push, progress, lambda live: self.work(push, source, live, progress, old))
+
+    async def carry_out(
+        self, run: Run, push: Push, progress: Progress, work: Callable[[LiveRun], Awaitable[None]]
+    ) -> LiveRun:
+        """`Runs.carry_out`, counted."""
+        live = await self._runs.carry_out(run, push.user, progress, work)
+        self.outcomes["deployed" if live.state in ("succeeded", "skipped") else "failed"] += 1
+        for name, seconds in progress.phases.items():
+            self.phase_seconds[name] = self.phase_seconds.get(name, 0.0) + seconds
+        return live
+
+    async def work(self, push: Push, source: Source, live: LiveRun, progress: Progress, old: str = "") -> None:
+        """From source to a live release. Raises: BuilderError."""
+        live.commit = source.commit
+        await self._refuse_unchanged(source, live.run, old)
         progress.detail("Starting build... but first, coffee!")
         config = asyncio.create_task(self._controller.config(push.app, push.user))
         try:
-            with progress.phase("queue"):
-                await self._queue(progress)
-        except BaseException:
-            config.cancel()
-            raise
-        try:
-            result = await self._build(push, commit, git, config, progress)
+            async with self._slots.place(progress):
+                result = await self._build(push, source, live.run, config, progress)
         finally:
-            self._slots.release()
             config.cancel()
         progress.detail("Build complete.")
-        release = await self._release(push, commit, result, progress)
-        self.outcomes["deployed"] += 1
+        live.releasing = True
+        release = await self._release(push, source.commit, live.run, result, progress)
         url = release.url or self._settings.app_url_template.replace("{app}", push.app)
         progress.detail(f"Done, {push.app}:v{release.version} deployed to {url or 'Workflow'}")
         progress.blank()
         progress.detail("Use 'paas open' to view this application in your browser")
         log.info("pushed %s:v%d: %s", push.app, release.version, render_phases(progress.phases, progress.total()))
 
-    async def _queue(self, progress: Progress) -> None:
-        """A place to build in; the pusher hears how many are before it."""
-        if self._slots.locked():
-            self._waiting += 1
-            progress.step(f"Waiting for {self._waiting} build{'s'[: self._waiting > 1]} ahead of this one")
-            try:
-                await self._slots.acquire()
-            finally:
-                self._waiting -= 1
-        else:
-            await self._slots.acquire()
+    async def _refuse_unchanged(self, source: Source, run: Run, old: str) -> None:
+        """Raises: NothingToBuild when the app is a part of its repository, and that part is as it was."""
+        paths = run.paths or ((run.root,) if run.root else ())
+        if not paths or not old or ZERO.fullmatch(old) or not isinstance(source, CommitSource):
+            return
+        if not await source.changed_since(old, paths):
+            raise NothingToBuild(
+                f"Nothing in {', '.join(paths)} changed since {old[:8]}: no build. To build all the same: paas deploy"
+            )
 
     async def _build(
-        self,
-        push: Push,
-        commit: str,
-        git: Mapping[str, str],
-        config_task: asyncio.Task[dict[str, str]],
-        progress: Progress,
+        self, push: Push, source: Source, run: Run, config_task: asyncio.Task[dict[str, str]], progress: Progress
     ) -> Result:
         with progress.phase("container"):
             preparing = self._buildpacks.prepared()
             container = await preparing.__aenter__()
         try:
             with progress.phase("unpack"):
-                tree = await self._unpack(push.app, commit, git, container.space.app)
+                tree = await source.unpack(container.space.app, run.root)
             with progress.phase("config"):
                 config = await config_task
             progress.hide({**self._buildpacks.credentials, **config})
@@ -151,9 +165,10 @@ class Pipeline:
             document = app_json.load(container.space.app)
             way = choose_way(root, config)
             if way is Way.DOCKERFILE:
-                built = await self._dockerfiles.build(push.app, git_tag(commit), container.space.app, config, progress)
+                tag = git_tag(source.commit)
+                built = await self._dockerfiles.build(push.app, tag, container.space.app, config, progress)
                 return Result(built.digest, built.processes, built.ports, way, document)
-            job = Job(push.app, commit, secrets.token_hex(8), tree.time, config)
+            job = Job(push.app, source.commit, secrets.token_hex(8), tree.time, config)
             return replace(await self._buildpack(job, container, progress), app_json=document)
         finally:
             await preparing.__aexit__(None, None, None)
@@ -173,16 +188,11 @@ class Pipeline:
             base.cancel()
         return Result(digest, built.processes, (), Way.BUILDPACK, stack=stack)
 
-    async def _unpack(self, app: str, commit: str, git: Mapping[str, str], target: Path) -> snapshot.Snapshot:
-        """The commit's tree in `target`. Raises: PushRefused for a tree that can't be taken."""
-        limits = snapshot.Limits(self._settings.limits.source_bytes, self._settings.limits.source_files)
-        command, environment = self._repositories.archive_command(app, commit), git_environment(git)
-        return await asyncio.to_thread(unpack_archive, command, environment, target, limits)
-
-    async def _release(self, push: Push, commit: str, result: Result, progress: Progress) -> Release:
+    async def _release(self, push: Push, commit: str, run: Run, result: Result, progress: Progress) -> Release:
         """Hand the image to the controller and tell how it goes."""
         image = f"{self._settings.registry.host}/{push.app}@{result.digest}"
         build = {
+            "run": run.uuid,
             "sha": commit[:8],
             "receive_user": push.user,
             "receive_repo": push.app,
@@ -210,28 +220,6 @@ class Pipeline:
         auth = {"username": registry.username, "password": registry.password, "serveraddress": registry.host}
         with suppress(EngineError):
             await self._engine.pull(image, auth)
-
-
-def unpack_archive(
-    command: list[str], environment: Mapping[str, str], target: Path, limits: snapshot.Limits
-) -> snapshot.Snapshot:
-    """Unpack what `command` writes. Blocking. Raises: PushRefused, BuildFailed."""
-    with subprocess.Popen(
-        command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        timer = threading.Timer(UNPACK_TIMEOUT, process.kill)
-        timer.start()
-        assert process.stdout is not None and process.stderr is not None
-        try:
-            done = snapshot.unpack(process.stdout, target, limits, workspace.APP_UID)
-            process.stdout.read()
-        except tarfile.TarError as exc:
-            told = process.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise BuildFailed(f"The commit's files could not be read: {' '.join(told) or exc}") from exc
-        finally:
-            timer.cancel()
-            process.kill()
-    return done
 
 
 def tell(progress: Progress, item: dict[str, Any]) -> None:

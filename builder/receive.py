@@ -69,6 +69,10 @@ class HookServer:
             if task := self._running.pop(token, None):
                 task.cancel()
 
+    def is_awaited(self, token: str) -> bool:
+        """Whether git's hook has yet to come: the pack isn't here."""
+        return token in self._announced
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(HELLO_TIMEOUT):

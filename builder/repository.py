@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,17 +38,22 @@ class Repositories:
 
     def ensure_of(self, app: str, uuid: str) -> Path:
         """Like `ensure`; what another app left under this name is dropped first."""
+        self.drop_if_other(app, uuid)
         mark = self.path(app) / "paas-app"
-        if uuid and mark.exists() and mark.read_text() != uuid:
-            self.drop(app)
         path = self.ensure(app)
         if uuid and not mark.exists():
             mark.write_text(uuid)
         return path
 
+    def drop_if_other(self, app: str, uuid: str) -> None:
+        """Drop what an app left that was destroyed, and made again under its name."""
+        mark = self.path(app) / "paas-app"
+        if uuid and mark.exists() and mark.read_text() != uuid:
+            self.drop(app)
+
     def drop(self, app: str) -> None:
         """Remove everything kept for the app."""
-        for folder in (self.path(app), *(self.root.parent / name / app for name in ("cache", "layers"))):
+        for folder in (self.path(app), *(self.root.parent / name / app for name in ("cache", "layers", "logs"))):
             shutil.rmtree(folder, ignore_errors=True)
 
     def drop_others(self, apps: Collection[str], now: float) -> list[str]:
@@ -66,6 +71,11 @@ class Repositories:
         if current != ref and not (path / current).exists() and (path / ref).exists():
             (path / "HEAD").write_text(f"ref: {ref}\n")
 
+    def head_ref(self, app: str) -> str:
+        """The branch that a clone checks out."""
+        ref = (self.path(app) / "HEAD").read_text().removeprefix("ref:").strip()
+        return ref if ref.startswith("refs/heads/") else "refs/heads/master"
+
     def sweep(self) -> int:
         """Remove what an interrupted push left behind: quarantines, locks, unfinished packs. Their number."""
         removed = 0
@@ -77,11 +87,11 @@ class Repositories:
                 removed += 1
         return removed
 
-    def service_command(self, service: str, app: str) -> list[str]:
-        """argv of `receive-pack` or `upload-pack` on the app's repository."""
+    def service_command(self, service: str, app: str, flags: Sequence[str] = ()) -> list[str]:
+        """argv of `receive-pack` or `upload-pack` on the app's repository; `flags` are git's own, for HTTP."""
         path = str(self.path(app))
         if not self.git:
-            return [sys.executable, "-m", "builder.dulwich_git", service, path]
+            return [sys.executable, "-m", "builder.dulwich_git", service, path, *flags]
         options = {
             "core.hooksPath": str(self.hooks),
             "receive.fsckObjects": "true",
@@ -89,10 +99,12 @@ class Repositories:
             "receive.autogc": "false",
             "receive.unpackLimit": "100",
             "transfer.hideRefs": "refs/notes",
+            "uploadpack.hideRefs": "refs/paas",
+            "receive.hideRefs": "refs/paas",
         }
         options |= {f"receive.fsck.{name}": "warn" for name in LENIENT}
-        flags = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
-        return [self.git, *flags, service, path]
+        settings = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
+        return [self.git, *settings, service, *flags, path]
 
     def tidy_command(self, app: str) -> list[str]:
         """argv that packs the repository when it has grown untidy; nothing without git."""
@@ -103,6 +115,13 @@ class Repositories:
         if not self.git:
             return [sys.executable, "-m", "builder.dulwich_git", "archive", str(self.path(app)), commit]
         return [self.git, f"--git-dir={self.path(app)}", "archive", "--format=tar", commit]
+
+    def changed_command(self, app: str, old: str, new: str, paths: Sequence[str]) -> list[str]:
+        """argv that ends with 0 when `paths` are the same in both commits."""
+        if not self.git:
+            return [sys.executable, "-m", "builder.dulwich_git", "same", str(self.path(app)), old, new, *paths]
+        literal = [f":(top,literal){path}" for path in paths]
+        return [self.git, f"--git-dir={self.path(app)}", "diff", "--quiet", old, new, "--", *literal]
 
 
 def git_environment(extra: Mapping[str, str]) -> dict[str, str]:

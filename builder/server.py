@@ -8,29 +8,42 @@ import shutil
 import signal
 import sys
 from contextlib import AsyncExitStack
+from typing import Any
 
-from builder import health, host_config, repository, ssh
+from builder import host_config, repository, ssh
+from builder.build_log import BuildLogs
 from builder.buildpack import BuildpackBuilds
 from builder.controller_api import Controller
 from builder.dockerfile import DockerfileBuilds
 from builder.engine import Engine
+from builder.git_host import GitHost
+from builder.git_service import GitService
 from builder.image import Assembler
 from builder.layers import LayerMemory
 from builder.locks import AppLocks
+from builder.metrics import render_metrics
 from builder.pool import Pool
 from builder.push import Pipeline
 from builder.receive import HookServer, socket_path
 from builder.registry_api import RegistryClient
+from builder.runs import Runs
 from builder.settings import Settings
 from builder.stack.build import Stack
 from builder.stack.toolchains import Toolchains
 from builder.stack_image import StackImage
+from builder.web.app import WebServer
+from builder.web.builds import Builds
+from builder.web.deploys import Deploys
+from builder.web.git import GitOverHttp
+from builder.web.webhooks import Webhooks
+from builder.work_queue import WorkQueue
 
 log = logging.getLogger("builder")
 HOST_FILES = "/run/paas-host"  # where a build container sees the host's pip and npm settings
 DRAIN = 15.0  # seconds pushes under way may take after TERM
 STOP = 3.0  # seconds for cancelled work to clean up after itself
 RETRY = 2.0  # seconds
+TELL_ENDS = 30.0  # seconds between looks for ends of builds the controller has not heard of
 
 
 async def serve(settings: Settings) -> None:
@@ -71,6 +84,7 @@ class Builder:
         assembler = Assembler(registry, LayerMemory(data / "layers"))
         self.stack = StackImage(engine, registry, assembler, settings)
         toolchains = Toolchains(engine, stack_to_make(settings))
+        self.runs = Runs(controller, BuildLogs(data / "logs"))
         self.pipeline = Pipeline(
             settings,
             self.repositories,
@@ -80,38 +94,71 @@ class Builder:
             DockerfileBuilds(engine, settings),
             assembler,
             self.stack,
+            self.runs,
         )
-        self.sessions = ssh.Sessions(controller, self.repositories, self.locks, self.hooks, self.pipeline)
+        git = GitService(self.repositories, self.locks, self.hooks, self.pipeline)
+        self.sessions = ssh.Sessions(controller, git)
+        self.queue = WorkQueue(controller, self.pipeline, git, GitHost(settings))
+        self.web = self._web(controller, git)
         self._controller = controller
+
+    def _web(self, controller: Controller, git: GitService) -> WebServer:
+        return WebServer(
+            GitOverHttp(controller, git),
+            Deploys(controller, self.pipeline, self.locks, self.repositories, self.settings.data / "uploads"),
+            Builds(controller, self.runs, self.queue, self.repositories),
+            Webhooks(controller, self.queue),
+            self.metrics,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Clean up after a builder that was killed, serve, and leave nothing behind."""
         self._prepare()
         await self.hooks.start()
         listeners = await ssh.listen(self.settings, self._controller, self.sessions.handle)
-        host, port = self.settings.http_listen
-        web = await health.start(host, port, {"/healthz": lambda: (200, "OK\n"), "/metrics": self.metrics})
-        background = [asyncio.create_task(self._keep_pool()), asyncio.create_task(self.stack.run())]
+        await self.web.start(*self.settings.http_listen)
+        background = [asyncio.create_task(work) for work in (self._keep_pool(), self.stack.run(), self._serve_queue())]
         log.info("listening for git on %s", ", ".join(f"{host}:{port}" for host, port in self.settings.ssh_listen))
         try:
             await stop.wait()
         finally:
             for listener in listeners:
                 listener.close()
-            web.close()
-            if self.sessions.active:
-                await asyncio.wait(self.sessions.active, timeout=DRAIN)
-            ending = [*background, *self.sessions.active]
+            await self.web.close()
+            background[-1].cancel()  # takes up no more work
+            if under_way := self._under_way():
+                await asyncio.wait(under_way, timeout=DRAIN)
+            ending = [*background, *self._under_way()]
             for task in ending:
                 task.cancel()
             await asyncio.wait(ending, timeout=STOP)
+            await asyncio.wait([asyncio.ensure_future(self.runs.settle())], timeout=STOP)
+            await self.web.end()
             await self.hooks.stop()
             await self.pool.close()
 
+    def _under_way(self) -> set[asyncio.Task[Any]]:
+        """Pushes, requests and queued builds."""
+        return {*self.sessions.active, *self.web.active, *self.queue.active}
+
+    async def _serve_queue(self) -> None:
+        """Give up what a killed builder was building, then build what waits; tell ends that nobody has heard."""
+        await self.runs.begin()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.queue.run())
+            group.create_task(self._tell_ends())
+
+    async def _tell_ends(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_ENDS)
+            await self.runs.tell_ends()
+
     def _prepare(self) -> None:
         """Folders as they must be; what a killed builder left is gone."""
-        shutil.rmtree(self.settings.data / "work", ignore_errors=True)
-        for name in ("repos", "cache", "work", "run"):
+        for name in ("work", "uploads"):
+            shutil.rmtree(self.settings.data / name, ignore_errors=True)
+        (self.settings.data / "uploads").mkdir(mode=0o700)
+        for name in ("repos", "cache", "work", "run", "logs"):
             (self.settings.data / name).mkdir(exist_ok=True, mode=0o700)
         (self.settings.data / "buildpacks").mkdir(exist_ok=True, mode=0o755)
         host_config.write(self._host, self.settings.data / "host")
@@ -130,10 +177,10 @@ class Builder:
                 await asyncio.sleep(RETRY)
         await self.pool.run()
 
-    def metrics(self) -> tuple[int, str]:
+    def metrics(self) -> str:
         outcomes = {f'{{outcome="{name}"}}': count for name, count in self.pipeline.outcomes.items()}
         phases = {f'{{phase="{name}"}}': seconds for name, seconds in self.pipeline.phase_seconds.items()}
-        return 200, health.render_metrics(
+        return render_metrics(
             {
                 "builder_pushes_total": ("Pushes by outcome.", outcomes),
                 "builder_push_seconds_total": ("Seconds that pushes spent in each phase.", phases),

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from builder.egress import Network, parse_networks
+
 GIB = 1024**3
 CODE = Path(__file__).resolve().parent
 
@@ -25,6 +27,7 @@ class BuildLimits:
     timeout: float = 900.0  # seconds from the start of the build to its end
     source_bytes: int = 2 * GIB  # an unpacked tree larger than this is refused
     source_files: int = 200_000
+    repository_bytes: int = 4 * GIB  # of an app's repository with all its history
     disk_bytes: int = 8 * GIB  # what a build may leave in its folders
 
 
@@ -53,6 +56,7 @@ class Settings:
     app_url_template: str = ""  # http://{app}.example.com
     deploy_timeout: float = 900.0  # seconds the controller may take to make a release live
     mtu: int = 0  # of build networks; 0: the smallest of the host's
+    fetch_allow: tuple[Network, ...] = ()  # private networks with git hosts to fetch from
     docker_cert_path: str = ""  # certificates for an engine on TCP
     host: Mapping[str, str] = field(default_factory=dict, repr=False)  # the environment: proxies, pip's and npm's own
 
@@ -84,6 +88,13 @@ def read_key(path: str) -> str:
     return Path(path).read_text().strip() if path else ""
 
 
+def read_networks(text: str) -> tuple[Network, ...]:
+    try:
+        return parse_networks(text)
+    except ValueError as exc:
+        raise SettingsError(f"BUILD_FETCH_ALLOW={text!r} is not a comma-separated list of networks") from exc
+
+
 def read_registry(env: Mapping[str, str]) -> Registry:
     host = env.get("REGISTRY_HOST", "127.0.0.1:5000")
     path = env.get("REGISTRY_CREDENTIALS_FILE", "")
@@ -111,6 +122,7 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         pids=int(number("BUILD_PIDS", BuildLimits.pids)),
         timeout=number("BUILD_TIMEOUT", BuildLimits.timeout),
         source_bytes=int(number("BUILD_SOURCE_BYTES", BuildLimits.source_bytes)),
+        repository_bytes=int(number("BUILD_REPOSITORY_BYTES", BuildLimits.repository_bytes)),
         disk_bytes=int(number("BUILD_DISK", BuildLimits.disk_bytes)),
     )
     return Settings(
@@ -130,6 +142,7 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         app_url_template=env.get("APP_URL_TEMPLATE", ""),
         deploy_timeout=number("DEPLOY_TIMEOUT", Settings.deploy_timeout),
         mtu=int(number("BUILDER_MTU", 0)),
+        fetch_allow=read_networks(env.get("BUILD_FETCH_ALLOW", "")),
         docker_cert_path=env.get("DOCKER_CERT_PATH", ""),
         host=dict(env),
     )

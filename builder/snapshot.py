@@ -6,6 +6,7 @@ Runs in a thread: reading, writing and hashing are blocking.
 from __future__ import annotations
 
 import os
+import shutil
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from builder.progress import human
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
 LFS_MAX = 1024  # bytes; pointers are about 130
 MAX_PATH = 1024  # characters
+MAX_HEADER = 1 << 20  # bytes of one entry's extended header
 BUILDER_OWNED = (".paas",)  # names in the root that the image gets from us
 
 
@@ -36,17 +38,33 @@ class Snapshot:
     time: int = 0  # the commit's, as the stream tells it
 
 
-def unpack(stream: IO[bytes], target: Path, limits: Limits, owner: int) -> Snapshot:
-    """Write the tree of `stream` into the empty folder `target`, owned by `owner`.
+class CheckedInfo(tarfile.TarInfo):
+    """An entry whose extended headers are bounded: tarfile reads them into memory whole."""
+
+    HEADERS = (
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    )
+
+    def _proc_member(self, tarfile):
+        if self.type in self.HEADERS and self.size > MAX_HEADER:
+            raise PushRefused("The archive holds a header that is larger than any real one.")
+        return super()._proc_member(tarfile)  # type: ignore[misc]
+
+
+def unpack(stream: IO[bytes], target: Path, limits: Limits, owner: int, root: str = "") -> Snapshot:
+    """Write the tree of `stream`, or what of it is below `root`, into the empty folder `target`, owned by `owner`.
 
     Raises: PushRefused naming the path that can't be taken.
     """
     done = Snapshot()
     folders: set[str] = {""}
-    with tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 17) as archive:
+    found = not root
+    with tarfile.open(fileobj=stream, mode="r|*", bufsize=1 << 17, tarinfo=CheckedInfo) as archive:
         for member in archive:
-            if member.type in (tarfile.XGLTYPE,):
-                continue
             name = check_name(member.name)
             if not name:
                 continue
@@ -54,24 +72,45 @@ def unpack(stream: IO[bytes], target: Path, limits: Limits, owner: int) -> Snaps
             done.time = max(done.time, int(member.mtime))
             done.total_bytes += member.size
             check_limits(done, limits)
+            if root:
+                if not is_within(name, root):
+                    continue
+                found, name = True, name[len(root) + 1 :]
+                if not name:
+                    continue
+            refuse_reserved(name)
             make_parents(target, name, folders, owner)
-            write_member(archive, member, target, name, folders, owner)
+            if member.islnk():
+                done.total_bytes += copy_linked(member, target, target / name, folders, owner, root)
+                check_limits(done, limits)
+            else:
+                write_member(archive, member, target, name, folders, owner)
+    if not found:
+        raise PushRefused(f"There is no folder {root} in what was pushed: `paas builds:set root=…` names the app's.")
     refuse_submodules(target)
     return done
 
 
+def is_within(name: str, root: str) -> bool:
+    return name == root or name.startswith(f"{root}/")
+
+
 def check_name(raw: str) -> str:
     """The path inside the tree, "" for its root. Raises: PushRefused for one that leads elsewhere."""
-    name = raw.rstrip("/")
+    name = raw.removeprefix("./").rstrip("/")
     if name in ("", "."):
         return ""
     parts = name.split("/")
     hostile = name.startswith("/") or ".." in parts or "" in parts or "\0" in name or ".git" in parts
     if hostile or len(name) > MAX_PATH or any(len(part.encode(errors="surrogateescape")) > 255 for part in parts):
         raise PushRefused(f"The repository holds a path that can't be unpacked: {name[:100]!r}")
-    if parts[0] in BUILDER_OWNED:
-        raise PushRefused(f"The name {parts[0]} in the repository's root is reserved: rename it.")
     return name
+
+
+def refuse_reserved(name: str) -> None:
+    top = name.partition("/")[0]
+    if top in BUILDER_OWNED:
+        raise PushRefused(f"The name {top} in the repository's root is reserved: rename it.")
 
 
 def check_limits(done: Snapshot, limits: Limits) -> None:
@@ -117,6 +156,27 @@ def write_member(
             raise PushRefused(f"The repository holds {name[:100]!r}, which is neither file, folder nor link.")
     except FileExistsError as exc:
         raise PushRefused(f"The repository names {name[:100]!r} twice.") from exc
+
+
+def copy_linked(member: tarfile.TarInfo, target: Path, path: Path, folders: set[str], owner: int, root: str) -> int:
+    """A hard link becomes a copy of the file that came before it in the archive; its bytes."""
+    name = check_name(member.linkname)
+    inside = name[len(root) + 1 :] if root and is_within(name, root) else name
+    folder, _, base = inside.rpartition("/")
+    if not base or folder not in folders or (root and not is_within(name, root)):
+        raise PushRefused(f"The archive's hard link {member.name[:100]!r} leads nowhere.")
+    try:
+        source = os.open(target / inside, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as exc:
+        raise PushRefused(f"The archive's hard link {member.name[:100]!r} leads nowhere.") from exc
+    try:
+        with open(source, "rb") as original, path.open("xb") as copy:
+            shutil.copyfileobj(original, copy, 1 << 20)
+            os.fchmod(copy.fileno(), os.fstat(source).st_mode & 0o777)
+            os.fchown(copy.fileno(), owner, owner)
+            return os.fstat(source).st_size
+    except FileExistsError as exc:
+        raise PushRefused(f"The archive names {member.name[:100]!r} twice.") from exc
 
 
 def write_file(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, name: str, owner: int) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shlex
-import signal
-import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,19 +14,14 @@ import asyncssh
 
 from builder.controller_api import Controller, Identity
 from builder.errors import BuilderError, ControllerError, PushRefused
-from builder.locks import AppLocks
-from builder.push import Pipeline, Push
-from builder.receive import HookServer
-from builder.refs import DEPLOYED, parse_repository
-from builder.repository import Repositories, git_environment
+from builder.git_service import CHUNK, RECEIVE, GitService, error_packet, run_service
+from builder.push import Push
+from builder.refs import parse_repository
 from builder.settings import Settings
 
 log = logging.getLogger("builder.ssh")
-CHUNK = 1 << 16
 KEEPALIVE = 15  # seconds; a client that is gone for four of them is dropped
 LOGIN_TIMEOUT = 30  # seconds
-TIDY_TIMEOUT = 600.0  # seconds for packing a repository
-KILL_GRACE = 2.0  # seconds a git process may take to end
 SERVICES = {"git-receive-pack": "receive-pack", "git-upload-pack": "upload-pack"}
 HELP = "This server takes `git push` and `git clone`, nothing else."
 
@@ -73,13 +65,9 @@ class GitServer(asyncssh.SSHServer):
 class Sessions:
     """What a session's command does."""
 
-    def __init__(
-        self, controller: Controller, repositories: Repositories, locks: AppLocks, hooks: HookServer, pipeline: Pipeline
-    ) -> None:
-        self._controller, self._repositories, self._locks = controller, repositories, locks
-        self._hooks, self._pipeline = hooks, pipeline
+    def __init__(self, controller: Controller, git: GitService) -> None:
+        self._controller, self._git = controller, git
         self.active: set[asyncio.Task[None]] = set()
-        self._tidying: set[asyncio.Task[None]] = set()
 
     async def handle(self, process: asyncssh.SSHServerProcess) -> None:
         """Answer one session; the exit status is always sent."""
@@ -125,7 +113,8 @@ class Sessions:
             return 1
         try:
             app = await self._permitted(words[1], identity)
-            push = Push(app, identity.username)
+            address = str((process.get_extra_info("peername") or ("",))[0])
+            push = Push(app, identity.username, origin=address)
             return await self._serve(process, SERVICES[words[0]], push, identity)
         except BuilderError as exc:
             process.stdout.write(error_packet(str(exc)))
@@ -145,112 +134,26 @@ class Sessions:
         return app
 
     async def _serve(self, process: asyncssh.SSHServerProcess, service: str, push: Push, who: Identity) -> int:
-        with ExitStack() as held:
-            extra = {}
-            if service == "receive-pack":
-                held.enter_context(self._locks.hold(push.app, push.user))
-                token = held.enter_context(self._hooks.announce(partial(self._pipeline.run, push)))
-                extra = {"PAAS_SOCKET": str(self._hooks.path), "PAAS_PUSH": token}
-            await asyncio.to_thread(self._repositories.ensure_of, push.app, who.uuids.get(push.app, ""))
-            if protocol := process.env.get("GIT_PROTOCOL"):
-                extra["GIT_PROTOCOL"] = protocol[:64]
-            status = await run_git(
-                process, self._repositories.service_command(service, push.app), git_environment(extra)
-            )
-            if service == "receive-pack":
-                for ref in DEPLOYED:
-                    self._repositories.point_head(push.app, ref)
-                await self._collect(who.apps)
-                self._tidy(push.app)
-            return status
+        async def read() -> bytes:
+            try:
+                return await process.stdin.read(CHUNK)
+            except (asyncssh.Error, ConnectionError):
+                return b""
 
-    def _tidy(self, app: str) -> None:
-        """Pack the repository behind the push's back, if it needs it."""
-        if command := self._repositories.tidy_command(app):
-            task = asyncio.create_task(run_quietly(command))
-            self._tidying.add(task)
-            task.add_done_callback(self._tidying.discard)
+        async def write(data: bytes) -> None:
+            process.stdout.write(data)
+            await process.stdout.drain()
 
-    async def _collect(self, apps: frozenset[str]) -> None:
-        """Drop the repositories of apps that are gone."""
-        for app in await asyncio.to_thread(
-            self._repositories.drop_others, apps | self._locks.held().keys(), time.time()
-        ):
-            log.info("dropped what was kept for %s: the app is gone", app)
+        async def write_error(data: bytes) -> None:
+            process.stderr.write(data)
+            await process.stderr.drain()
 
-
-def error_packet(text: str) -> bytes:
-    """git's own way to say why there is no service: a pkt-line that clients show as `remote error`."""
-    payload = f"ERR {text}\n".encode()
-    return f"{len(payload) + 4:04x}".encode() + payload
-
-
-async def run_git(process: asyncssh.SSHServerProcess, command: list[str], environment: dict[str, str]) -> int:
-    """Run a git service on a session's streams; its exit code. Cancelled, it ends the child with its children."""
-    child = await asyncio.create_subprocess_exec(
-        *command,
-        env=environment,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        limit=4 * CHUNK,
-    )
-    feeding = asyncio.ensure_future(feed(process.stdin, child.stdin))
-    try:
-        await asyncio.gather(drain(child.stdout, process.stdout), drain(child.stderr, process.stderr))
-        return await child.wait()
-    finally:
-        feeding.cancel()
-        if child.returncode is None:
-            await end(child)
-
-
-async def run_quietly(command: list[str]) -> None:
-    """Run housekeeping to its end, a bounded time, at the lowest priority."""
-    child = await asyncio.create_subprocess_exec(
-        "nice",
-        *command,
-        env=git_environment({}),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(TIDY_TIMEOUT):
-            await child.wait()
-    except TimeoutError:
-        log.warning("stopped after %.0f s: %s", TIDY_TIMEOUT, " ".join(command))
-    finally:
-        if child.returncode is None:
-            await end(child)
-
-
-async def feed(source: asyncssh.SSHReader, sink: asyncio.StreamWriter) -> None:
-    """Pump the client's bytes into the child until either has enough."""
-    with suppress(ConnectionError, asyncssh.Error):
-        while chunk := await source.read(CHUNK):
-            sink.write(chunk)
-            await sink.drain()
-    sink.close()
-
-
-async def drain(source: asyncio.StreamReader, sink: asyncssh.SSHWriter) -> None:
-    while chunk := await source.read(CHUNK):
-        sink.write(chunk)
-        await sink.drain()
-
-
-async def end(child: asyncio.subprocess.Process) -> None:
-    """TERM, then KILL, for the child's whole session."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(KILL_GRACE):
-                await child.wait()
-                return
+        protocol = process.env.get("GIT_PROTOCOL") or ""
+        async with self._git.serving(service, push, who.uuids.get(push.app, ""), protocol) as exchange:
+            status = await run_service(exchange, read, write, write_error)
+        if service == RECEIVE:
+            await self._git.collect(who.apps)
+        return status
 
 
 def host_key(path: Path) -> asyncssh.SSHKey:

@@ -103,9 +103,13 @@ def claim() -> tuple[BuildRun, GitSource | None] | None:
             return run, GitSource.objects.select_related("owner").filter(app=run.app).first()
 
 
-def take_up_abandoned() -> None:
-    """The builder begins anew: what it had claimed is queued again, what it built for somebody has failed."""
-    for run in BuildRun.objects.filter(state__in=BuildRun.UNFINISHED).exclude(source__in=("image", "docker-push")):
+def take_up_abandoned(age: float = 0) -> None:
+    """A builder began `age` seconds ago: what the one before it had claimed is queued again, and what that one built
+    for somebody has failed.
+    """
+    before = timezone.now() - timedelta(seconds=age)
+    theirs = BuildRun.objects.filter(state__in=BuildRun.UNFINISHED, created__lt=before)
+    for run in theirs.exclude(source__in=("image", "docker-push")):
         if run.build_id:
             settle(run)
         elif run.wish and run.attempts < ATTEMPTS:

@@ -43,6 +43,10 @@ class EndOfRun(Strict):
     hint = serializers.CharField(max_length=4000, required=False, allow_blank=True)
 
 
+class Age(Strict):
+    age = serializers.FloatField(min_value=0, required=False, default=0)
+
+
 def described(run: BuildRun) -> dict:
     """What the builder needs to know of a run."""
     return {
@@ -103,10 +107,10 @@ class ClaimHook(HookView):
 
 
 class AbandonedHook(HookView):
-    """A builder begins: nobody builds what was being built."""
+    """A builder began `age` seconds ago: nobody builds what was being built before."""
 
     def post(self, request):
-        build_runs.take_up_abandoned()
+        build_runs.take_up_abandoned(self.parsed(Age)["age"])
         return Response({})
 
 

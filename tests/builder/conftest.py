@@ -47,18 +47,36 @@ class FakeController:
     config: dict[str, dict[str, str]] = field(default_factory=dict)
     builds: list[dict] = field(default_factory=list)
     build_times: list[float] = field(default_factory=list)
+    runs: dict[str, dict] = field(default_factory=dict)  # uuid → what the builder told of a build, and how it ended
+    settings: dict[str, dict] = field(default_factory=dict)  # app → build settings
+    tokens: dict[str, str] = field(default_factory=dict)  # API token → user
+    sources: dict[str, dict] = field(default_factory=dict)  # app → its git host
+    queue: list[dict] = field(default_factory=list)  # runs to claim
+    delivered: list[tuple[str, dict, bytes]] = field(default_factory=list)  # webhooks
     refuse: str = ""
     delay: float = 0.0
     stream: list[dict] = field(default_factory=list)
 
     def answer(self, method: str, path: str, body: dict) -> tuple[int, object]:
         parts = path.strip("/").split("/")[2:]
+        if parts[0] == "webhook":
+            return 202, {"detail": "queued", "queued": True}
         if parts[0] == "key":
             user = self.users.get(parts[1])
             return (200, {"username": user, "apps": sorted(self.apps)}) if user else (404, "No Key matches.")
         if parts[0] == "keys":
             allowed = parts[2] in self.apps.get(parts[1], ())
             return (200, {parts[2]: []}) if allowed else (403, {"detail": "no permission"})
+        if parts[0] == "push":
+            user = self.tokens.get(body["token"].removeprefix("token "))
+            if user is None:
+                return 401, {"detail": "Invalid token."}
+            if parts[1] not in self.apps:
+                return 404, "No App matches."
+            allowed = user in self.apps[parts[1]]
+            return (200, {"username": user, "uuid": f"uuid-of-{parts[1]}"}) if allowed else (403, {"detail": "no"})
+        if parts[0] == "build-runs":
+            return self.answer_run(parts[1:], body)
         if parts[0] == "config":
             return 200, {"values": self.config.get(body["receive_repo"], {})}
         if parts[0] == "build" and method == "POST":
@@ -71,13 +89,50 @@ class FakeController:
         return 404, "not found"
 
 
+    def answer_run(self, parts: list[str], body: dict) -> tuple[int, object]:
+        if parts == ["abandoned"]:
+            return 200, {}
+        if parts == ["claim"]:
+            run = self.queue.pop(0) if self.queue else None
+            return 200, {"run": run, "git": self.sources.get(run["app"]) if run else None}
+        if not parts:
+            run = self.queued(body["receive_repo"], **body)
+            return 201, {**run, "git": self.sources.get(run["app"])}
+        if body["state"] != "building":
+            self.runs[parts[0]]["end"] = body
+        return 200, {}
+
+    def queued(self, app: str, **more) -> dict:
+        """A new run of `app`; put it into `queue` for the builder to claim it."""
+        number = len(self.runs) + 1
+        run = {"uuid": f"run-{number}", "number": number, "app": app, "settings": self.settings.get(app, {}), **more}
+        self.runs[run["uuid"]] = run
+        return run
+
+    def end_of(self, app: str, seconds: float = 10) -> dict:
+        """How the last build of `app` ended, as soon as the builder has told."""
+        deadline = time.monotonic() + seconds
+        while True:
+            last = [run for run in self.runs.values() if run["app"] == app][-1]
+            if "end" in last:
+                return last["end"]
+            assert time.monotonic() < deadline, last
+            time.sleep(0.02)
+
+
 class Handler(BaseHTTPRequestHandler):
     controller: FakeController
     protocol_version = "HTTP/1.1"
 
     def serve(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(size) or b"{}")
+        raw = self.rfile.read(size)
+        if self.path.startswith("/v2/hooks/webhook/"):
+            self.controller.delivered.append((self.path.rpartition("/")[2], dict(self.headers), raw))
+            raw = b""
+        body = json.loads(raw or b"{}")
+        if token := self.headers.get("Authorization"):
+            body["token"] = token
         if self.headers.get("X-Deis-Builder-Auth") != self.controller.key:
             status, answer = 401, {"detail": "Authentication credentials were not provided."}
         else:

@@ -90,6 +90,8 @@ def test_a_killed_builder_loses_nothing_that_was_queued(blue, builder):
     watched = begin(builder)
     claimed = builder.post("/v2/hooks/build-runs/claim").json()["run"]
     end(builder, claimed, "building")
+    builder.post("/v2/hooks/build-runs/abandoned", {"age": 60})  # began since that builder did
+    assert blue.get(f"{RUNS}{watched['number']}").json()["state"] == "building"
     builder.post("/v2/hooks/build-runs/abandoned")
     assert blue.get(f"{RUNS}{watched['number']}").json()["cause"] == build_runs.STOPPED
     again = builder.post("/v2/hooks/build-runs/claim").json()["run"]

@@ -1,0 +1,1 @@
+"""What the builder answers over HTTP: pushes, deploys without git, output of builds, git hosts' webhooks."""
