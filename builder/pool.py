@@ -73,7 +73,7 @@ class Pool:
         self._engine, self._settings, self._host = engine, settings, host
         self._ready: asyncio.Queue[BuildContainer] = asyncio.Queue()
         self._wanted = asyncio.Event()
-        self._network = False
+        self._network, self._making_network = False, asyncio.Lock()
         self._pending: set[asyncio.Task[Any]] = set()  # goes on though nobody waits for it
 
     @property
@@ -160,12 +160,12 @@ class Pool:
             raise
 
     async def _make(self) -> BuildContainer:
-        if not self._network:
-            mtu = self._settings.mtu or host_mtu()
-            await self._engine.ensure_network(
-                network_name(self._settings.instance), labels(self._settings.instance), mtu
-            )
-            self._network = True
+        async with self._making_network:  # the engine makes two networks of one name
+            if not self._network:
+                mtu = self._settings.mtu or host_mtu()
+                name, marks = network_name(self._settings.instance), labels(self._settings.instance)
+                await self._engine.ensure_network(name, marks, mtu)
+                self._network = True
         space = workspace.create(self._settings.data / "work")
         name = f"{self._settings.instance}-build-{space.root.name}"
         container = ""

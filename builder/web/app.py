@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from builder.web.builds import Builds
 from builder.web.deploys import Deploys
@@ -59,6 +60,8 @@ class WebServer:
         self._active.add(task)
         try:
             return await handler(request)
+        except (web.RequestPayloadError, HttpProcessingError) as exc:
+            raise web.HTTPBadRequest(text="The request's body is broken: its encoding can't be read.\n") from exc
         finally:
             self._active.discard(task)
 

@@ -88,7 +88,6 @@ class FakeController:
             return 200, {"release": {"version": len(self.builds) + 1}}
         return 404, "not found"
 
-
     def answer_run(self, parts: list[str], body: dict) -> tuple[int, object]:
         if parts == ["abandoned"]:
             return 200, {}
