@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.machinery import pods as podlib
 from orchestrator.objects.meta import Obj, is_deleting, labels_of, owner_reference
+from orchestrator.reconcilers.deployment_plan import int_or_percent
 from orchestrator.reconcilers.history import HASH
 
 POD_NAME = "statefulset.kubernetes.io/pod-name"
@@ -43,6 +44,14 @@ def start_of(statefulset: Obj) -> int:
 def partition_of(statefulset: Obj) -> int:
     rolling = (statefulset["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
     return int(rolling.get("partition") or 0)
+
+
+def most_unavailable(statefulset: Obj) -> int | None:
+    """How many pods an update may take at once; None, where nothing is said, takes one after the other."""
+    rolling = (statefulset["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
+    if (limit := rolling.get("maxUnavailable")) is None:
+        return None
+    return max(1, int_or_percent(limit, replicas_of(statefulset), default=1, up=False))
 
 
 def rolls(statefulset: Obj) -> bool:
@@ -120,9 +129,20 @@ def _shrink(
 
 
 def _roll(plan: Plan, statefulset: Obj, wanted: dict[int, Obj | None], update: str, now: datetime) -> None:
-    """Replace one pod of an old revision, the highest first, once all above it are healthy."""
+    """Replace old pods, the highest first: one, once all above it are healthy, or as many as may be missing."""
     lowest = start_of(statefulset) + partition_of(statefulset)
     if plan.create or plan.delete:
+        return
+    if (limit := most_unavailable(statefulset)) is not None:
+        serving = sum(
+            pod is not None and not is_deleting(pod) and _is_available(statefulset, pod, now) for pod in wanted.values()
+        )
+        old = [
+            pod
+            for ordinal, pod in sorted(wanted.items(), reverse=True)
+            if ordinal >= lowest and pod and revision_of_pod(statefulset, pod) != update and not is_deleting(pod)
+        ]
+        plan.delete += old[: max(0, limit - (len(wanted) - serving))]
         return
     for ordinal in sorted(wanted, reverse=True):
         pod = wanted[ordinal]
