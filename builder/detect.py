@@ -17,12 +17,14 @@ class Way(Enum):
 def choose_way(root: Collection[str], config: Mapping[str, str]) -> Way:
     """A Dockerfile wins, unless HEPHY_BUILDER says `procfile`; anything else is a buildpack's.
 
+    heroku.yml and DOCKERFILE_PATH stand for a Dockerfile somewhere else.
+
     Raises: BuildFailed when HEPHY_BUILDER asks for what isn't there.
     """
     asked = config.get("HEPHY_BUILDER", "")
     if asked not in ("", "dockerfile", "procfile"):
         raise BuildFailed(f"HEPHY_BUILDER is {asked!r}; it can be dockerfile or procfile.")
-    if "Dockerfile" not in root:
+    if not (config.get("DOCKERFILE_PATH") or "Dockerfile" in root or "heroku.yml" in root):
         if asked == "dockerfile" and "Procfile" not in root:
             raise BuildFailed("HEPHY_BUILDER asks for a Dockerfile, and there is none in the root.")
         return Way.BUILDPACK

@@ -1,4 +1,5 @@
-"""A Dockerfile build through the engine's classic builder, which keeps to memory and CPU caps."""
+"""A Dockerfile build: by the engine's classic builder, which keeps to memory and CPU caps, or by its BuildKit when the
+Dockerfile asks for what only that can do."""
 
 from __future__ import annotations
 
@@ -11,20 +12,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from builder import dockerignore, layers, procfile, snapshot
+from builder import dockerignore, heroku_yml, host_config, layers, procfile, snapshot
+from builder.dockerfile_text import (
+    CA_FILE,
+    CA_PLACE,
+    base_images,
+    with_build_args,
+    with_host_ca,
+    without_syntax_line,
+)
 from builder.engine import Engine
-from builder.errors import BuildFailed, EngineError
+from builder.errors import BuildFailed, EngineError, RegistryError
 from builder.pool import network_name
 from builder.progress import Progress, human
+from builder.registry_api import RegistryClient
 from builder.settings import Settings
+from builder.strip import strip_image
 
 DOCKERFILE_MAX = 1 << 20
 PULL_TIMEOUT = 300.0  # seconds for a base image
 CHUNK = 1 << 18
 CPU_PERIOD = 100_000
 CACHE_TAG = "last-build"  # local name of an app's newest image
-FROM = re.compile(r"^\s*FROM\s+(?:--platform=\S+\s+)?(\S+)(?:\s+AS\s+(\S+))?\s*$", re.IGNORECASE | re.MULTILINE)
-ARG = re.compile(r"^\s*ARG\s+(\w+)(?:=(\S*))?\s*$", re.IGNORECASE | re.MULTILINE)
 UNREACHABLE = (
     "no such host",
     "i/o timeout",
@@ -43,28 +52,49 @@ class DockerBuilt:
     ports: tuple[int, ...]
 
 
-def base_images(text: str) -> list[str]:
-    """The images that FROM lines name, without earlier stages, `scratch` and what only a build argument tells."""
-    defaults = {name: (value or "").strip("\"'") for name, value in ARG.findall(text[: text.upper().find("FROM")])}
-    stages, found = set(), []
-    for name, alias in FROM.findall(text):
-        image = re.sub(r"\$\{?(\w+)(?::-([^}]*))?\}?", lambda m: defaults.get(m[1]) or m[2] or m[0], name)
-        if image.lower() not in stages and image != "scratch" and "$" not in image and image not in found:
-            found.append(image)
-        if alias:
-            stages.add(alias.lower())
-    return found
+@dataclass(frozen=True)
+class Plan:
+    """What is built, before anything of it is."""
+
+    context: Path
+    text: str
+    target: str
+    args: dict[str, str]
+    processes: dict[str, str]
 
 
-def with_build_args(text: str, config: Mapping[str, str]) -> str:
-    """The Dockerfile with an ARG line for each config value at its end, as Deis does it."""
-    lines = [f"ARG {key}" for key in sorted(config) if re.fullmatch(r"[A-Za-z_]\w*", key)]
-    return text.rstrip("\n") + "\n" + "\n".join(lines) + "\n"
+def plan_build(tree: Path, config: Mapping[str, str]) -> Plan:
+    """heroku.yml decides, else DOCKERFILE_PATH and DOCKERFILE_TARGET; a Procfile's types win over run's.
+
+    Raises: BuildFailed when there is no such Dockerfile.
+    """
+    described = heroku_yml.load(tree) if not config.get("DOCKERFILE_PATH") else None
+    name = described.dockerfile if described else config.get("DOCKERFILE_PATH") or "Dockerfile"
+    path = inside(tree, name)
+    try:
+        text = snapshot.read_inside(path.parent, path.name, DOCKERFILE_MAX).decode(errors="replace")
+    except FileNotFoundError as exc:
+        source = "heroku.yml" if described else "DOCKERFILE_PATH"
+        raise BuildFailed(f"{source} names {name[:100]}, and there is no such file in the repository.") from exc
+    args = dict(described.args) if described else {}
+    if config.get("DEIS_DOCKER_BUILD_ARGS_ENABLED"):
+        args |= config
+        text = with_build_args(text, config)
+    return Plan(
+        path.parent if described else tree,
+        text,
+        (described.target if described else "") or config.get("DOCKERFILE_TARGET", ""),
+        args,
+        {**(described.processes if described else {}), **read_processes(tree)},
+    )
 
 
-def without_syntax_line(text: str) -> str:
-    """`# syntax=` would have the engine ask a public registry for a build front end."""
-    return re.sub(r"(?i)\A((?:[ \t]*#.*\n)*?)[ \t]*#[ \t]*syntax[ \t]*=.*\n", r"\1", text)
+def inside(tree: Path, name: str) -> Path:
+    """A path of the tree, links resolved. Raises: BuildFailed when it leads out of it."""
+    path = (tree / name).resolve()
+    if not path.is_relative_to(tree.resolve()) or path == tree.resolve():
+        raise BuildFailed(f"{name[:100]!r} is not a path in the repository.")
+    return path
 
 
 def exposed_ports(config: Mapping[str, Any]) -> tuple[int, ...]:
@@ -80,13 +110,16 @@ def explain(error: str, last_step: str, memory: int) -> str:
         return f"The build was killed: out of memory at {human(memory)} (BUILD_MEMORY), in: {last_step}"
     if found:
         return f"The build step failed with exit code {found[1]}: {last_step}"
+    if "failed to reach build target" in error or "target stage" in error:
+        return f"The Dockerfile has no stage of that name: {' '.join(error.split())[:200]}"
     if "dockerfile parse error" in error.lower() or "unknown instruction" in error.lower():
         return f"The Dockerfile can't be read: {error.splitlines()[-1]}"
     return f"The Dockerfile build failed: {' '.join(error.split())[:300]}"
 
 
-def write_context(tree: Path, text: str, target: IO[bytes]) -> None:
-    """The build context as a tar in `target`: the tree without ignored files, and our reading of the Dockerfile."""
+def write_context(tree: Path, text: str, ca: bytes, target: IO[bytes]) -> None:
+    """The build context as a tar in `target`: the tree without ignored files, our reading of the Dockerfile (in
+    place of one in the root), and the host's CA bundle unless that is empty."""
     ignored = dockerignore.load(tree)
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, info in layers.walk(tree):
@@ -94,35 +127,35 @@ def write_context(tree: Path, text: str, target: IO[bytes]) -> None:
                 continue
             layers.add_entry(archive, tree, name, name, info, layers.STABLE_TIME, owner=0)
         layers.add_bytes(archive, "Dockerfile", text.encode())
+        if ca:
+            layers.add_bytes(archive, CA_FILE, ca)
     target.seek(0)
 
 
 class DockerfileBuilds:
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._engine, self._settings = engine, settings
+    def __init__(self, engine: Engine, registry: RegistryClient, settings: Settings) -> None:
+        self._engine, self._registry, self._settings = engine, registry, settings
+        self._ca = host_config.own_authority(settings.host)
 
     async def build(self, app: str, tag: str, tree: Path, config: Mapping[str, str], progress: Progress) -> DockerBuilt:
         """Build and push. Raises: BuildFailed with the cause in one line."""
-        text = snapshot.read_inside(tree, "Dockerfile", DOCKERFILE_MAX).decode(errors="replace")
-        processes = read_processes(tree)
+        plan = plan_build(tree, config)
         progress.step("Dockerfile app detected")
-        await self._bases(text, progress)
-        args: dict[str, str] = {}
-        if config.get("DEIS_DOCKER_BUILD_ARGS_ENABLED"):
-            args, text = dict(config), with_build_args(text, config)
+        await self._bases(plan, progress)
         repository = f"{self._settings.registry.host}/{app}"
         with progress.phase("build"):
-            await self._run(f"{repository}:{tag}", tree, without_syntax_line(text), args, progress)
+            await self._classic(f"{repository}:{tag}", plan, progress)
         try:
-            settings = await self._image_settings(f"{repository}:{tag}", processes)
+            settings = await self._image_settings(f"{repository}:{tag}", plan.processes)
             with progress.phase("upload"):
                 progress.step("Sending the image to the registry")
                 digest = await self._engine.push(repository, tag, self._auth())
-        except EngineError as exc:
+                digest = await strip_image(self._registry, app, tag, digest, CA_PLACE)
+        except (EngineError, RegistryError) as exc:
             raise BuildFailed(f"The image could not be sent to the registry: {exc}") from exc
         finally:
             await self._keep_as_cache(repository, tag)
-        return DockerBuilt(digest, processes, exposed_ports(settings))
+        return DockerBuilt(digest, plan.processes, exposed_ports(settings))
 
     async def _keep_as_cache(self, repository: str, tag: str) -> None:
         """The image stays as the next build's cache, in place of the one before."""
@@ -148,9 +181,9 @@ class DockerfileBuilds:
         registry = self._settings.registry
         return {"username": registry.username, "password": registry.password, "serveraddress": registry.host}
 
-    async def _bases(self, text: str, progress: Progress) -> None:
+    async def _bases(self, plan: Plan, progress: Progress) -> None:
         """Every base image is here, fetched if need be."""
-        for image in base_images(text):
+        for image in base_images(plan.text, plan.args):
             if await self._engine.image(image):
                 continue
             progress.step(f"Fetching {image}")
@@ -164,24 +197,34 @@ class DockerfileBuilds:
             except EngineError as exc:
                 raise BuildFailed(explain_pull(image, str(exc), self._settings.stack_image)) from exc
 
-    async def _run(self, name: str, tree: Path, text: str, args: Mapping[str, str], progress: Progress) -> None:
+    def _parameters(self, name: str, plan: Plan) -> dict[str, Any]:
+        """What the engine's build call is told, whichever builder it goes to."""
+        return {
+            "t": name,
+            "networkmode": network_name(self._settings.instance),
+            "buildargs": {**host_config.proxies(self._settings.host), **plan.args},
+            "labels": {"paas.io/instance": self._settings.instance},  # each one is a step of its own
+            "rm": 1,
+            "forcerm": 1,
+            **({"target": plan.target} if plan.target else {}),
+        }
+
+    async def _classic(self, name: str, plan: Plan, progress: Progress) -> None:
         limits = self._settings.limits
         params: dict[str, Any] = {
-            "t": name,
+            **self._parameters(name, plan),
             "memory": limits.memory,
             "memswap": limits.memory,
             "cpuperiod": CPU_PERIOD,
             "cpuquota": int(limits.cpus * CPU_PERIOD),
-            "networkmode": network_name(self._settings.instance),
-            "buildargs": dict(args),
-            "labels": {"paas.io/instance": self._settings.instance},  # each one is a step of its own
-            "rm": 1,
-            "forcerm": 1,
             "version": 1,
         }
-        last_step = "its first step"
+        text = without_syntax_line(plan.text)
+        if self._ca:
+            text = with_host_ca(text)
+        last_step, ours = "its first step", False  # the steps that we added aren't shown
         with tempfile.TemporaryFile(dir=self._settings.data / "work") as context:
-            await asyncio.to_thread(write_context, tree, text, context)
+            await asyncio.to_thread(write_context, plan.context, text, self._ca, context)
             headers = {"Content-Type": "application/x-tar"}
             try:
                 async with asyncio.timeout(limits.timeout):
@@ -190,8 +233,11 @@ class DockerfileBuilds:
                     )
                     async for item in stream:
                         for line in str(item.get("stream") or "").splitlines():
-                            last_step = line.partition(" : ")[2] or last_step if line.startswith("Step ") else last_step
-                            if line.strip():
+                            if line.startswith("Step "):
+                                step = line.partition(" : ")[2]
+                                ours = CA_PLACE in step
+                                last_step = last_step if ours else step
+                            if line.strip() and not ours:
                                 progress.detail(line)
                         await progress.drained()
             except TimeoutError as exc:

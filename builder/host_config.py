@@ -71,6 +71,14 @@ def ca_bundle(env: Mapping[str, str]) -> Path | None:
     return None
 
 
+def own_authority(env: Mapping[str, str], local: Path = Path("/usr/local/share/ca-certificates")) -> bytes:
+    """The CA bundle, if this host trusts more than what every system does; else nothing."""
+    bundle = ca_bundle(env)
+    if bundle is None or not (any(env.get(name) for name in CA_VARIABLES) or any(local.rglob("*.crt"))):
+        return b""
+    return bundle.read_bytes()
+
+
 def proxies(env: Mapping[str, str]) -> dict[str, str]:
     """Proxy variables in both spellings."""
     found = {}

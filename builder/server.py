@@ -91,7 +91,7 @@ class Builder:
             engine,
             controller,
             BuildpackBuilds(engine, self.pool, toolchains, settings),
-            DockerfileBuilds(engine, settings),
+            DockerfileBuilds(engine, registry, settings),
             assembler,
             self.stack,
             self.runs,
