@@ -25,6 +25,7 @@ from orchestrator.reconcilers.finished_ttl import FinishedTtlReconciler
 from orchestrator.reconcilers.garbage import GarbageCollector
 from orchestrator.reconcilers.hpa import HpaReconciler
 from orchestrator.reconcilers.job import JobReconciler
+from orchestrator.reconcilers.load_balancer import LoadBalancerReconciler
 from orchestrator.reconcilers.namespace import NamespaceReconciler
 from orchestrator.reconcilers.node_lifecycle import NodeLifecycleReconciler
 from orchestrator.reconcilers.pod_garbage import PodGarbageCollector
@@ -44,6 +45,7 @@ RECONCILERS: tuple[type[Reconciler], ...] = (
     EndpointSliceReconciler,
     EndpointsReconciler,
     EndpointSliceMirror,
+    LoadBalancerReconciler,
     NamespaceReconciler,
     GarbageCollector,
     JobReconciler,

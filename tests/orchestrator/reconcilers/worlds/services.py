@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.objects.kinds import ENDPOINTS, PODS, SERVICES
+from orchestrator.objects.kinds import ENDPOINTS, NODES, PODS, SERVICES
 from orchestrator.objects.meta import Obj
 from orchestrator.reconcilers.endpoints import EndpointsReconciler
 from orchestrator.reconcilers.endpointslice import EndpointSliceReconciler
 from orchestrator.reconcilers.endpointslice_mirror import EndpointSliceMirror
+from orchestrator.reconcilers.load_balancer import LoadBalancerReconciler
 from tests.orchestrator.reconcilers.crashes import Case, deleted, kubelets, later, patched, user
-from tests.orchestrator.world import pod
+from tests.orchestrator.world import node, pod
 
 
 def service(**spec: Any) -> Obj:
@@ -33,7 +34,22 @@ BY_HAND = {
 }
 SERVED = [(SERVICES, service()), (PODS, behind("a")), (PODS, behind("b"))]
 
+BALANCED = {**service(type="LoadBalancer"), "metadata": {"name": "public", "namespace": "default"}}
+
+
+def at(address: str) -> Obj:
+    made = node("n1")
+    return {**made, "status": {**made["status"], "addresses": [{"type": "InternalIP", "address": address}]}}
+
+
 CASES = (
+    Case(
+        "a Service gets the node's address and loses it with its type",
+        LoadBalancerReconciler,
+        [(NODES, at("192.0.2.9")), (SERVICES, BALANCED), (SERVICES, service())],
+        ["2 × update services/status public"],
+        [later(1), patched(SERVICES, "public", {"spec": {"type": "ClusterIP"}}), later(1)],
+    ),
     Case(
         "pods come, one ends, the Service goes",
         EndpointSliceReconciler,
