@@ -16,8 +16,9 @@ from orchestrator.apiserver import routes
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.authentication import Authenticator
 from orchestrator.apiserver.authorization import Attributes, Authorizer
-from orchestrator.apiserver.call import Call, User
+from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.exchange import Disconnected, Exchange
+from orchestrator.apiserver.impersonation import impersonated
 from orchestrator.apiserver.metrics import Metrics
 from orchestrator.apiserver.pages import Pages
 from orchestrator.apiserver.rest import Rest
@@ -70,25 +71,7 @@ class App:
 
     def _authenticate(self, exchange: Exchange) -> None:
         exchange.user = self.authenticator.authenticate(exchange)
-        if exchange.header(b"impersonate-user"):
-            exchange.user = self._impersonated(exchange)
-
-    def _impersonated(self, exchange: Exchange) -> User:
-        """The user that `kubectl --as` names. Raises: Forbidden."""
-        name = exchange.header(b"impersonate-user")
-        groups = [v.decode("latin-1") for k, v in exchange.scope["headers"] if k == b"impersonate-group"]
-        prefix = "system:serviceaccount:"
-        if name.startswith(prefix):
-            namespace, _, account = name.removeprefix(prefix).partition(":")
-            asked = [("serviceaccounts", namespace, account)]
-            groups = groups or ["system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
-        else:
-            asked = [("users", "", name)]
-        asked += [("groups", "", group) for group in groups if not name.startswith(prefix)]
-        for resource, namespace, target in asked:
-            self._authorize(Attributes(exchange.user, "impersonate", "", resource, namespace=namespace, name=target))
-        authenticated = "system:unauthenticated" if name == "system:anonymous" else "system:authenticated"
-        return User(name, tuple(dict.fromkeys([*groups, authenticated])))
+        exchange.user = impersonated(exchange, self._authorize)
 
     def _authorize(self, attributes: Attributes) -> None:
         """Raises: Forbidden; for anonymous requests too, as Kubernetes does."""

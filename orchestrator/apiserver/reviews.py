@@ -60,6 +60,10 @@ class Reviews:
                 user, resource.get("verb", ""), resource.get("group", ""), resource.get("resource", ""),
                 resource.get("subresource", ""), namespace or resource.get("namespace", ""), resource.get("name", ""),
             )  # fmt: skip
+        if namespace and resource and resource.get("namespace", namespace) != namespace:
+            raise errors.BadRequest(
+                f'spec.resourceAttributes.namespace: "{resource["namespace"]}" must match the namespace: {namespace}'
+            )
         allowed, why = self.authorizer.allows(asked)
         return {"allowed": allowed, **({"reason": why} if why else {})}
 

@@ -5,6 +5,7 @@ A token is good while its account (same uid) exists, its pod or secret (same uid
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -80,10 +81,11 @@ def authenticate_token(api: Api, token: str, audiences: list[str] | None = None)
     if claims is None or claims.get("iss") != api.settings.issuer:
         return None
     now = api.now()
-    if not (claims.get("nbf", 0) <= now < claims.get("exp", 0)):
+    private = claims.get("kubernetes.io") or {}
+    end = claims.get("exp", math.inf if private.get("secret") else 0)  # a Secret's own token lives as long as that
+    if not (claims.get("nbf", 0) <= now < end):
         return None
     good_for = [a for a in claims.get("aud") or () if a in (audiences or [api.settings.issuer])]
-    private = claims.get("kubernetes.io") or {}
     namespace, account = private.get("namespace", ""), private.get("serviceaccount") or {}
     if not good_for or not _exists(api, kinds.SERVICEACCOUNTS, namespace, account):
         return None

@@ -180,11 +180,11 @@ def test_proxy_opens_the_api_on_this_machine(kubectl):
         proxy.stdout.close()
 
 
-def test_debug_without_ephemeral_containers_is_refused_in_words(run, kubectl, namespace):
+def test_debug_adds_a_container_to_a_pod_and_to_a_copy_of_it(run):
     pod = run("get", "pods", "-o", "name").split()[0]
-    refused = kubectl.refused("-n", namespace, "debug", pod, "--image=registry.test/tools:1")
-    assert "ephemeral containers are disabled for this cluster" in refused
-    copied = run("debug", pod, "--image=registry.test/tools:1", "--copy-to=copy", "--container=tools")
-    assert "panic" not in copied
+    run("debug", pod, "--image=registry.test/tools:1", "--container=lens")
+    run("wait", pod, "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}", "--timeout=20s")
+    assert run("get", pod, "-o", "jsonpath={.spec.ephemeralContainers[*].name}") == "lens"
+    run("debug", pod, "--image=registry.test/tools:1", "--copy-to=copy", "--container=tools")
     run("wait", "pod/copy", "--for=condition=Ready", "--timeout=20s")
     assert run("get", "pod", "copy", "-o", "jsonpath={.spec.containers[*].name}") == "app tools"

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.apiserver.admission import claims, escalation, limits, namespaces, node_limits, pods, quotas, services
+from orchestrator.apiserver.admission import (
+    account_tokens,
+    claims,
+    escalation,
+    limits,
+    namespaces,
+    node_limits,
+    pods,
+    quotas,
+    services,
+)
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.objects.meta import Obj
@@ -19,6 +29,7 @@ _ON_CREATE: dict[str, tuple[Step, ...]] = {
     "pods": (
         pods.set_service_account, pods.set_priority, pods.tolerate_short_outages, limits.apply_limit_ranges,
     ),
+    "secrets": (account_tokens.fill_token,),
     "services": (services.allocate,),
     "persistentvolumeclaims": (claims.set_storage_class, limits.apply_limit_ranges),
     "nodes": (node_limits.restrict_node,),
@@ -27,6 +38,7 @@ _ON_CREATE: dict[str, tuple[Step, ...]] = {
 _RBAC = ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
 _ON_CREATE |= {f"{plural}.rbac.authorization.k8s.io": (escalation.refuse_escalation,) for plural in _RBAC}
 _ON_UPDATE: dict[str, tuple[Step, ...]] = {
+    "secrets": (account_tokens.fill_token,),
     "services": (services.allocate, quotas.enforce_quotas),
     "persistentvolumeclaims": (quotas.enforce_quotas,),
     "nodes": (node_limits.restrict_node,),

@@ -10,7 +10,17 @@ from collections.abc import Callable
 from orchestrator.objects import strategy
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
-from orchestrator.objects.validation import cluster, custom, definitions, metadata, network, pods, volumes, workloads
+from orchestrator.objects.validation import (
+    cluster,
+    custom,
+    definitions,
+    metadata,
+    network,
+    pods,
+    quotas,
+    volumes,
+    workloads,
+)
 from orchestrator.objects.validation.fields import Problems
 
 Create = Callable[[Problems, Obj], None]
@@ -72,7 +82,7 @@ _CREATE: dict[tuple[str, str], Create] = {
     ("", "Secret"): cluster.check_secret,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
-    ("", "ResourceQuota"): cluster.check_quota,
+    ("", "ResourceQuota"): quotas.check_quota,
     ("", "LimitRange"): cluster.check_limit_range,
     ("", "PersistentVolume"): volumes.check_volume,
     ("", "PersistentVolumeClaim"): volumes.check_claim,
@@ -100,6 +110,7 @@ _UPDATE: dict[tuple[str, str], Update] = {
     ("", "Node"): cluster.check_node_update,
     ("", "ConfigMap"): cluster.check_config_map_update,
     ("", "Secret"): cluster.check_secret_update,
+    ("", "ResourceQuota"): quotas.check_quota_update,
     ("", "PersistentVolume"): volumes.check_volume_update,
     ("", "PersistentVolumeClaim"): volumes.check_claim_update,
     ("storage.k8s.io", "StorageClass"): cluster.check_storage_class_update,

@@ -139,15 +139,6 @@ def check_event(problems: Problems, obj: Obj) -> None:
             problems.invalid("type", obj.get("type") or "", "has invalid value: ")
 
 
-def check_quota(problems: Problems, obj: Obj) -> None:
-    for name, amount in ((obj.get("spec") or {}).get("hard") or {}).items():
-        problems.each(f"spec.hard[{name}]", name, names.qualified_name_problems(name))
-        check_amount(problems, amount, f"spec.hard[{name}]")
-        if not name.endswith(("cpu", "memory", "storage")) and "/" not in name:
-            if quantity.parse_quantity(amount).nanos % quantity.NANO:
-                problems.invalid(f"spec.hard[{name}]", amount, "must be an integer")
-
-
 _LIMIT_TYPES = ("Container", "PersistentVolumeClaim", "Pod")
 
 

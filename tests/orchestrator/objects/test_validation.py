@@ -467,3 +467,32 @@ def test_containers_of_a_stateful_set_may_mount_its_claims(deployment, create):
     create(kinds.STATEFULSETS, deployment | {"spec": spec | {"volumeClaimTemplates": templates}})
     error = refusal(create, kinds.STATEFULSETS, deployment | {"spec": spec})
     assert 'volumeMounts[0].name: Not found: "data"' in error.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"scopes": ["Idle"]}, 'Invalid value: ["Idle"]: unsupported scope'),
+        ({"scopes": ["BestEffort", "NotBestEffort"]}, "conflicting scopes"),
+        ({"scopes": ["BestEffort"], "hard": {"cpu": "1"}}, "unsupported scope applied to resource"),
+        (
+            {"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In"}]}},
+            "must be at least one value when `operator` is 'In'",
+        ),
+        (
+            {"scopeSelector": {"matchExpressions": [{"scopeName": "BestEffort", "operator": "DoesNotExist"}]}},
+            "must be 'Exist' when scope is any of",
+        ),
+    ],
+)
+def test_scopes_of_quotas_fit_each_other_and_their_resources(create, spec, message):
+    quota = {"metadata": {"name": "q", "namespace": "default"}, "spec": {"hard": {"pods": "1"}, **spec}}
+    assert message in refusal(create, kinds.RESOURCEQUOTAS, quota).message
+
+
+def test_the_scopes_of_a_quota_stay(create, update):
+    quota = {"metadata": {"name": "q", "namespace": "default"}, "spec": {"hard": {"pods": "1"}}}
+    old = create(kinds.RESOURCEQUOTAS, quota)
+    new = copy.deepcopy(old)
+    new["spec"]["scopes"] = ["Terminating"]
+    assert "spec.scopes: Invalid value" in refusal(update, kinds.RESOURCEQUOTAS, new, old).message
