@@ -88,10 +88,11 @@ class Upkeep:
 
 
 def last_seen(event: Obj) -> float:
-    for text in (event.get("lastTimestamp"), event.get("eventTime"), event["metadata"].get("creationTimestamp")):
-        if text and (seconds := parse_time(text)) is not None:
-            return seconds
-    return 0.0
+    """When it was last written or said to have happened, in seconds since 1970: news may come late."""
+    meta, series = event["metadata"], event.get("series") or {}
+    told = [event.get("lastTimestamp"), event.get("eventTime"), series.get("lastObservedTime")]
+    written = [meta.get("creationTimestamp"), *(entry.get("time") for entry in meta.get("managedFields") or ())]
+    return max((parse_time(text) or 0.0 for text in (*told, *written) if text), default=0.0)
 
 
 def aggregated_rules(role: Obj, records: list[Record]) -> list[Obj]:

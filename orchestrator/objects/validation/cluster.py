@@ -11,7 +11,6 @@ import orjson
 
 from orchestrator.objects import names, quantity
 from orchestrator.objects.meta import Obj
-from orchestrator.objects.validation.containers import check_amount
 from orchestrator.objects.validation.fields import Problems
 from orchestrator.objects.validation.network import check_cidr
 from orchestrator.objects.validation.scheduling import check_taint

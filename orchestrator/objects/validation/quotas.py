@@ -10,8 +10,8 @@ from typing import Any
 
 from orchestrator.objects import names, quantity
 from orchestrator.objects.meta import Obj
-from orchestrator.objects.validation.fields import Problems
 from orchestrator.objects.validation.containers import check_amount
+from orchestrator.objects.validation.fields import Problems
 
 _COMPUTE = frozenset(("cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"))
 _CLAIMS = frozenset(("persistentvolumeclaims", "requests.storage"))

@@ -14,7 +14,7 @@ from tests.conformance.live import everything_served
 helm = pytest.importorskip("helm_python", reason="helm-python-sdk has wheels for x86-64 only")
 
 CHART = Path(__file__).resolve().parent.parent / "charts" / "everything"
-WAIT = {"wait": "watcher", "timeout": 60}
+WAIT = {"wait": "watcher", "timeout": 100}
 KINDS = {
     "ClusterRole", "ClusterRoleBinding", "ConfigMap", "ControllerRevision", "CronJob", "DaemonSet", "Deployment",
     "EndpointSlice", "Endpoints", "Event", "Greeting", "HorizontalPodAutoscaler", "Ingress", "IngressClass", "Job",
@@ -125,10 +125,10 @@ def check_gone(kubectl, namespace: str) -> None:
 
 def test_a_release_that_never_gets_ready_is_told_and_taken_back(kubectl, namespace, release):
     config, values = release
-    config.install(CHART, "all", values, **WAIT)
-    with pytest.raises(helm.HelmError, match="all-"):
+    config.install(CHART, "again", values, **WAIT)
+    with pytest.raises(helm.HelmError, match="again-"):
         broken = {**values, "broken": True, "greeting": "never"}
-        config.upgrade(CHART, "all", broken, wait="watcher", timeout=6, rollback_on_failure=True)
-    assert [entry["status"] for entry in config.history("all")][-2:] == ["failed", "deployed"]
-    assert served(kubectl, namespace, "all") == "hello"
-    config.uninstall("all", **WAIT)
+        config.upgrade(CHART, "again", broken, wait="watcher", timeout=6, rollback_on_failure=True)
+    assert [entry["status"] for entry in config.history("again")][-2:] == ["failed", "deployed"]
+    assert served(kubectl, namespace, "again") == "hello"
+    config.uninstall("again", **WAIT)

@@ -54,8 +54,9 @@ async def test_every_part_of_an_identity_needs_its_own_right(call):
     rules = [{"apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"]}]
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     await call("POST", f"{rbac}/clusterroles", json={"metadata": {"name": "act"}, "rules": rules})
+    robot = {"kind": "ServiceAccount", "name": "default", "namespace": "default"}
     await call("POST", f"{rbac}/clusterrolebindings", json={
-        "metadata": {"name": "act"}, "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}],
+        "metadata": {"name": "act"}, "subjects": [robot],
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "act"},
     })  # fmt: skip
     _, answer = await call("POST", "/api/v1/namespaces/default/serviceaccounts/default/token", json={})

@@ -15,13 +15,18 @@ def event(name: str, seen: str) -> dict:
     }  # fmt: skip
 
 
-async def test_events_go_an_hour_after_their_last_sign(api, client, clock):
-    await client.create(kinds.EVENTS, event("old", rfc3339(clock.time - 4000)))
+async def test_events_go_an_hour_after_their_last_sign_or_write(api, client, clock):
+    await client.create(kinds.EVENTS, event("told-late", rfc3339(clock.time - 4000)))
+    await client.create(kinds.EVENTS, event("patched", rfc3339(clock.time - 4000)))
+    clock.time += 3000
+    assert await Upkeep(api).expire_events() == 0, "what is written now is news, whenever it happened"
+    await client.patch(kinds.EVENTS, "patched", "default", patch={"count": 2})
     await client.create(kinds.EVENTS, event("new", rfc3339(clock.time - 10)))
+    clock.time += 1000
     assert await Upkeep(api).expire_events() == 1
-    assert [e["metadata"]["name"] for e in (await client.list(kinds.EVENTS)).items] == ["new"]
+    assert [e["metadata"]["name"] for e in (await client.list(kinds.EVENTS)).items] == ["new", "patched"]
     clock.time += 3600
-    assert await Upkeep(api).expire_events() == 1
+    assert await Upkeep(api).expire_events() == 2
 
 
 async def test_aggregated_roles_follow_the_roles_they_collect(api, client):
