@@ -1,4 +1,4 @@
-.PHONY: up down destroy status password test bench lint lock scratch help
+.PHONY: up down destroy status password manage test bench lint lock scratch help
 PYTHON = .venv/bin/python
 
 help:            ## what you can type
@@ -19,6 +19,9 @@ status:          ## what runs, and where
 
 password:        ## give the administrator a new password
 	@$(PYTHON) -m host password
+
+manage:          ## maintenance of the controller: make manage DO="rotate_keys"
+	@$(PYTHON) -m host manage $(DO)
 
 scratch:         ## a platform for API and client tests, no Docker: make scratch PORT=8900
 	@[ -x $(PYTHON) ] || host/bootstrap.sh run

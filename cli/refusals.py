@@ -105,6 +105,8 @@ def not_found_text(text: str) -> str:
         "User": "`paas users` lists them, for an administrator",
         "Token": "`paas tokens` lists yours",
         "Invitation": "`paas invitations` lists yours",
+        "ConfigGroup": "`paas config:groups` lists yours",
+        "ConfigLink": "`paas config` shows what is linked",
         "Team": "`paas teams` lists yours",
         "Member": "`paas teams:info TEAM` lists them",
     }.get(kind)

@@ -58,6 +58,7 @@ def configuration() -> dict:
                 "schedule": settings.WATCH_PERIOD,
                 "options": {"expires": settings.WATCH_PERIOD * 2},  # looks that come too late needn't pile up
             },
+            "refresh-configs": {"task": "controller.refresh_configs", "schedule": settings.RECOVERY_PERIOD},
             "tidy": {"task": "controller.tidy", "schedule": 3600.0},
         },
     }

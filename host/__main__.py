@@ -15,6 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="set up, start, deploy the example")
     up.add_argument("--no-example", action="store_true", help="leave the example app out")
+    manage_parser = commands.add_parser("manage", help="a maintenance command of the controller")
+    manage_parser.add_argument("words", nargs=argparse.REMAINDER)
     for name, text in COMMANDS.items():
         commands.add_parser(name, help=text)
     options = parser.parse_args(arguments)
@@ -54,6 +56,8 @@ def _run(options: argparse.Namespace) -> int:
     platform = settings.load(settings.home_from_environment())
     if platform is None:
         raise HostError("There is no platform here yet: run `make up`.")
+    if options.command == "manage":
+        return manage(platform, options.words)
     return {"status": status, "password": password, "start": start}[options.command](platform)
 
 
@@ -81,6 +85,16 @@ def password(platform: settings.Platform) -> int:
 
     print(f"{operator.ADMIN}'s new password: {operator.set_password(platform)}")
     return 0
+
+
+def manage(platform: settings.Platform, words: list[str]) -> int:
+    """Django's command line of the controller, as the running one is set up."""
+    import subprocess
+
+    from host.programs import base_environment, controller_environment
+
+    environment = {**base_environment(os.environ), **controller_environment(platform)}
+    return subprocess.call([sys.executable, str(settings.CHECKOUT / "manage.py"), *words], env=environment)
 
 
 def start(platform: settings.Platform) -> int:

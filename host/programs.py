@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from host.operator_settings import operator_settings
 from host.settings import CHECKOUT, Platform
 
 STACK_IMAGE = "paas/stack:trixie"
@@ -91,6 +92,7 @@ def controller_environment(platform: Platform) -> dict[str, str]:
         "APP_URL_TEMPLATE": platform.app_url_template,
         "FIRST_ANSWER": "false" if platform.engine_can_exec is False else "true",
         "CONTROLLER_LISTEN": f"127.0.0.1:{platform.controller_port}",
+        **operator_settings(home),
     }
 
 

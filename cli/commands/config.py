@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from cli import output, prompts
 from cli.client import DEPLOY
+from cli.commands.config_values import MASK, SECRET, given_pairs, parse_env, secret_names
 from cli.errors import CliError, UsageError
 from cli.session import Session
 from cli.table import APP, JSON, Arg, Option, command
 
-KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ENV_FILE = ".env"
 
 
@@ -31,7 +30,8 @@ ENV_FILE = ".env"
     bare=True,
 )
 def list_config(session: Session, oneline: bool | None = None, diff: bool | None = None) -> None:
-    values = read_values(session)
+    config = read_config(session)
+    values = config["values"] or {}
     if session.shown_as_json(values):
         return
     rows = sorted(values.items())
@@ -43,17 +43,27 @@ def list_config(session: Session, oneline: bool | None = None, diff: bool | None
     else:
         output.heading(f"{session.app} Config")
         output.pairs(rows, gap=6)
+        show_shared(config.get("shared") or {})
+
+
+def show_shared(shared: dict[str, dict[str, str]]) -> None:
+    """The variables that come from config groups and other apps."""
+    if shared:
+        output.line()
+        output.heading("Shared")
+        output.pairs([(key, f"{entry['value']} ({entry['from']})") for key, entry in sorted(shared.items())], gap=6)
 
 
 @command(
     "config:set",
     "Set environment variables, and release the app with them",
     "paas config:set GREETING=hi COLOUR='deep blue'",
-    args=(Arg("var=value", "SSH_KEY may name a file", many=True, dest="pairs"),),
-    options=(APP, JSON),
+    args=(Arg("var=value", "KEY=- reads from standard input; SSH_KEY may name a file", many=True, dest="pairs"),),
+    options=(SECRET, APP, JSON),
+    details="A value that is read (`paas config:set --secret TOKEN=- < file`) is in no process list or shell history.",
 )
-def set_config(session: Session, pairs: list[str]) -> None:
-    apply_values(session, dict(parse_pair(text) for text in pairs))
+def set_config(session: Session, pairs: list[str], secret: bool | None) -> None:
+    apply_values(session, given_pairs(pairs), secret)
 
 
 @command(
@@ -82,7 +92,11 @@ def unset_config(session: Session, key: list[str]) -> None:
     ),
 )
 def pull(session: Session, interactive: bool | None, overwrite: bool | None) -> None:
-    values = read_values(session)
+    config = read_config(session)
+    hidden = config.get("secrets") or []
+    values = {key: value for key, value in (config["values"] or {}).items() if key not in hidden}
+    if hidden:
+        output.note(f"Left out, because nobody is shown them: {', '.join(hidden)}")
     if not sys.stdout.isatty():
         for key, value in sorted(values.items()):
             output.line(f"{key}={value}")
@@ -128,15 +142,24 @@ def read_file(path: str) -> str:
     "Change an app's variables in your editor, all in one release",
     "EDITOR=nano paas config:edit",
     options=(APP,),
-    details="A line that is gone unsets its variable. Values of several lines are not shown and stay as they are.",
+    details=(
+        "A line that is gone unsets its variable. Values of several lines are not shown and stay as they are; a "
+        f"write-only one shows as {MASK}, and stays unless you write another."
+    ),
 )
 def edit(session: Session) -> None:
-    before = {key: value for key, value in read_values(session).items() if "\n" not in value}
-    after = edit_text("".join(f"{key}={value}\n" for key, value in sorted(before.items())))
-    changes = plan_changes(before, parse_env(after))
+    config = read_config(session)
+    before = {key: value for key, value in (config["values"] or {}).items() if "\n" not in value}
+    text = edit_text("".join(f"{key}={value}\n" for key, value in sorted(before.items())))
+    try:
+        after = parse_env(text)
+    except UsageError as exc:
+        raise UsageError(f"{exc} Nothing was changed; your text is kept in {keep(text)}") from None
+    changes = plan_changes(before, after)
     if not changes:
         output.line("Nothing changed.")
         return
+    show_difference(before, changes, config.get("secrets") or [])
     with output.progress("Changing config..."):
         post_values(session, changes)
     output.line()
@@ -147,6 +170,24 @@ def plan_changes(before: dict[str, str], after: dict[str, str]) -> dict[str, str
     """What makes `before` into `after`; None unsets."""
     gone = {key: None for key in before if key not in after}
     return gone | {key: value for key, value in after.items() if before.get(key) != value}
+
+
+def show_difference(before: dict[str, str], changes: dict[str, str | None], hidden: list[str]) -> None:
+    for key, value in sorted(changes.items()):
+        if key in before:
+            output.line(output.paint(f"-{key}={before[key]}", "red"))
+        if value is not None:
+            output.line(output.paint(f"+{key}={MASK if key in hidden else value}", "green"))
+
+
+def keep(text: str) -> str:
+    """The path of a file with `text` that nobody else can read."""
+    import tempfile
+
+    descriptor, name = tempfile.mkstemp(prefix="paas-config-", suffix=".env")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    return name
 
 
 def edit_text(text: str) -> str:
@@ -169,37 +210,13 @@ def edit_text(text: str) -> str:
         return file.read_text()
 
 
-def parse_env(text: str) -> dict[str, str]:
-    lines = (line.strip() for line in text.splitlines())
-    return dict(parse_pair(line) for line in lines if line and not line.startswith("#"))
-
-
-def parse_pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not KEY.fullmatch(key):
-        raise UsageError(f"'{text}' is no variable; write KEY=value, the key of letters, digits and _.")
-    return key, encode_ssh_key(value) if key == "SSH_KEY" else value
-
-
-def encode_ssh_key(value: str) -> str:
-    """A private key's text or file, as the builder wants it: base64 on one line."""
-    from base64 import b64encode
-
-    file = Path(value).expanduser()
-    if "PRIVATE KEY" not in value and len(value) < 1000 and file.is_file():
-        value = file.read_text()
-    if "PRIVATE KEY" not in value:
-        raise UsageError("SSH_KEY takes a private key or the path of one.")
-    return b64encode(value.encode()).decode()
-
-
-def apply_values(session: Session, values: dict[str, str]) -> None:
+def apply_values(session: Session, values: dict[str, str], secret: bool | None = None) -> None:
     if not values:
         raise UsageError("There is no variable to set; write them as KEY=value.")
     if any(key.startswith("HEALTHCHECK_") for key in values):
         output.note("HEALTHCHECK_ variables are old; use `paas healthchecks:set` instead.")
     with output.progress("Creating config...", quiet=session.json) as step:
-        answer = post_values(session, values)
+        answer = post_values(session, values, **secret_names(values, secret))
         release = (answer.get("values") or {}).get("WORKFLOW_RELEASE")
         step.result = f"done, {release}" if release else "done"
     if not session.json:
@@ -207,9 +224,12 @@ def apply_values(session: Session, values: dict[str, str]) -> None:
     list_config(session)
 
 
-def read_values(session: Session) -> dict[str, str]:
-    return session.api.get(session.app_path("config", ""))["values"] or {}
+def read_config(session: Session) -> dict[str, Any]:
+    return session.api.get(session.app_path("config", ""))
 
 
-def post_values(session: Session, values: dict[str, str | None]) -> dict[str, Any]:
-    return session.api.post(session.app_path("config", ""), {"values": values}, timeout=DEPLOY)
+def post_values(session: Session, values: dict[str, str | None], **more: Any) -> dict[str, Any]:
+    return session.api.post(session.app_path("config", ""), {"values": values, **more}, timeout=DEPLOY)
+
+
+from cli.commands import config_shared  # noqa: E402, F401 - more commands of this topic

@@ -55,11 +55,12 @@ def create_build(*, app: App, by: User, image: str, **fields) -> tuple[Build, Op
 def declared_config(app: App, by: User, build: Build, previous: Build | None, config: Config) -> Config:
     """`config` with what the build's app.json declares for the first time. Raises: BadRequest."""
     before = app_json.read(previous.app_json if previous else None)
-    fresh = new_values(app_json.read(build.app_json), before, config.values)
+    fresh = new_values(app_json.read(build.app_json), before, config.environment())
     if not fresh:
         return config
     sections = config.sections() | {"values": config.values | fresh}
-    return Config.objects.create(app=app, owner=by, **sections)
+    kept = {"secret_keys": config.secret_keys, "resolved": config.resolved}
+    return Config.objects.create(app=app, owner=by, **kept, **sections)
 
 
 class InProgressBuild(BadRequest):

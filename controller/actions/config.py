@@ -1,10 +1,13 @@
 """Changing an app's configuration."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
 
 from controller.actions import operations
+from controller.actions.config_refresh import resolve
+from controller.actions.config_secrets import merge_secrets, without_masks
 from controller.actions.events import record
 from controller.actions.release import begin_deploy, create_release, take_structure
 from controller.cluster.client import cluster
@@ -23,8 +26,12 @@ LEGACY_CHECKS = {
 Changes = dict[str, dict[str, Any]]
 
 
-def change_config(*, app: App, changes: Changes, by: User) -> tuple[Config, Operation | None]:
+def change_config(
+    *, app: App, changes: Changes, by: User, secrets: Iterable[str] = ()
+) -> tuple[Config, Operation | None]:
     """The whole new config, and the deploy that brings it live when there is a build.
+
+    The variables named in `secrets` are write-only from now on.
 
     Raises: Unprocessable, BadRequest, Conflict (nothing changed, or a deploy is under way).
     """
@@ -32,9 +39,18 @@ def change_config(*, app: App, changes: Changes, by: User) -> tuple[Config, Oper
     with transaction.atomic():
         app = operations.lock(app)
         current = app.current_release()
+        hidden = current.config.secret_keys
+        if "values" in changes:
+            changes = {**changes, "values": without_masks(changes["values"], hidden)}
         sections = merge_sections(current.config.sections(), changes)
         check_sections(sections, current.config.sections())
-        config = Config.objects.create(app=app, owner=by, **sections)
+        config = Config.objects.create(
+            app=app,
+            owner=by,
+            secret_keys=merge_secrets(hidden, secrets, sections["values"]),
+            resolved=resolve(app, current.config),
+            **sections,
+        )
         release = create_release(app=app, by=by, build=current.build, config=config, cause=Release.CONFIG)
         record(app, f"config {app.name}-{str(config.uuid)[:7]} updated")
         if current.build is None:

@@ -5,6 +5,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from controller.actions import operations
+from controller.actions.config_refresh import mark_dependents_stale
 from controller.actions.events import record
 from controller.actions.failure import mark_failed
 from controller.actions.structure import plan_structure
@@ -40,6 +41,8 @@ def create_release(
         structure=app.structure,
     )
     record(app, text)
+    if previous is not None and previous.config_id != config.pk:
+        mark_dependents_stale(app, by, f"{by.username} changed config")
     transaction.on_commit(lambda: announce(release))
     return release
 

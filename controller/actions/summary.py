@@ -18,6 +18,10 @@ def describe_change(by: str, previous: Release | None, build: Build | None, conf
 def describe_config(old: Config, new: Config) -> list[str]:
     """One phrase per section that differs."""
     phrases = [_keys(old.values, new.values, "")]
+    hidden = sorted(set(new.secret_keys) - set(old.secret_keys) - (new.values.keys() - old.values.keys()))
+    phrases.append(f"made {', '.join(hidden)} write-only" if hidden else "")
+    shared = (shared_values(old), shared_values(new))
+    phrases.append(_keys(*shared, "shared "))
     limits = [name for name in ("memory", "cpu") if getattr(old, name) != getattr(new, name)]
     phrases.append(f"changed limits for {', '.join(limits)}" if limits else "")
     if old.termination_grace_period != new.termination_grace_period:
@@ -30,6 +34,10 @@ def describe_config(old: Config, new: Config) -> list[str]:
         _keys(old.lifecycle_pre_stop, new.lifecycle_pre_stop, "lifecycle_pre_stop ", added_pad=" "),
     ]
     return [phrase for phrase in phrases if phrase]
+
+
+def shared_values(config: Config) -> dict[str, str]:
+    return {key: entry["value"] for key, entry in config.resolved.items()}
 
 
 def _keys(old: dict, new: dict, noun: str, added_pad: str = "") -> str:

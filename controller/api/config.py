@@ -6,6 +6,7 @@ from rest_framework.response import Response
 from controller.access import CONFIGURE
 from controller.actions import operations
 from controller.actions.config import change_config
+from controller.actions.config_secrets import MASK, masked
 from controller.api import config_fields as fields
 from controller.api.scoping import IDENTITY, AppView, Strict
 from controller.models.config import SECTIONS
@@ -27,10 +28,24 @@ class ConfigSerializer(serializers.Serializer):
     created = serializers.DateTimeField()
     updated = serializers.DateTimeField()
 
+    def to_representation(self, config) -> dict:
+        """Write-only values masked. What Deis doesn't have is there only where it is used."""
+        data = super().to_representation(config)
+        data["values"] = masked(config.values, config.secret_keys)
+        if config.secret_keys:
+            data["secrets"] = config.secret_keys
+        if config.resolved:
+            data["shared"] = {
+                key: {"value": MASK if entry["secret"] else entry["value"], "from": entry["from"]}
+                for key, entry in config.resolved.items()
+            }
+        return data
+
 
 class ChangeSerializer(Strict):
-    ignored = IDENTITY
+    ignored = (*IDENTITY, "shared")
 
+    secrets = serializers.ListField(child=serializers.CharField(max_length=fields.LONGEST_KEY), required=False)
     values = fields.Section(fields.check_value)
     memory = fields.Section(fields.check_memory)
     cpu = fields.Section(fields.check_cpu)
@@ -53,7 +68,9 @@ class ConfigView(AppView):
         changes = {name: parsed[name] for name in SECTIONS if parsed.get(name)}
         if "registry" in changes:
             changes["registry"] = {key.lower(): value for key, value in changes["registry"].items()}
-        config, operation = change_config(app=self.app, changes=changes, by=request.user)
+        config, operation = change_config(
+            app=self.app, changes=changes, by=request.user, secrets=parsed.get("secrets", ())
+        )
         if operation is not None:
             operations.wait(operation)
         return Response(ConfigSerializer(config).data, status=201)

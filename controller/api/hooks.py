@@ -80,7 +80,9 @@ class ConfigHook(HookView):
     def post(self, request):
         parsed = self.parsed(Received)
         app = app_for(user_named(parsed["receive_user"]), parsed["receive_repo"], DEVELOP)
-        return Response(ConfigSerializer(app.current_release().config).data)
+        config = app.current_release().config
+        shown = {**ConfigSerializer(config).data, "values": config.environment()}  # builds get what processes get
+        return Response({**shown, "secrets": sorted(config.hidden_keys())})
 
 
 class BuildHook(HookView):

@@ -114,5 +114,9 @@ def release_wish(release: Release) -> ReleaseWish:
         sha=build.sha,
         procfile=build.procfile,
         ports=build.ports,
-        **config.sections() | {"healthcheck": with_declared(config.healthcheck, declared.healthchecks)},
+        **config.sections()
+        | {
+            "values": config.environment(),
+            "healthcheck": with_declared(config.healthcheck, declared.healthchecks),
+        },
     )

@@ -59,6 +59,7 @@ class Variable(forms.Form):
         validators=[matching(KEY, "A variable's name has letters, digits and _, and begins with no digit.")],
     )
     value = forms.CharField(required=False, strip=False)
+    secret = forms.BooleanField(required=False)
 
     def clean(self) -> dict:
         cleaned = super().clean()

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controller.cluster.pods import Process
-from controller.models import App, Domain, Operation, Release
+from controller.models import App, Config, Domain, Operation, Release
 
 GOOD, BUSY, BAD, IDLE = "good", "busy", "bad", "idle"
 UNITS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
@@ -214,9 +214,18 @@ def code_of(release: Release) -> str:
     return release.build.sha[:8] or release.build.image.rpartition("/")[2][:40]
 
 
-def variable_rows(values: Mapping[str, str], reveal: str | None = None) -> list[dict[str, str | None]]:
-    """The names of the variables; only the one that is revealed has its value."""
-    return [{"key": key, "value": values[key] if key == reveal else None} for key in sorted(values)]
+def variable_rows(values: Mapping[str, str], hidden: set[str], reveal: str | None = None) -> list[dict[str, Any]]:
+    """The names of the variables; only the one that is revealed has its value, and a write-only one never."""
+    return [
+        {"key": key, "secret": key in hidden, "value": values[key] if key == reveal and key not in hidden else None}
+        for key in sorted(values)
+    ]
+
+
+def shared_rows(config: Config | None) -> list[dict[str, Any]]:
+    """The variables that come from groups and other apps."""
+    found = config.resolved if config else {}
+    return [{"key": key, "from": found[key]["from"]} for key in sorted(found)]
 
 
 def log_row(line: str) -> dict[str, Any]:

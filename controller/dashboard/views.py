@@ -218,7 +218,10 @@ def values_of(app: App) -> dict[str, str]:
 
 
 def config_context(request: HttpRequest, app: App, observed: Observed) -> Context:
-    return {"variables": pages.variable_rows(values_of(app), request.GET.get("reveal"))}
+    release = app.current_release()
+    hidden = set(release.config.secret_keys) if release else set()
+    rows = pages.variable_rows(values_of(app), hidden, request.GET.get("reveal"))
+    return {"variables": rows, "shared": pages.shared_rows(release.config if release else None)}
 
 
 def show_config(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
@@ -230,8 +233,9 @@ config = page(show_config)
 
 @page
 def config_value(request: HttpRequest, app: str, key: str) -> HttpResponse:
-    values = values_of(app_for(request.user, app, CONFIGURE))
-    if key not in values:
+    found = app_for(request.user, app, CONFIGURE)
+    values, release = values_of(found), found.current_release()
+    if key not in values or key in release.config.secret_keys:
         raise Missing("Variable")
     return JsonResponse({"value": values[key]})
 

@@ -60,7 +60,9 @@ def rollback(request: HttpRequest, app: str) -> Next:
 def config_set(request: HttpRequest, app: str) -> Next:
     found = app_for(request.user, app, CONFIGURE)
     fields = forms.read(forms.Variable, request)
-    _, operation = change_config(app=found, changes={"values": {fields["key"]: fields["value"]}}, by=request.user)
+    changes = {"values": {fields["key"]: fields["value"]}}
+    secrets = [fields["key"]] if fields["secret"] else []
+    _, operation = change_config(app=found, changes=changes, secrets=secrets, by=request.user)
     return ("dashboard:config", app), said_of_config(f"{fields['key']} is set", operation)
 
 

@@ -6,6 +6,7 @@ from controller.models.build import Build
 from controller.models.build_run import BuildRun
 from controller.models.certificate import Certificate
 from controller.models.config import Config
+from controller.models.config_sharing import ConfigGroup, ConfigLink, ConfigRefresh, GroupAttachment
 from controller.models.domain import Domain
 from controller.models.event import Event
 from controller.models.git_source import GitSource
@@ -33,9 +34,13 @@ __all__ = (
     "Certificate",
     "Collaborator",
     "Config",
+    "ConfigGroup",
+    "ConfigLink",
+    "ConfigRefresh",
     "Domain",
     "Event",
     "GitSource",
+    "GroupAttachment",
     "Invitation",
     "Key",
     "Member",

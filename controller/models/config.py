@@ -31,9 +31,33 @@ class Config(Identified):
     termination_grace_period = models.JSONField(default=dict)
     lifecycle_post_start = models.JSONField(default=dict)
     lifecycle_pre_stop = models.JSONField(default=dict)
+    secret_keys = models.JSONField(default=list)  # of `values`: never shown again
+    resolved = SecretJSONField(default=dict)  # from groups and links: key -> {"value", "from", "secret"}
 
     class Meta:
         ordering = ("-created",)
 
     def sections(self) -> dict[str, dict]:
         return {name: getattr(self, name) for name in SECTIONS}
+
+    def environment(self) -> dict[str, str]:
+        """What processes get: groups' variables, over them the app's own, over them links."""
+        shared = {key: entry["value"] for key, entry in self.resolved.items() if entry["from"].startswith("group ")}
+        linked = {key: entry["value"] for key, entry in self.resolved.items() if key not in shared}
+        return {**shared, **self.values, **linked}
+
+    def shown_variable(self, key: str) -> tuple[str, bool] | None:
+        """The value of `key` in the environment, and whether it is write-only; None when there is none."""
+        value = self.environment().get(key)
+        if value is None:
+            return None
+        entry = self.resolved.get(key)
+        own = entry is None or (entry["from"].startswith("group ") and key in self.values)
+        return value, key in self.secret_keys if own else entry["secret"]
+
+    def hidden_keys(self) -> set[str]:
+        """The keys of the environment that are never shown."""
+        own = set(self.secret_keys)
+        shared = {key for key, entry in self.resolved.items() if entry["secret"] and key not in self.values}
+        linked = {key for key, entry in self.resolved.items() if not entry["from"].startswith("group ")}
+        return (own - linked) | shared | {key for key in linked if self.resolved[key]["secret"]}

@@ -2,13 +2,19 @@
 
 from celery import shared_task
 
-from controller.actions import build_runs, carry_out, docker_push, events, outputs, sessions, watches
+from controller.actions import build_runs, carry_out, config_rerelease, docker_push, events, outputs, sessions, watches
 from controller.actions import operations as actions
 
 
 @shared_task(name="controller.carry_out_operation")
 def carry_out_operation(operation_id: int) -> None:
     carry_out.carry_out(operation_id)
+    config_rerelease.refresh_configs()  # of apps that waited for this one
+
+
+@shared_task(name="controller.refresh_configs")
+def refresh_configs() -> None:
+    config_rerelease.refresh_configs()
 
 
 @shared_task(name="controller.recover_operations")

@@ -306,6 +306,45 @@ def test_roles_and_teams(bob, shop, live_server):
     assert shop("access:grant", "alice", code=2).err
 
 
+def test_shared_config(bob, shop):
+    assert bob("config:groups:create", "shared").out == "Creating config group shared... done\n"
+    assert shop("config:groups:attach", "shared").out == "Attaching config group shared to shop... done\n"
+    out = bob("config:groups:set", "shared", "REGION=north").out
+    assert out == (
+        "Changing config group shared... done; 1 app gets a release\n\n"
+        "=== shared Config Group\nREGION      north\nAttached to: shop\n"
+    )
+    assert shop("config").out.endswith("=== Shared\nREGION      north (group shared)\n")
+    bob("create", "store", "--no-remote")
+    bob("config:set", "URL=postgres://1", "-a", "store")
+    assert shop("config:link", "DB", "store.URL").out == "Linking DB of shop to store.URL... done\n"
+    assert "DB          postgres://1 (store.URL)" in shop("config").out
+    assert "circle" in bob("config:link", "URL", "shop.DB", "-a", "store", code=6).err
+    assert shop("config:unlink", "DB").code == shop("config:groups:detach", "shared").code == 0
+    assert bob("config:groups:destroy", "shared").out == "Destroying config group shared... done\n"
+
+
+def test_tokens_and_the_trail(bob, shop, live_server, home):
+    made = bob("tokens:create", "ci", "--scope=deploy", "-a", "shop")
+    assert made.out.startswith("paas_") and "not shown again" in made.err
+    assert "ci    deploy  shop" in bob("tokens").out
+    assert bob("tokens:revoke", "ci").out == "Revoking token ci... done\n"
+    trail = shop("audit").out
+    assert trail.startswith("=== shop Audit\n") and "bob (login, 127.0.0.1) POST /v2/apps/shop/builds/ 201" in trail
+    assert "DELETE /v2/tokens/ci 204" in bob("audit").out
+
+
+def test_an_invitation(bob, live_server, paas):
+    made = bob("invitations:create", "--days=2")
+    token = made.out.strip().rpartition("token=")[2]
+    assert "good once" in made.err and "anybody with the link" in bob("invitations").out
+    link = f"{live_server.url}/join/?token={token}"
+    words = ("--username=dora", "--password=battery horse", "-c", "dora")
+    assert paas("invitations:accept", link, *words).out.startswith("Registered dora\nLogged in as dora\n")
+    assert "accepted by dora" in bob("invitations").out
+    assert "used up" in paas("invitations:accept", link, "--username=eve", "--password=battery horse").err
+
+
 def test_another_users_app_is_refused_in_a_sentence(bob, shop, live_server):
     bob("register", live_server.url, "--username=eve", "--password=battery horse", "--email=")
     refused = shop("scale", "web=9", code=5)

@@ -313,3 +313,43 @@ def test_open_prefers_the_apps_own_name(platform, paas, monkeypatch):
 def remote_of(folder):
     done = subprocess.run(["git", "-C", str(folder), "remote", "get-url", "deis"], capture_output=True, text=True)
     return done.stdout.strip() or None
+
+
+def test_a_write_only_variable_is_read_from_standard_input(platform, paas, monkeypatch):
+    platform.on("POST /v2/apps/hello/config/", {"values": {"TOKEN": "********"}}, 201)
+    platform.on("GET /v2/apps/hello/config/", {"values": {"TOKEN": "********"}, "secrets": ["TOKEN"]})
+    monkeypatch.setattr("sys.stdin", io.StringIO("s3cret\n"))
+    result = paas("config:set", "--secret", "TOKEN=-", "-a", "hello")
+    assert result.out.endswith("=== hello Config\nTOKEN      ********\n")
+    assert platform.bodies("POST /v2/apps/hello/config/") == [{"values": {"TOKEN": "s3cret"}, "secrets": ["TOKEN"]}]
+    pulled = paas("config:pull", "-a", "hello")
+    assert (pulled.out, pulled.err) == ("", "Left out, because nobody is shown them: TOKEN\n")
+    assert "Only one variable" in paas("config:set", "A=-", "B=-", "-a", "hello").err
+
+
+def test_config_edit_shows_the_difference_and_keeps_a_broken_text(platform, paas, home, monkeypatch):
+    platform.on("GET /v2/apps/hello/config/", {"values": {"A": "1", "T": "********"}, "secrets": ["T"]})
+    platform.on("POST /v2/apps/hello/config/", {"values": {}}, 201)
+    editor = home / "editor"
+    editor.write_text('#!/bin/sh\nprintf "A=2\\nT=s3cret\\n" > "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("EDITOR", str(editor))
+    monkeypatch.delenv("VISUAL", raising=False)
+    out = paas("config:edit", "-a", "hello").out
+    assert out.startswith("-A=1\n+A=2\n-T=********\n+T=********\nChanging config... done\n")
+    assert platform.bodies("POST /v2/apps/hello/config/") == [{"values": {"A": "2", "T": "s3cret"}}]
+    editor.write_text('#!/bin/sh\nprintf "A=2\\nnonsense\\n" > "$1"\n')
+    broken = paas("config:edit", "-a", "hello")
+    assert broken.code == 2 and "Line 2: 'nonsense' is no variable" in broken.err
+    kept = broken.err.strip().rpartition(" ")[2]
+    with open(kept) as file:
+        assert file.read() == "A=2\nnonsense\n"
+    assert len(platform.bodies("POST /v2/apps/hello/config/")) == 1
+
+
+def test_shared_config_is_shown_with_its_origin(platform, paas):
+    shared = {"REGION": {"value": "north", "from": "group shared"}, "DB": {"value": "********", "from": "store.URL"}}
+    platform.on("GET /v2/apps/hello/config/", {"values": {"A": "1"}, "shared": shared})
+    assert paas("config", "-a", "hello").out == (
+        "=== hello Config\nA      1\n\n=== Shared\nDB          ******** (store.URL)\nREGION      north (group shared)\n"
+    )

@@ -33,6 +33,7 @@ def people(push):
     for role in ROLES[:-1]:
         give_role(app=App.objects.get(), username=role, role=role)
     create_team(by=User.objects.get(username="admin"), name="painters")
+    apis["admin"].post("/v2/config-groups/", {"name": "shared"})
     return apis
 
 
