@@ -86,8 +86,14 @@ def remotes_of_app(app: str, controller: SplitResult) -> list[Remote]:
     return [r for r in push_remotes() if r.app == app and (r.host in ours or r.name == DEFAULT_REMOTE)]
 
 
-def is_repository() -> bool:
-    return _git("rev-parse", "--git-dir", check=False) is not None
+def is_repository(folder: Path | None = None) -> bool:
+    where = ("-C", str(folder)) if folder else ()
+    return _git(*where, "rev-parse", "--git-dir", check=False) is not None
+
+
+def set_local(key: str, value: str) -> None:
+    """A setting of this folder's repository."""
+    _git("config", "--local", key, value)
 
 
 def add_remote(name: str, url: str) -> None:

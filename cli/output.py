@@ -44,6 +44,12 @@ def line(text: str = "") -> None:
     print(text, flush=True)
 
 
+def text(piece: str) -> None:
+    """Output that comes in pieces, as it came."""
+    sys.stdout.write(piece)
+    sys.stdout.flush()
+
+
 def note(text: str) -> None:
     """A remark beside the result, kept out of what a script reads."""
     print(text, file=sys.stderr, flush=True)
@@ -68,7 +74,7 @@ def pairs(rows: Sequence[tuple[str, Any]], gap: int = 2, suffix: str = "") -> No
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(column), *(len(row[i]) for row in cells)) for i, column in enumerate(header)]
+    widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
     for row in [list(header), *cells]:
         line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 

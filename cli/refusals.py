@@ -22,6 +22,8 @@ ADVICE = (
     ("when using a private registry", "Set it: `paas config:set PORT=5000`."),
     ("No nodes matched the provided labels", "`paas tags` lists the app's; the operator knows the nodes'."),
     ("still has applications assigned", "`paas apps` lists them; `paas apps:transfer` gives them away."),
+    ("no basic auth credentials", "A private registry: `paas registry:set username=NAME password=SECRET`."),
+    ("unauthorized", "A private registry: `paas registry:set username=NAME password=SECRET`."),
     ("Invalid token", "Log in again with `paas login`."),
 )
 SPEAK_FOR_THEMSELVES = (

@@ -21,6 +21,7 @@ PASSED_TO_BUILDS = (
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO",
 )  # fmt: skip
+BUILD_CHOICES = ("BUILD_CONCURRENCY", "BUILD_POOL", "BUILD_DISK", "BUILD_REPOSITORY_BYTES", "BUILD_FETCH_ALLOW")
 PASSED_PREFIXES = (
     "PIP_", "NPM_CONFIG_", "npm_config_", "UV_", "BUNDLE_", "COMPOSER_AUTH",
     "GOPROXY", "GOPRIVATE", "GONO", "GOSUMDB", "GOINSECURE",
@@ -54,6 +55,11 @@ def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
 def index_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """How this machine reaches its package indexes: builds need the same."""
     return {key: value for key, value in environ.items() if key in PASSED_TO_BUILDS or key.startswith(PASSED_PREFIXES)}
+
+
+def build_choices(environ: Mapping[str, str]) -> dict[str, str]:
+    """The operator's own limits of builds (docs/operating.md)."""
+    return {key: environ[key] for key in BUILD_CHOICES if environ.get(key)}
 
 
 def plan_programs(platform: Platform, environ: Mapping[str, str]) -> list[Program]:
@@ -212,6 +218,7 @@ def builder_environment(platform: Platform, environ: Mapping[str, str]) -> dict[
     home = platform.home
     return {
         **index_environment(environ),
+        **build_choices(environ),
         "BUILDER_DATA": f"{home}/builder",
         "BUILDER_SSH_LISTEN": platform.listen(platform.ssh_port),
         "BUILDER_HTTP_LISTEN": f"127.0.0.1:{platform.builder_http_port}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -53,9 +53,11 @@ def free_delivery(app: App, delivery: str) -> None:
     BuildRun.objects.filter(pk=known.pk).update(delivery="")
 
 
-def finish(run: BuildRun, state: str, *, cause: str = "", hint: str = "", sha: str = "") -> None:
-    """Ends an unfinished run; one that is over stays as it is."""
-    now = timezone.now()
+def finish(
+    run: BuildRun, state: str, *, cause: str = "", hint: str = "", sha: str = "", ended: datetime | None = None
+) -> None:
+    """Ends an unfinished run, now unless `ended` says when; one that is over stays as it is."""
+    now = ended or timezone.now()
     fields: dict[str, Any] = {"state": state, "cause": cause[:LONGEST_CAUSE], "hint": hint[:LONGEST_CAUSE]}
     if sha:
         fields["sha"] = sha
@@ -123,7 +125,8 @@ def settle(run: BuildRun) -> None:
     operation = Operation.objects.filter(release__build_id=run.build_id).order_by("-id").first()
     if operation is None or operation.finished:
         failed = operation is not None and operation.state == Operation.FAILED
-        finish(run, BuildRun.FAILED if failed else BuildRun.SUCCEEDED, cause=operation.message if operation else "")
+        told = {"cause": operation.message, "ended": operation.heartbeat} if operation else {}
+        finish(run, BuildRun.FAILED if failed else BuildRun.SUCCEEDED, **told)
 
 
 def cancel(run: BuildRun) -> None:

@@ -63,7 +63,8 @@ class Double:
             def answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 raw = self.rfile.read(length)
-                body = json.loads(raw) if raw else None
+                is_json = "json" in (self.headers.get("Content-Type") or "json")
+                body = (json.loads(raw) if is_json else raw) if raw else None
                 double.asked.append(Asked(self.command, self.path, body, dict(self.headers)))
                 route = f"{self.command} {self.path.partition('?')[0]}"
                 status, reply = double.answers.get(route, (404, "<html><h1>Not Found</h1></html>"))
