@@ -34,7 +34,7 @@ IDENTITIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "controller": ("paas:controller", ("paas:platform",)),
     "router": ("paas:router", ("paas:platform",)),
 }
-"""Kubeconfig name: user and groups. The agent's is added with its node's name."""
+"""Kubeconfig name: user and groups. The two of the agent are added with its node's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,11 @@ def ensure_pki(settings: ServerSettings) -> Pki:
     _ensure_leaf(pki, "server", "kube-apiserver", (), server_names(settings), server=True)
     _ensure_leaf(pki, "server-client", "kube-apiserver-kubelet-client", ("system:masters",), (), server=False)
     node = settings.node_name or socket.gethostname().lower()
-    identities = {**IDENTITIES, "agent": (f"system:node:{node}", ("system:nodes",))}
+    identities = {
+        **IDENTITIES,
+        "network": (f"paas:network:{node}", ("paas:networks",)),
+        "agent": (f"system:node:{node}", ("system:nodes",)),
+    }
     for name, (user, groups) in identities.items():
         names = node_names(node) if name == "agent" else ()
         _ensure_leaf(pki, name, user, groups, names, server=name == "agent")

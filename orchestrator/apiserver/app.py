@@ -24,6 +24,7 @@ from orchestrator.apiserver.pages import Pages
 from orchestrator.apiserver.rest import Rest
 from orchestrator.apiserver.reviews import Reviews
 from orchestrator.apiserver.tunnel import open_tunnel
+from orchestrator.objects.selectors import parse_field_selector
 
 log = logging.getLogger(__name__)
 
@@ -143,12 +144,18 @@ class App:
 
 
 def _attributes(exchange: Exchange, call: Call) -> Attributes:
-    """A list or watch of one name by field selector counts as a request for that name."""
+    """A list or watch of one name by field selector counts as a request for that name, one of the pods of a node as a
+    request for those; what is wrong with a selector is told to those who may ask at all.
+    """
     attributes = Attributes.of(call)
-    if call.verb in ("list", "watch", "deletecollection") and not call.name:
-        prefix, _, name = exchange.query.get("fieldSelector", "").rpartition("metadata.name=")
-        if name and not prefix and "," not in name:
-            return dataclasses.replace(attributes, name=name)
+    selector = exchange.query.get("fieldSelector", "")
+    if selector and call.verb in ("list", "watch", "deletecollection") and not call.name:
+        try:
+            exact = parse_field_selector(call.resource, selector).exact
+        except errors.BadRequest:
+            return attributes
+        name, node = exact.get("metadata.name", ""), exact.get("spec.nodeName", "")
+        return dataclasses.replace(attributes, name=name, node=node)
     return attributes
 
 

@@ -34,6 +34,8 @@ class Attributes:
     namespace: str = ""
     name: str = ""
     path: str = ""
+    node: str = ""
+    """The node that a list or watch of pods is limited to by its field selector."""
 
     @classmethod
     def of(cls, call: Call) -> Attributes:

@@ -89,6 +89,11 @@ _PLATFORM = [
     _rule([_RBAC], ["roles", "rolebindings"], [*_WRITE, *_READ]),
     _rule(["authorization.k8s.io"], ["selfsubjectaccessreviews"], ["create"]),
 ]  # fmt: skip
+_NETWORK = [
+    _rule([""], ["services", "endpoints", "namespaces", "pods", "nodes"], _READ),
+    _rule(["discovery.k8s.io"], ["endpointslices"], _READ),
+    _rule(["networking.k8s.io"], ["networkpolicies"], _READ),
+]
 _ROUTER = [
     _rule([""], ["services", "secrets", "namespaces", "endpoints"], _READ),
     _rule(["discovery.k8s.io"], ["endpointslices"], _READ),
@@ -118,6 +123,7 @@ CLUSTER_ROLES: dict[str, list[dict[str, Any]]] = {
     ],
     "paas:controller": _PLATFORM,
     "paas:router": _ROUTER,
+    "paas:network": _NETWORK,
 }
 _AGGREGATED = {"admin": ["admin", "edit", "view"], "edit": ["edit", "view"], "view": ["view"]}
 
@@ -134,6 +140,7 @@ CLUSTER_ROLE_BINDINGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ),
     "paas:controller": ("paas:controller", [("User", "paas:controller")]),
     "paas:router": ("paas:router", [("User", "paas:router")]),
+    "paas:network": ("paas:network", [("Group", "paas:networks")]),
 }  # fmt: skip
 
 

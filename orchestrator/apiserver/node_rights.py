@@ -1,7 +1,8 @@
-"""What a node's agent may do: read the cluster's networking, keep its own Node, Lease and pods, read what they mount.
+"""What a node's agent may do: keep its own Node, Lease and pods, read what they mount.
 
-Source: kubernetes plugin/pkg/auth/authorizer/node and plugin/pkg/admission/noderestriction. The difference from RBAC
-is the look at the pods: a Secret is readable for a node exactly while a pod that uses it is bound there.
+Source: kubernetes plugin/pkg/auth/authorizer/node (with AuthorizeNodeWithSelectors) and
+plugin/pkg/admission/noderestriction. The difference from RBAC is the look at the pods: a Secret is readable for a node
+exactly while a pod that uses it is bound there.
 """
 
 from __future__ import annotations
@@ -17,12 +18,8 @@ if TYPE_CHECKING:
 
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "update", "patch", "delete")
-_OPEN = {
-    ("", "services"), ("", "endpoints"), ("", "nodes"), ("", "namespaces"), ("discovery.k8s.io", "endpointslices"),
-    ("networking.k8s.io", "networkpolicies"), ("storage.k8s.io", "storageclasses"), ("", "pods"),
-    ("node.k8s.io", "runtimeclasses"),
-}  # fmt: skip
-"""Readable for every node. Pods too: services and network policies need the labels and addresses of all of them."""
+_OPEN = {("", "services"), ("storage.k8s.io", "storageclasses"), ("node.k8s.io", "runtimeclasses")}
+"""Readable for every node. What its share of the network needs besides is another identity's (`paas:network`)."""
 _MOUNTED = {"secrets", "configmaps", "persistentvolumeclaims", "persistentvolumes"}
 _REVIEWS = {
     ("authentication.k8s.io", "tokenreviews"),
@@ -57,7 +54,9 @@ def node_may(api: Api, asked: Attributes) -> bool:
 
 
 def _pods(api: Api, asked: Attributes, node: str) -> bool:
-    """A node changes the status of its pods, and removes them when they have ended."""
+    """A node reads its pods, changes their status, and removes them when they have ended."""
+    if asked.verb in ("list", "watch") and not asked.name:
+        return not asked.subresource and asked.node == node
     record = api.store.latest(kinds.PODS.storage_key, Key(asked.namespace, asked.name))
     if record is None:
         return bool(asked.name) and asked.verb in ("delete", "update", "patch")  # answered with "not found"
@@ -67,7 +66,7 @@ def _pods(api: Api, asked: Attributes, node: str) -> bool:
         return asked.verb in ("get", "update", "patch")
     if asked.subresource == "eviction":
         return asked.verb == "create"
-    return not asked.subresource and asked.verb == "delete"
+    return not asked.subresource and asked.verb in ("delete", *_READ)
 
 
 def _service_account(api: Api, asked: Attributes, node: str) -> bool:

@@ -157,9 +157,13 @@ class Agent:
             libc.malloc_trim(0)
 
     async def _run_network(self, node_cidr: str, host_ports: HostPorts) -> None:
+        """With the network's own rights: a node's end at its pods, policies name those of others too."""
         from orchestrator.network.run import run_network
 
-        await run_network(self.client, self.settings, node_cidr, host_ports)
+        kubeconfig = self.settings.network_kubeconfig or self.settings.kubeconfig.with_name("network.kubeconfig")
+        await wait_for_file(kubeconfig, asyncio.Event())
+        async with HttpClient.from_kubeconfig(kubeconfig) as client:
+            await run_network(client, self.settings, node_cidr, host_ports)
 
     async def _keep_up(self, agent: NodeAgent, facts: NodeFacts) -> None:
         """Keeps the node's disks and memory from running out."""

@@ -43,6 +43,7 @@ class AgentSettings:
     serving_cert: Path | None = None  # None: pki/ beside the kubeconfig
     serving_key: Path | None = None
     client_ca: Path | None = None
+    network_kubeconfig: Path | None = None  # None: network.kubeconfig beside the kubeconfig
 
     @property
     def tls_files(self) -> tuple[Path, Path, Path]:
@@ -114,6 +115,7 @@ def settings_from(environment: Mapping[str, str]) -> AgentSettings:
         serving_cert=path("AGENT_CERT_FILE"),
         serving_key=path("AGENT_KEY_FILE"),
         client_ca=path("AGENT_CLIENT_CA_FILE"),
+        network_kubeconfig=path("AGENT_NETWORK_KUBECONFIG"),
     )
 
 
