@@ -21,6 +21,7 @@ _WITH_GENERATION = frozenset((
     "EndpointSlice", "PriorityClass",
 ))  # fmt: skip
 _KEEPS_STATUS_ON_CREATE = frozenset(("Node",))
+_OPEN_TYPES = ("NodePort", "LoadBalancer")  # of Services: reached through ports of the nodes
 _CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 _JOB_NAME = "batch.kubernetes.io/job-name"
 
@@ -166,29 +167,39 @@ def spec_changed(resource: Resource, new: Obj, old: Obj) -> bool:
 def _keep_service_addresses(new: Obj, old: Obj) -> None:
     """An update that leaves the allocated address, node ports or families out keeps them."""
     spec, before = new["spec"], old.get("spec") or {}
-    if spec.get("type") == "ExternalName" or before.get("type") == "ExternalName":
-        if spec.get("type") == "ExternalName":
-            for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"):
-                spec.pop(field, None)
+    kind, was = spec.get("type"), before.get("type")
+    _drop_what_needs_another_type(spec, before)
+    if "ExternalName" in (kind, was):
         return
     for field in ("clusterIP", "clusterIPs"):
         if not spec.get(field) and before.get(field):
             spec[field] = clone(before[field])
-    if spec.get("type") == before.get("type") and spec.get("type") in ("NodePort", "LoadBalancer"):
+    if kind == was and kind in _OPEN_TYPES:
         allocated = {(port.get("protocol"), port["port"]): port.get("nodePort") for port in before.get("ports") or ()}
         used = {port.get("nodePort") for port in spec.get("ports") or ()}
         for port in spec.get("ports") or ():
             kept = allocated.get((port.get("protocol"), port.get("port")))
             if not port.get("nodePort") and kept and kept not in used:
                 port["nodePort"] = kept
-    elif spec.get("type") == "ClusterIP":
+
+
+def _drop_what_needs_another_type(spec: Obj, before: Obj) -> None:
+    """A Service that changes its type keeps nothing of what only the old one had."""
+    kind, was = spec.get("type"), before.get("type")
+    gone: tuple[str, ...] = ()
+    if kind == "ExternalName":
+        gone = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+    if kind not in _OPEN_TYPES:
         before_ports = {port.get("nodePort") for port in before.get("ports") or ()}
         for port in spec.get("ports") or ():
             if port.get("nodePort") in before_ports:
                 port.pop("nodePort", None)
-        if before.get("type") in ("NodePort", "LoadBalancer"):
-            for field in ("externalTrafficPolicy", "allocateLoadBalancerNodePorts", "healthCheckNodePort"):
-                spec.pop(field, None)
+        if was in _OPEN_TYPES:
+            gone += ("externalTrafficPolicy",)
+    if kind != "LoadBalancer" and was == "LoadBalancer":
+        gone += ("allocateLoadBalancerNodePorts", "healthCheckNodePort", "loadBalancerClass")
+    for field in gone:
+        spec.pop(field, None)
 
 
 def _keep_namespace_finalizers(new: Obj, old: Obj) -> None:

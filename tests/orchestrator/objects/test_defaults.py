@@ -235,3 +235,22 @@ def test_a_status_write_cannot_touch_the_rest(widgets, create, update):
 def test_the_generation_of_a_pod_ignores_what_it_has_not(pod, create):
     obj = create(kinds.PODS, pod)
     assert not strategy.spec_changed(kinds.PODS, obj, {**obj, "status": {}})
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [("NodePort", "ExternalName"), ("LoadBalancer", "ExternalName"), ("LoadBalancer", "NodePort"),
+     ("LoadBalancer", "ClusterIP"), ("ClusterIP", "ExternalName")],
+)  # fmt: skip
+def test_a_service_may_change_its_type_and_leave_the_rest_of_it_as_it_was(create, update, was, becomes):
+    body = {"metadata": {"name": "web", "namespace": "default"}, "spec": {"type": was, "ports": [{"port": 80}]}}
+    stored = create(kinds.SERVICES, body)
+    stored["spec"] |= {"clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"]}
+    if was != "ClusterIP":
+        stored["spec"]["ports"][0]["nodePort"] = 30123
+    sent = copy.deepcopy(stored)
+    sent["spec"] |= {"type": becomes} | ({"externalName": "a.test"} if becomes == "ExternalName" else {})
+    spec = update(kinds.SERVICES, sent, stored)["spec"]
+    assert ("nodePort" in spec["ports"][0]) == (becomes == "NodePort")
+    assert ("clusterIP" in spec) == (becomes != "ExternalName")
+    assert "allocateLoadBalancerNodePorts" not in spec and ("externalTrafficPolicy" in spec) == (becomes == "NodePort")
