@@ -86,6 +86,7 @@ class Server:
         self.store.close_watches()
         await self.http.stop()
         await self.app.rest.nodes.close()
+        await self.app.rest.endpoints.close()
         await self.store.close()
 
 

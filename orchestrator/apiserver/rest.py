@@ -8,6 +8,7 @@ from orchestrator import errors
 from orchestrator.apiserver import create, delete, patch, read, subresources, update, watch
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
+from orchestrator.apiserver.endpoint_proxy import EndpointProxy
 from orchestrator.apiserver.exchange import JSON, Exchange
 from orchestrator.apiserver.node_proxy import NodeProxy
 from orchestrator.apiserver.render import Renderer, check_plain, renderer_for
@@ -29,6 +30,7 @@ class Rest:
     def __init__(self, api: Api, reviews: Reviews) -> None:
         self.api, self.reviews = api, reviews
         self.nodes = NodeProxy(api)
+        self.endpoints = EndpointProxy(api)
 
     async def serve(self, exchange: Exchange, call: Call, route: Route) -> None:
         if call.resource.custom is not None and call.resource.custom.deprecation:
@@ -46,6 +48,8 @@ class Rest:
             await getattr(self, f"_{call.verb}")(exchange, call)
         elif call.verb == "create" and call.subresource in ("binding", "eviction", "token"):
             await self._create_subresource(exchange, call)
+        elif call.subresource == "proxy" and call.resource.namespaced:
+            await self.endpoints.serve(exchange, call)
         else:
             await self.nodes.serve(exchange, call, route)
 

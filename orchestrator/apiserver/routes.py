@@ -46,6 +46,8 @@ def parse(kinds: Kinds, method: str, path: str, *, watching: bool) -> Route | No
         raise unknown_path()
     if subresource and subresource not in resource.subresources:
         raise unknown_path()
+    if subresource == "proxy" and method == "OPTIONS":
+        method = "GET"  # as far as rights go
     verb = _verb(method, bool(name), watching and not subresource)
     misplaced = (verb in ("update", "patch") and not name) or (verb == "create" and name and not subresource)
     if misplaced or (not subresource and verb not in resource.verbs):

@@ -27,7 +27,7 @@ _SUBRESOURCES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "exec": ("", "v1", "PodExecOptions", ("create", "get")),
     "attach": ("", "v1", "PodAttachOptions", ("create", "get")),
     "portforward": ("", "v1", "PodPortForwardOptions", ("create", "get")),
-    "proxy": ("", "v1", "NodeProxyOptions", ("create", "delete", "get", "patch", "update")),
+    "proxy": ("", "v1", "{kind}ProxyOptions", ("create", "delete", "get", "patch", "update")),
     "token": ("authentication.k8s.io", "v1", "TokenRequest", ("create",)),
     "finalize": ("", "", "", ("update",)),
     "ephemeralcontainers": ("", "", "", ("get", "patch", "update")),
@@ -191,7 +191,7 @@ def _subresource_kind(resource: Resource, name: str) -> tuple[str, str, str, tup
     group_name, version_name, kind, verbs = _SUBRESOURCES.get(name, ("", "", "", ("get",)))
     if not kind:
         return resource.group, resource.version, resource.kind, verbs
-    return group_name, version_name, kind, verbs
+    return group_name, version_name, kind.format(kind=resource.kind), verbs
 
 
 def _subresource_entry(resource: Resource, name: str) -> Json:

@@ -61,9 +61,11 @@ NAMESPACES = _core(
 NODES = _core("nodes", "Node", namespaced=False, short_names=("no",), subresources=("status", "proxy"))
 PODS = _core(
     "pods", "Pod", short_names=("po",), categories=ALL,
-    subresources=("status", "binding", "eviction", "log", "exec", "attach", "portforward", "ephemeralcontainers"),
+    subresources=(
+        "status", "binding", "eviction", "log", "exec", "attach", "portforward", "ephemeralcontainers", "proxy",
+    ),
 )  # fmt: skip
-SERVICES = _core("services", "Service", short_names=("svc",), categories=ALL, subresources=("status",))
+SERVICES = _core("services", "Service", short_names=("svc",), categories=ALL, subresources=("status", "proxy"))
 ENDPOINTS = _core("endpoints", "Endpoints", short_names=("ep",))
 CONFIGMAPS = _core("configmaps", "ConfigMap", short_names=("cm",))
 SECRETS = _core("secrets", "Secret")

@@ -204,3 +204,22 @@ def test_port_forward_carries_requests(kubectl, namespace, image, target):
     remote = "8080" if target.startswith("pod") else "80"
     with forwarding(kubectl, "-n", namespace, "port-forward", target, f":{remote}") as port:
         assert [fetch(port) for _ in range(3)] == ["reached web\n"] * 3
+
+
+def test_the_api_proxies_requests_to_pods_and_services(kubectl, namespace, image):
+    start(kubectl, namespace, "web", image, SERVE, container={"ports": [{"name": "http", "containerPort": 8080}]})
+    kubectl("-n", namespace, "label", "pod", "web", "app=web")
+    kubectl("-n", namespace, "expose", "pod", "web", "--port=80", "--target-port=http")
+    kubectl(
+        "-n", namespace, "wait", "endpointslice", "-l", "kubernetes.io/service-name=web",
+        "--for=jsonpath={.endpoints[0].conditions.ready}=true", "--timeout=10s",
+    )  # fmt: skip
+    base = f"/api/v1/namespaces/{namespace}"
+    for name in ("pods/web", "pods/web:8080", "pods/http:web:8080", "services/web", "services/web:80"):
+        assert kubectl("get", "--raw", f"{base}/{name}/proxy/") == "reached web\n", name
+        assert kubectl("get", "--raw", f"{base}/{name}/proxy/index.html?a=b") == "reached web\n", name
+    assert kubectl("get", "--raw", f"{base}/services/web/proxy") == "reached web\n", "redirected to its slash"
+    assert "could not find" in kubectl.refused("get", "--raw", f"{base}/pods/web/proxy/missing"), "httpd's own 404"
+    assert 'no service port "9"' in kubectl.refused("get", "--raw", f"{base}/services/web:9/proxy/")
+    stranger = kubectl.refused("get", "--raw", f"{base}/pods/web/proxy/", "--as=nobody")
+    assert 'cannot get resource "pods/proxy"' in stranger
