@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from builder.buildpack import Built
 from builder.errors import BuildFailed, RegistryError
 from builder.layers import Layer, LayerMemory, find_linked, fingerprint, write_layer
 from builder.progress import Progress, human
-from builder.registry_api import CONFIG, LAYER, MANIFEST, RegistryClient, digest_of
+from builder.registry_api import CONFIG, LAYER, MANIFEST, PartsMissing, RegistryClient, digest_of
 
 CREATED = "1980-01-01T00:00:01Z"  # the same for all, so equal content has an equal digest
 
@@ -57,6 +57,9 @@ def render_manifest(base: Mapping[str, Any], config: bytes, layers: list[Layer])
     }
 
 
+Source = tuple[str, Path] | None  # where a layer can be packed from again: its name and folder
+
+
 class Assembler:
     def __init__(self, registry: RegistryClient, memory: LayerMemory) -> None:
         self._registry, self._memory = registry, memory
@@ -84,13 +87,27 @@ class Assembler:
         layers = [*dependencies, code_layer]
         progress.detail(f"Image: {human(sum(layer.info.size for layer in layers))} on the stack, {changed(layers)}")
         config = render_config(base.config, layers, built.config, labels)
+        sources = [*sorted(linked.items()), None]
         with progress.phase("upload"):
-            sending = [self._registry.mount(app, layer["digest"], base.repository) for layer in base.manifest["layers"]]
-            for layer, source in zip(layers, [*sorted(linked.items()), None], strict=True):
-                sending.append(self._send(app, layer, source))
-            sending.append(self._registry.upload(app, digest_of(config), config, len(config)))
-            await all_or_first_error(sending)
-            return await self._registry.put_manifest(app, tag, render_manifest(base.manifest, config, layers))
+            try:
+                return await self._upload(app, tag, base, config, layers, sources)
+            except PartsMissing:  # swept by a collection between being found there and being named
+                return await self._upload(app, tag, base, config, layers, sources)
+            finally:
+                for layer in layers:
+                    if layer.content:
+                        layer.content.close()
+
+    async def _upload(
+        self, app: str, tag: str, base: Base, config: bytes, layers: list[Layer], sources: Sequence[Source]
+    ) -> str:
+        """Send what the registry lacks; the image's digest. Raises: PartsMissing, RegistryError."""
+        sending = [self._registry.mount(app, layer["digest"], base.repository) for layer in base.manifest["layers"]]
+        for layer, source in zip(layers, sources, strict=True):
+            sending.append(self._send(app, layer, source))
+        sending.append(self._registry.upload(app, digest_of(config), config, len(config)))
+        await all_or_first_error(sending)
+        return await self._registry.put_manifest(app, tag, render_manifest(base.manifest, config, layers))
 
     async def _dependencies(self, app: str, name: str, folder: Path) -> Layer:
         """A cached layer: remembered when nothing in it changed, packed otherwise."""
@@ -101,7 +118,7 @@ class Assembler:
         self._memory.remember(app, folder, name, mark, layer.info)
         return layer
 
-    async def _send(self, app: str, layer: Layer, source: tuple[str, Path] | None) -> None:
+    async def _send(self, app: str, layer: Layer, source: Source) -> None:
         info = layer.info
         if layer.content is None:
             if await self._registry.has_blob(app, info.digest):
@@ -111,8 +128,7 @@ class Assembler:
             if again.info != info or again.content is None:
                 raise BuildFailed("A cached layer changed while it was packed. Push again.")
             layer.content = again.content
-        with layer.content:
-            await self._registry.upload(app, info.digest, layer.content, info.size)
+        await self._registry.upload(app, info.digest, layer.content, info.size)
 
 
 async def all_or_first_error(work: Iterable[Coroutine[Any, Any, Any]]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 from urllib.parse import urljoin
@@ -13,6 +14,7 @@ from urllib.parse import urljoin
 import aiohttp
 
 from builder.errors import RegistryError
+from builder.registry_auth import RegistryAuth
 from builder.settings import Registry
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -22,6 +24,12 @@ LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 CALL_TIMEOUT = 30.0  # seconds
 UPLOAD_TIMEOUT = 600.0
 CHUNK = 1 << 18
+RESTART_PATIENCE, COLLECTION_PATIENCE = 10.0, 120.0  # seconds
+RETRY_EVERY = 0.3  # seconds
+
+
+class PartsMissing(RegistryError):
+    """A manifest names blobs that the registry doesn't have."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +44,12 @@ def digest_of(content: bytes) -> str:
 
 class RegistryClient:
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
         self._base = f"http://{registry.host}/v2/"
         self._session: aiohttp.ClientSession | None = None
+        self._auth = RegistryAuth(registry.username, registry.password)
 
     async def __aenter__(self) -> RegistryClient:
-        auth = aiohttp.BasicAuth(self._registry.username, self._registry.password) if self._registry.username else None
-        self._session = aiohttp.ClientSession(auth=auth, trust_env=False)
+        self._session = aiohttp.ClientSession(trust_env=False)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -52,19 +59,19 @@ class RegistryClient:
     async def manifest(self, repository: str, reference: str) -> Manifest | None:
         """A manifest by tag or digest, or None."""
         headers = {"Accept": f"{MANIFEST}, {OCI_MANIFEST}"}
-        status, body, answered = await self._call("GET", f"{repository}/manifests/{reference}", headers=headers)
+        status, body, answered = await self._call("GET", repository, f"manifests/{reference}", headers=headers)
         if status == 404:
             return None
         self._expect(status, body, 200)
         return Manifest(answered.get("Docker-Content-Digest") or digest_of(body), json.loads(body))
 
     async def blob(self, repository: str, digest: str) -> bytes:
-        status, body, _ = await self._call("GET", f"{repository}/blobs/{digest}")
+        status, body, _ = await self._call("GET", repository, f"blobs/{digest}")
         self._expect(status, body, 200)
         return body
 
     async def has_blob(self, repository: str, digest: str) -> bool:
-        status, body, _ = await self._call("HEAD", f"{repository}/blobs/{digest}")
+        status, body, _ = await self._call("HEAD", repository, f"blobs/{digest}")
         if status not in (200, 404):
             self._expect(status, body, 200)
         return status == 200
@@ -74,9 +81,9 @@ class RegistryClient:
         if await self.has_blob(repository, digest):
             return
         params = {"mount": digest, "from": source}
-        status, body, answered = await self._call("POST", f"{repository}/blobs/uploads/", params=params)
+        status, body, answered = await self._call("POST", repository, "blobs/uploads/", params=params, source=source)
         if status == 202:
-            await self._call("DELETE", answered["Location"])
+            await self._call("DELETE", repository, answered["Location"])
             raise RegistryError(
                 f"The registry has lost a layer of {source}; `python -m builder stack` and a restart bring it back."
             )
@@ -84,38 +91,81 @@ class RegistryClient:
 
     async def upload(self, repository: str, digest: str, content: bytes | IO[bytes], size: int) -> bool:
         """Send a blob unless the registry has it; whether it was sent."""
-        if await self.has_blob(repository, digest):
-            return False
-        status, body, answered = await self._call("POST", f"{repository}/blobs/uploads/")
-        self._expect(status, body, 202)
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        data = content if isinstance(content, bytes) else pieces(content)
-        status, body, _ = await self._call(
-            "PUT", answered["Location"], params={"digest": digest}, data=data, headers=headers, seconds=UPLOAD_TIMEOUT
-        )
-        self._expect(status, body, 201)
-        return True
+        for last in (False, False, True):
+            if await self.has_blob(repository, digest):
+                return False
+            status, body, answered = await self._call("POST", repository, "blobs/uploads/")
+            self._expect(status, body, 202)
+            status, body, _ = await self._call(
+                "PUT",
+                repository,
+                answered["Location"],
+                params={"digest": digest},
+                body=content,
+                headers=headers,
+                seconds=UPLOAD_TIMEOUT,
+            )
+            if status == 404 and not last:
+                continue  # a restart of the registry ended the upload, or took the answer of one that was complete
+            self._expect(status, body, 201)
+            return True
+        raise AssertionError("the last try returned")
 
     async def put_manifest(self, repository: str, tag: str, manifest: dict[str, Any]) -> str:
-        """Its digest."""
+        """Its digest. Raises: PartsMissing, RegistryError."""
         content = json.dumps(manifest, separators=(",", ":"), sort_keys=True).encode()
         headers = {"Content-Type": manifest["mediaType"]}
-        status, body, _ = await self._call("PUT", f"{repository}/manifests/{tag}", data=content, headers=headers)
+        status, body, _ = await self._call("PUT", repository, f"manifests/{tag}", body=content, headers=headers)
+        if b"MANIFEST_BLOB_UNKNOWN" in body:
+            raise PartsMissing("The image registry lost a part of the image while it collected; push again.")
         self._expect(status, body, 201)
         return digest_of(content)
 
-    async def _call(
-        self, method: str, path: str, *, params=None, data=None, headers=None, seconds: float = CALL_TIMEOUT
+    async def _call(self, method: str, repository: str, path: str, **more: Any) -> tuple[int, bytes, Any]:
+        """As `_ask`; waits while the registry restarts, and while it takes no writes because it collects."""
+        gone, collecting = (time.monotonic() + patience for patience in (RESTART_PATIENCE, COLLECTION_PATIENCE))
+        while True:
+            try:
+                status, body, answered = await self._ask(method, repository, path, **more)
+                if status != 405 or time.monotonic() > collecting:
+                    return status, body, answered
+            except aiohttp.ClientConnectionError as exc:
+                if time.monotonic() > gone:
+                    raise RegistryError(f"The image registry doesn't answer ({exc}).") from exc
+            except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+                raise RegistryError(f"The image registry doesn't answer ({exc or 'timed out'}).") from exc
+            await asyncio.sleep(RETRY_EVERY)
+
+    async def _ask(
+        self,
+        method: str,
+        repository: str,
+        path: str,
+        *,
+        source: str = "",
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        body: bytes | IO[bytes] | None = None,
+        seconds: float = CALL_TIMEOUT,
     ) -> tuple[int, bytes, Any]:
+        """`path` is relative to the repository, or a URL that the registry gave; `source` is mounted from.
+
+        Asks a second time when the registry says who must ask.
+        """
         assert self._session is not None
+        url = urljoin(f"{self._base}{repository}/", path)
         limit = aiohttp.ClientTimeout(total=seconds, sock_connect=5)
-        try:
+        for first in (True, False):
+            permit = await self._auth.header(self._session, repository, source)
+            data = body if body is None or isinstance(body, bytes) else pieces(body)
             async with self._session.request(
-                method, urljoin(self._base, path), params=params, data=data, headers=headers, timeout=limit
+                method, url, params=params, data=data, headers={**(headers or {}), **permit}, timeout=limit
             ) as response:
+                if first and response.status == 401 and self._auth.learn(response.headers, repository, source):
+                    continue
                 return response.status, await response.read(), response.headers
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise RegistryError(f"The image registry doesn't answer ({exc or 'timed out'}).") from exc
+        raise AssertionError("the second answer was returned")
 
     @staticmethod
     def _expect(status: int, body: bytes, wanted: int) -> None:
@@ -123,6 +173,8 @@ class RegistryClient:
             return
         if status == 401:
             raise RegistryError("The image registry refused the builder's credentials.")
+        if status == 405:
+            raise RegistryError("The image registry takes no images while it collects unused ones; push again later.")
         try:
             told = json.loads(body)["errors"][0]["message"]
         except (ValueError, KeyError, IndexError, TypeError):
@@ -131,5 +183,6 @@ class RegistryClient:
 
 
 async def pieces(content: IO[bytes]) -> AsyncIterator[bytes]:
+    content.seek(0)
     while chunk := await asyncio.to_thread(content.read, CHUNK):
         yield chunk

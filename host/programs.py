@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from host.operator_settings import operator_settings
+from host.secret_files import REGISTRY_TOKENS
 from host.settings import CHECKOUT, Platform
 
 STACK_IMAGE = "paas/stack:trixie"
 BUILDER_PATHS = ("~ ^/[a-z][a-z0-9-]*[.]git/", "^~ /builder/")  # of the platform's own host, as nginx locations
+TOKEN_PATH = "/v2/registry/token"  # of the controller
 PASSED_TO_BUILDS = (
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO",
@@ -94,6 +96,9 @@ def controller_environment(platform: Platform) -> dict[str, str]:
         "REGISTRY_HOST": platform.registry_host,
         "REGISTRY_CREDENTIALS_FILE": f"{home}/secrets/registry.json",
         "ROUTER_METRICS_URL": f"http://127.0.0.1:{platform.router_metrics_port}/metrics",
+        "REGISTRY_ADMIN_SOCKET": f"{home}/registry/admin.sock",
+        "REGISTRY_TOKEN_KEY_FILE": f"{home}/secrets/{REGISTRY_TOKENS}.key",
+        "REGISTRY_TOKEN_CERT_FILE": f"{home}/secrets/{REGISTRY_TOKENS}.crt",
         "REGISTRATION_MODE": os.environ.get("PAAS_REGISTRATION", "admin_only"),
         "APP_URL_TEMPLATE": platform.app_url_template,
         "FIRST_ANSWER": "false" if platform.engine_can_exec is False else "true",
@@ -136,12 +141,12 @@ def _redis(platform: Platform) -> Program:
 
 
 def _registry(platform: Platform) -> Program:
-    home = platform.home
     return Program(
         "registry",
-        ["docker-registry", "serve", f"{home}/registry/config.yml"],
+        _python("-m", "registry", "serve"),
         registry_environment(platform),
         priority=150,
+        stop_seconds=30,
         ready=f"tcp://{platform.registry_host}",
     )
 
@@ -150,10 +155,16 @@ def registry_environment(platform: Platform) -> dict[str, str]:
     return {
         "REGISTRY_DATA": f"{platform.home}/registry",
         "REGISTRY_LISTEN": platform.registry_host,
-        "REGISTRY_CREDENTIALS_FILE": f"{platform.home}/secrets/registry.json",
         "REGISTRY_NOTIFY_URL": f"http://127.0.0.1:{platform.controller_port}/v2/hooks/registry/",
         "REGISTRY_NOTIFY_KEY_FILE": f"{platform.home}/secrets/builder.key",
+        "REGISTRY_TOKEN_REALM": token_realm(platform),
+        "REGISTRY_TOKEN_CERT_FILE": f"{platform.home}/secrets/{REGISTRY_TOKENS}.crt",
     }
+
+
+def token_realm(platform: Platform) -> str:
+    """Where programs of this machine fetch the registry's tokens; the router tells clients its public form."""
+    return f"http://127.0.0.1:{platform.controller_port}{TOKEN_PATH}"
 
 
 def _orchestrator(platform: Platform) -> list[Program]:
@@ -248,12 +259,14 @@ def _builder(platform: Platform, environ: Mapping[str, str]) -> Program:
 
 
 def static_hosts(platform: Platform) -> dict[str, str]:
-    """The controller under the platform's names, and the paths of them that are the builder's."""
+    """The controller under the platform's names, the paths of them that are the builder's, and the registry."""
     controller, builder = (f"127.0.0.1:{port}" for port in (platform.controller_port, platform.builder_http_port))
     hosts = {}
     for host in (platform.domain, f"deis.{platform.domain}"):
         hosts[host] = controller
         hosts |= {f"{host} {path}": builder for path in BUILDER_PATHS}
+    public = f"registry.{platform.domain}"
+    hosts |= {public: controller, f"{public} = {TOKEN_PATH}": controller, f"{public} ^~ /v2/": platform.registry_host}
     return hosts
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import secrets
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 KEY_FILES = ("django.key", "builder.key")
 REGISTRY_CREDENTIALS = "registry.json"
+REGISTRY_TOKENS = "registry-tokens"  # .key signs the registry's tokens, .crt is what the registry checks them with
+CERTIFICATE_LIFE = datetime.timedelta(days=36500)  # trusted because it is this file, not for its dates
 
 
 def ensure(folder: Path) -> None:
@@ -20,6 +28,27 @@ def ensure(folder: Path) -> None:
         folder / REGISTRY_CREDENTIALS,
         json.dumps({"username": "platform", "password": secrets.token_urlsafe(32)}) + "\n",
     )
+    if not (folder / f"{REGISTRY_TOKENS}.crt").exists():
+        key, certificate = signing_pair()
+        (folder / f"{REGISTRY_TOKENS}.key").unlink(missing_ok=True)
+        write_once(folder / f"{REGISTRY_TOKENS}.key", key)
+        write_once(folder / f"{REGISTRY_TOKENS}.crt", certificate)
+
+
+def signing_pair() -> tuple[str, str]:
+    """A new P-256 key and its own certificate, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "paas registry tokens")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + CERTIFICATE_LIFE)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private.decode(), certificate.public_bytes(Encoding.PEM).decode()
 
 
 def write_once(path: Path, text: str) -> None:

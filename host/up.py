@@ -50,7 +50,7 @@ STACK_DEADLINE = 900.0  # seconds to make the stack image, downloads included
 CODE_FOLDERS = {  # the proxy and the engine are not ours to restart for a change of Python code
     "orchestrator-server": "orchestrator", "orchestrator-agent": "orchestrator", "controller": "controller",
     "controller-worker": "controller", "builder": "builder", "router-sync": "router",
-    "guardian": "host/scripts",
+    "guardian": "host/scripts", "registry": "registry",
 }  # fmt: skip
 CODE_SUFFIXES = (".py", ".sh", ".lua", ".html")
 FIRST = ("docker-engine", "redis", "registry")  # what the stack image needs; the rest starts meanwhile

@@ -1,20 +1,16 @@
-"""The Distribution server's configuration and password file, and its command line."""
+"""The Distribution server's configuration, written out for it."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import secrets
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import yaml
 
-from registry.errors import RegistryError
-from registry.settings import Settings
+from registry.settings import ObjectStorage, Settings
 
-BINARIES = ("docker-registry", "registry")  # Debian's name, upstream's name
-BCRYPT_ROUNDS = 4  # checked on every request of a generated 256-bit password: a higher cost buys nothing
+SERVICE, ISSUER = "paas-registry", "paas-controller"  # controller/registry_tokens.py writes them into tokens
 LAYER_TYPES = (  # pushes of parts of an image are nobody's business
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
     "application/vnd.docker.container.image.v1+json",
@@ -24,24 +20,61 @@ LAYER_TYPES = (  # pushes of parts of an image are nobody's business
 STORAGE_CHECK = "30s"
 
 
-def render_config(settings: Settings) -> str:
-    """config.yml for Distribution 2.x."""
+def render_config(settings: Settings, secret: str = "", *, read_only: bool = False) -> str:
+    """config.yml for Distribution 2.x; with the same `secret` an upload goes on after a restart."""
     config: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "warn", "formatter": "text", "accesslog": {"disabled": True}},
         "storage": {
-            "filesystem": {"rootdirectory": str(settings.data / "images"), "maxthreads": 100},
+            **storage(settings),
             "cache": {"blobdescriptor": "inmemory"},
             "delete": {"enabled": True},
-            "maintenance": {"uploadpurging": {"enabled": True, "age": "24h", "interval": "12h", "dryrun": False}},
+            "maintenance": {
+                "uploadpurging": {"enabled": True, "age": "24h", "interval": "12h", "dryrun": False},
+                "readonly": {"enabled": read_only},
+            },
         },
-        "http": {"addr": settings.listen, "headers": {"X-Content-Type-Options": ["nosniff"]}},
-        "auth": {"htpasswd": {"realm": "paas", "path": str(settings.data / "htpasswd")}},
+        "http": {
+            "addr": settings.listen,
+            "secret": secret,
+            "draintimeout": "10s",
+            "headers": {"X-Content-Type-Options": ["nosniff"]},
+        },
         "health": {"storagedriver": {"enabled": True, "interval": STORAGE_CHECK, "threshold": 3}},
     }
+    if settings.token_certificate:
+        config["auth"] = {
+            "token": {
+                "realm": settings.token_realm,
+                "service": SERVICE,
+                "issuer": ISSUER,
+                "rootcertbundle": str(settings.token_certificate),
+            }
+        }
     if settings.notify_url:
         config["notifications"] = {"endpoints": [notified(settings)]}
+    if settings.remote_url:
+        config["proxy"] = {"remoteurl": settings.remote_url}
     return yaml.safe_dump(config, sort_keys=False)
+
+
+def storage(settings: Settings) -> dict[str, Any]:
+    if settings.object_storage:
+        return s3(settings.object_storage)
+    return {"filesystem": {"rootdirectory": str(settings.data / "images"), "maxthreads": 100}}
+
+
+def s3(bucket: ObjectStorage) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "bucket": bucket.bucket,
+        "region": bucket.region,
+        "accesskey": bucket.access_key,
+        "secretkey": bucket.secret_key,
+    }
+    if bucket.endpoint:
+        options |= {"regionendpoint": bucket.endpoint, "secure": bucket.endpoint.startswith("https:")}
+    # Engines fetch from us, who may be the only one to reach the bucket.
+    return {"s3": options, "redirect": {"disable": True}}
 
 
 def notified(settings: Settings) -> dict[str, Any]:
@@ -57,24 +90,18 @@ def notified(settings: Settings) -> dict[str, Any]:
     }
 
 
-def render_htpasswd(username: str, password: str, known: str = "") -> str:
-    """The password file; `known` is returned as it is while it still fits, so nothing changes without need."""
-    name, _, hashed = known.strip().partition(":")
-    if name == username and hashed and bcrypt.checkpw(password.encode(), hashed.encode()):
-        return known
-    fresh = bcrypt.hashpw(password.encode(), bcrypt.gensalt(BCRYPT_ROUNDS)).decode()
-    return f"{username}:{fresh}\n"
-
-
-def write(settings: Settings) -> Path:
-    """Write both files; the path of config.yml."""
+def write(settings: Settings, *, read_only: bool = False) -> Path:
+    """Write the configuration, the one for a time without writes beside the usual; its path."""
     (settings.data / "images").mkdir(parents=True, exist_ok=True, mode=0o700)
-    password_file = settings.data / "htpasswd"
-    known = password_file.read_text() if password_file.exists() else ""
-    replace(password_file, render_htpasswd(settings.username, settings.password, known))
-    config = settings.data / "config.yml"
-    replace(config, render_config(settings))
+    config = settings.data / ("read-only.yml" if read_only else "config.yml")
+    replace(config, render_config(settings, kept_secret(settings.data / "http.secret"), read_only=read_only))
     return config
+
+
+def kept_secret(path: Path) -> str:
+    if not path.exists():
+        replace(path, secrets.token_urlsafe(32))
+    return path.read_text()
 
 
 def replace(path: Path, text: str) -> None:
@@ -83,17 +110,3 @@ def replace(path: Path, text: str) -> None:
     fresh.touch(mode=0o600)
     fresh.write_text(text)
     fresh.rename(path)
-
-
-def serve_command(config: Path) -> list[str]:
-    """argv of the server. Raises: RegistryError when it isn't installed."""
-    for name in BINARIES:
-        if binary := shutil.which(name):
-            return [binary, "serve", str(config)]
-    raise RegistryError("The Distribution server isn't installed: apt-get install docker-registry")
-
-
-def serve(settings: Settings) -> None:
-    """Become the server."""
-    command = serve_command(write(settings))
-    os.execv(command[0], command)

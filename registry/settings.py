@@ -7,38 +7,99 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from registry.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class ObjectStorage:
+    """Where images are kept when not on this disk: a bucket that speaks S3."""
+
+    bucket: str
+    region: str
+    endpoint: str  # URL; empty for Amazon's own
+    access_key: str
+    secret_key: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Settings:
     data: Path  # configuration and images
     listen: str  # host:port
-    username: str
-    password: str = field(repr=False)
+    token_realm: str = ""  # URL where clients fetch their tokens: the controller's
+    token_certificate: Path | None = None  # PEM; what signs the tokens has its key
     notify_url: str = ""  # hears of every push; empty: nobody does
     notify_key: str = field(default="", repr=False)
+    object_storage: ObjectStorage | None = None
+    remote_url: str = ""  # a public registry that this one passes on and keeps copies of; it takes no pushes then
 
 
 def load(env: Mapping[str, str] = os.environ) -> Settings:
     """Raises: SettingsError naming the variable."""
-    for name in ("REGISTRY_DATA", "REGISTRY_CREDENTIALS_FILE"):
+    needed = ["REGISTRY_DATA"]
+    if not env.get("REGISTRY_REMOTE_URL"):
+        needed += ["REGISTRY_TOKEN_REALM", "REGISTRY_TOKEN_CERT_FILE"]
+    for name in needed:
         if not env.get(name):
             raise SettingsError(f"{name} is not set.")
     listen = env.get("REGISTRY_LISTEN") or "127.0.0.1:5000"
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
         raise SettingsError(f"REGISTRY_LISTEN={listen!r} is not host:port.")
-    path = env["REGISTRY_CREDENTIALS_FILE"]
+    return Settings(
+        data_folder(env),
+        listen,
+        env.get("REGISTRY_TOKEN_REALM", ""),
+        certificate(env.get("REGISTRY_TOKEN_CERT_FILE", "")),
+        env.get("REGISTRY_NOTIFY_URL", ""),
+        read(env, "REGISTRY_NOTIFY_KEY_FILE").strip(),
+        object_storage(env),
+        url(env, "REGISTRY_REMOTE_URL"),
+    )
+
+
+def data_folder(env: Mapping[str, str] = os.environ) -> Path:
+    return Path(env["REGISTRY_DATA"]).absolute()
+
+
+def certificate(name: str) -> Path | None:
+    if not name:
+        return None
+    path = Path(name).absolute()
+    if not path.is_file():
+        raise SettingsError(f"REGISTRY_TOKEN_CERT_FILE={path} is not a file.")
+    return path
+
+
+def read(env: Mapping[str, str], name: str) -> str:
+    """The text of the file that `name` names, or nothing."""
+    path = env.get(name, "")
     try:
-        credentials = json.loads(Path(path).read_text())
-        login = (credentials["username"], credentials["password"])
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise SettingsError(f"{path} is not JSON with username and password: {exc}") from exc
-    key_file = env.get("REGISTRY_NOTIFY_KEY_FILE", "")
-    try:
-        key = Path(key_file).read_text().strip() if key_file else ""
+        return Path(path).read_text() if path else ""
     except OSError as exc:
-        raise SettingsError(f"REGISTRY_NOTIFY_KEY_FILE={key_file!r} can't be read: {exc.strerror}") from exc
-    return Settings(Path(env["REGISTRY_DATA"]).absolute(), listen, *login, env.get("REGISTRY_NOTIFY_URL", ""), key)
+        raise SettingsError(f"{name}={path!r} can't be read: {exc.strerror}") from exc
+
+
+def url(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "")
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise SettingsError(f"{name}={text!r} is not a URL such as https://registry.example.com.")
+    return text
+
+
+def object_storage(env: Mapping[str, str]) -> ObjectStorage | None:
+    bucket = env.get("REGISTRY_S3_BUCKET", "")
+    if not bucket:
+        return None
+    path = env.get("REGISTRY_S3_CREDENTIALS_FILE", "")
+    try:
+        known: Any = json.loads(read(env, "REGISTRY_S3_CREDENTIALS_FILE"))
+        keys = known["access_key"], known["secret_key"]
+    except (ValueError, KeyError, TypeError) as exc:
+        expected = 'JSON such as {"access_key": "…", "secret_key": "…"}'
+        raise SettingsError(f"REGISTRY_S3_CREDENTIALS_FILE={path!r} is not {expected}.") from exc
+    region = env.get("REGISTRY_S3_REGION") or "us-east-1"
+    return ObjectStorage(bucket, region, url(env, "REGISTRY_S3_ENDPOINT"), *keys)

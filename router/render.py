@@ -263,6 +263,7 @@ http {{
             require("balancer").finish()
             require("metrics").count()
         }}
+        header_filter_by_lua_block {{ require("request").answered() }}
         location / {{
             rewrite_by_lua_block {{ require("request").route() }}
             proxy_pass http://$pool;

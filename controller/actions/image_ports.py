@@ -8,8 +8,11 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from django.conf import settings
 
+from controller.registry_tokens import Signer, Wanted
+
 log = logging.getLogger(__name__)
 TIMEOUT = 10  # seconds a call
+TOKEN_LIFE = 60  # seconds
 LARGEST = 4 << 20  # bytes of a manifest or config
 ACCEPTED = ", ".join(
     f"application/vnd.{kind}+json"
@@ -37,6 +40,19 @@ def exposed_ports(repository: str, digest: str) -> list[int] | None:
         return None
 
 
+def permit(repository: str) -> dict[str, str]:
+    """The header to read `repository` with: a token that we sign, or the platform's password at another registry."""
+    if settings.REGISTRY_TOKEN_KEY:
+        signer = Signer(settings.REGISTRY_TOKEN_KEY, settings.REGISTRY_TOKEN_CERT)
+        token = signer.token("controller", [Wanted(repository, ("pull",))], TOKEN_LIFE)
+        return {"Authorization": f"Bearer {token}"}
+    login = settings.REGISTRY_CREDENTIALS
+    if not login:
+        return {}
+    joined = base64.b64encode(f"{login['username']}:{login['password']}".encode()).decode()
+    return {"Authorization": f"Basic {joined}"}
+
+
 def _of_platform(manifests: list[dict[str, Any]]) -> str:
     """The digest of this platform's image in a list of several, else of the first."""
     fitting = [
@@ -48,9 +64,7 @@ def _of_platform(manifests: list[dict[str, Any]]) -> str:
 
 
 def _read(path: str) -> dict[str, Any]:
-    login = settings.REGISTRY_CREDENTIALS
-    token = base64.b64encode(f"{login.get('username')}:{login.get('password')}".encode()).decode()
-    headers = {"Accept": ACCEPTED, **({"Authorization": f"Basic {token}"} if login else {})}
+    headers = {"Accept": ACCEPTED, **permit(path.split("/")[0])}
     request = Request(f"http://{settings.REGISTRY_HOST}/v2/{path}", headers=headers)  # noqa: S310 - our own registry
     with build_opener(ProxyHandler({})).open(request, timeout=TIMEOUT) as answer:
         return json.loads(answer.read(LARGEST))

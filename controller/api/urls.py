@@ -21,6 +21,7 @@ from controller.api import (
     keys,
     one_offs,
     pods,
+    registry,
     releases,
     second_factor,
     settings,
@@ -36,6 +37,7 @@ POD = r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)"
 urlpatterns = [
     re_path(r"^$", auth.RootView.as_view()),
     re_path(r"^info/?$", info.InfoView.as_view()),
+    re_path(r"^registry/token/?$", registry.RegistryTokenView.as_view()),
     re_path(r"^auth/register/?$", auth.RegisterView.as_view()),
     re_path(r"^auth/login/$", auth.LoginView.as_view()),
     re_path(r"^auth/tokens/$", auth.TokensView.as_view()),

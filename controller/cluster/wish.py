@@ -8,13 +8,14 @@ from controller import app_json
 from controller.cluster.declared_checks import with_declared
 from controller.cluster.rules import DeployRules
 from controller.models import App, Release
+from controller.registry_tokens import pull_login
 
 RELEASE = "release"  # the type whose command runs before a release goes live, never as a process
 
 
 @dataclass(frozen=True)
 class Platform:
-    """What is the same for every app."""
+    """What no app chooses."""
 
     domain: str
     registry_host: str
@@ -68,12 +69,16 @@ class Wish:
     release: ReleaseWish | None = None  # None until there is a build
 
 
-def platform(nodes: int = 1) -> Platform:
+def platform(app: str, nodes: int = 1) -> Platform:
+    own = settings.REGISTRY_CREDENTIALS
+    login = own.get("username", ""), own.get("password", "")
+    if settings.REGISTRY_TOKEN_KEY:
+        login = pull_login(settings.SECRET_KEY, app)
     return Platform(
         domain=settings.PLATFORM_DOMAIN,
         registry_host=settings.REGISTRY_HOST,
-        registry_username=settings.REGISTRY_CREDENTIALS.get("username", ""),
-        registry_password=settings.REGISTRY_CREDENTIALS.get("password", ""),
+        registry_username=login[0],
+        registry_password=login[1],
         nodes=nodes,
         first_answer=settings.FIRST_ANSWER,
     )
@@ -85,7 +90,7 @@ def wish_of(app: App, release: Release | None, *, nodes: int = 1) -> Wish:
     certificates = {d.certificate.name: d.certificate for d in domains if d.certificate}
     return Wish(
         app=app.name,
-        platform=platform(nodes),
+        platform=platform(app.name, nodes),
         structure={kind: count for kind, count in app.structure.items() if kind != RELEASE},
         restarts=dict(app.restarts),
         domains=tuple((d.domain, d.certificate.name if d.certificate else None) for d in domains),

@@ -35,6 +35,10 @@ REGISTRY_CREDENTIALS = (
     if os.environ.get("REGISTRY_CREDENTIALS_FILE")
     else {}
 )
+REGISTRY_TOKEN_KEY, REGISTRY_TOKEN_CERT = (
+    Path(os.environ[name]).read_text() if os.environ.get(name) else ""
+    for name in ("REGISTRY_TOKEN_KEY_FILE", "REGISTRY_TOKEN_CERT_FILE")
+)
 FIRST_ANSWER = os.environ.get("FIRST_ANSWER", "true").lower() != "false"
 ROUTER_METRICS_URL = os.environ.get("ROUTER_METRICS_URL", "")
 REGISTRATION_MODE = os.environ.get("REGISTRATION_MODE", "admin_only")

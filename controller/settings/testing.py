@@ -28,6 +28,7 @@ FIRST_ANSWER = True
 REGISTRY_HOST = "127.0.0.1:5000"
 REGISTRY_CREDENTIALS = {"username": "paas", "password": "registry-password"}
 ROUTER_METRICS_URL = ""
+REGISTRY_TOKEN_KEY = REGISTRY_TOKEN_CERT = ""
 REGISTRATION_MODE = "enabled"
 DEPLOY_HOOK_URLS: list[str] = []
 DEPLOY_HOOK_SECRET = ""

@@ -20,6 +20,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from tests.registry.harness import RunningRegistry
+
 ROOT = Path(__file__).resolve().parents[2]
 STACK = os.environ.get("TEST_STACK_IMAGE", "paas/stack:trixie")
 
@@ -165,27 +167,10 @@ def controller():
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory):
-    """A Distribution server with credentials; its host:port."""
-    data = tmp_path_factory.mktemp("registry")
-    port = free_port()
-    (data / "credentials.json").write_text(json.dumps({"username": "paas", "password": "secret-for-tests"}))
-    env = {
-        **os.environ,
-        "REGISTRY_DATA": str(data),
-        "REGISTRY_LISTEN": f"127.0.0.1:{port}",
-        "REGISTRY_CREDENTIALS_FILE": str(data / "credentials.json"),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "registry", "serve"],
-        cwd=ROOT,
-        env=env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for_port(port, process)
-    yield f"127.0.0.1:{port}", data / "credentials.json"
-    process.terminate()
-    process.wait(10)
+    """A Distribution server; its host:port, and the file with an account that may do everything."""
+    running = RunningRegistry(tmp_path_factory.mktemp("registry"))
+    yield running.host, running.credentials
+    running.stop()
 
 
 def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 20) -> None:

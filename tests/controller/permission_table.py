@@ -36,6 +36,7 @@ def app(method: str, path: str, least: str, success: int = 200, body: Any = None
 ACCOUNT = [
     Row("GET", "", SIGNED_IN),
     Row("GET", "info", OPEN),
+    Row("GET", "registry/token", OPEN, 400),
     Row("POST", "auth/register/", OPEN, 400, {}),
     Row("POST", "auth/login/", OPEN, 400, {}),
     Row("POST", "auth/tokens/", SIGNED_IN),

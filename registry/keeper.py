@@ -1,0 +1,108 @@
+"""Runs the Distribution server, and collects what nobody keeps when it is asked to (`registry/admin.py`).
+
+The server can't sweep while it takes pushes: a layer that a push finds there could be swept before the push ends.
+So for the seconds of a sweep a second one, configured to refuse writes, answers in its place.
+
+The main thread alone starts and ends servers: each is bound to die with the thread that started it.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from registry import images
+
+DIE_WITH_US = ("setpriv", "--pdeathsig", "TERM")
+STOP_PATIENCE = 15.0  # seconds; the server lets transfers go on for 10 (draintimeout)
+PATIENCE = 1800.0  # seconds for a whole collection
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a collection keeps."""
+
+    keep: dict[str, list[str]]  # repository → digests
+    older_than: float  # seconds; what was pushed later stays
+    dry_run: bool
+
+
+class Keeper:
+    def __init__(self, binary: str, data: Path) -> None:
+        self._binary, self._data = binary, data
+        self._root = data / "images"
+        self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def run(self, listen: Callable[[], None]) -> int:
+        """Until SIGTERM, or until the server ends by itself: its exit status. `listen` starts who calls `collect`."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._events.put(("stop", None)))
+        signal.signal(signal.SIGCHLD, lambda *_: self._events.put(("child", None)))
+        self._start("config.yml")
+        listen()
+        while True:
+            kind, wanted = self._events.get()
+            if kind == "stop":
+                self._stop()
+                return 0
+            if kind == "child" and self._server and self._server.poll() is not None:
+                return self._server.returncode or 1
+            if kind == "collect":
+                self._answer(*wanted)
+
+    def collect(self, wish: Wish) -> dict[str, Any]:
+        """From any thread. Raises: RegistryError, OSError, TimeoutError."""
+        answer: Future[dict[str, Any]] = Future()
+        self._events.put(("collect", (wish, answer)))
+        return answer.result(PATIENCE)
+
+    def _answer(self, wish: Wish, answer: Future[dict[str, Any]]) -> None:
+        try:
+            answer.set_result(self._collect(wish))
+        except Exception as exc:
+            answer.set_exception(exc)
+
+    def _collect(self, wish: Wish) -> dict[str, Any]:
+        before = time.time() - wish.older_than
+        found = images.unkept(self._root, wish.keep, before)
+        report: dict[str, Any] = {
+            "images": [{"app": one.repository, "digest": one.digest, "bytes": one.size} for one in found],
+            "freed": None,
+        }
+        if wish.dry_run or not found:
+            return report
+        size = images.stored(self._root)
+        self._stop()
+        self._start("read-only.yml")
+        try:
+            for image in images.unkept(self._root, wish.keep, before):
+                images.forget(self._root, image)
+            images.drop_empty(self._root, before)
+            images.sweep(self._root, before)
+        finally:
+            self._stop()
+            self._start("config.yml")  # with an empty memory of which blobs there are
+        report["freed"] = size - images.stored(self._root)
+        return report
+
+    def _start(self, config: str) -> None:
+        self._server = subprocess.Popen([*DIE_WITH_US, self._binary, "serve", str(self._data / config)])
+
+    def _stop(self) -> None:
+        server = self._server
+        if server is None:
+            return
+        server.terminate()
+        try:
+            server.wait(STOP_PATIENCE)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()

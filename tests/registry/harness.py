@@ -1,0 +1,85 @@
+"""A real registry with a token server that gives one account whatever it asks for."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from controller.registry_tokens import Signer, parse_scopes
+from host.secret_files import signing_pair
+
+ROOT = Path(__file__).resolve().parents[2]
+USERNAME, PASSWORD = "paas", "secret-for-tests"
+LOGIN = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+
+
+class TokenHandler(BaseHTTPRequestHandler):
+    signer: Signer
+
+    def do_GET(self):
+        scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
+        known = self.headers.get("Authorization") == LOGIN
+        body = {"token": self.signer.token(USERNAME, parse_scopes(scopes), 300), "expires_in": 300} if known else {}
+        content = json.dumps(body).encode()
+        self.send_response(200 if known else 401)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args):
+        """Quiet."""
+
+
+class RunningRegistry:
+    """`credentials` is the file the builder reads; `admin` the registry's own socket."""
+
+    def __init__(self, data: Path):
+        self.data, self.signer = data, Signer(*signing_pair())
+        self.host = f"127.0.0.1:{free_port()}"
+        self.credentials, self.admin = data / "credentials.json", data / "admin.sock"
+        self.credentials.write_text(json.dumps({"username": USERNAME, "password": PASSWORD}))
+        (data / "tokens.crt").write_text(self.signer.certificate)
+        handler = type("H", (TokenHandler,), {"signer": self.signer})
+        self._tokens = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=self._tokens.serve_forever, daemon=True).start()
+        environment = {
+            **os.environ,
+            "REGISTRY_DATA": str(data),
+            "REGISTRY_LISTEN": self.host,
+            "REGISTRY_TOKEN_REALM": f"http://127.0.0.1:{self._tokens.server_port}/token",
+            "REGISTRY_TOKEN_CERT_FILE": str(data / "tokens.crt"),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "registry", "serve"],
+            cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._wait()
+
+    def _wait(self, seconds: float = 20) -> None:
+        host, _, port = self.host.rpartition(":")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"ended with {self.process.returncode}"
+            with socket.socket() as probe:
+                if probe.connect_ex((host, int(port))) == 0 and self.admin.exists():
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"nothing listens on {self.host}")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+        self._tokens.shutdown()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

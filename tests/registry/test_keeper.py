@@ -1,0 +1,138 @@
+"""A collection on a real registry: what is kept can be pulled, what isn't is gone from the disk, pushes go on."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from builder.registry_api import CONFIG, LAYER, MANIFEST, RegistryClient, digest_of
+from builder.settings import Registry
+from tests.registry.harness import PASSWORD, USERNAME, RunningRegistry
+
+
+@pytest.fixture
+def registry(tmp_path):
+    running = RunningRegistry(tmp_path)
+    yield running
+    running.stop()
+
+
+def client(registry):
+    return RegistryClient(Registry(registry.host, USERNAME, PASSWORD))
+
+
+async def push(to, repository, tag, layer):
+    """An image of one layer; its digest."""
+    config = json.dumps({"architecture": "amd64", "os": "linux", "of": layer.decode()[:20]}).encode()
+    for content in (config, layer):
+        await to.upload(repository, digest_of(content), content, len(content))
+    described = [{"mediaType": kind, "size": len(one), "digest": digest_of(one)}
+                 for kind, one in ((CONFIG, config), (LAYER, layer))]  # fmt: skip
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described[0], "layers": described[1:]}
+    return await to.put_manifest(repository, tag, manifest)
+
+
+def collect(registry, keep, **more):
+    connection = http.client.HTTPConnection("registry", timeout=60)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(registry.admin))
+    connection.request("POST", "/collect", json.dumps({"keep": keep, "older_than": 0, **more}))
+    answer = connection.getresponse()
+    body = json.loads(answer.read())
+    connection.close()
+    return answer.status, body
+
+
+async def test_what_nobody_keeps_goes_with_its_layers_and_the_rest_stays(registry):
+    async with client(registry) as to:
+        old = await push(to, "blue", "git-1", b"old" * 1000)
+        new = await push(to, "blue", "git-2", b"new" * 1000)
+        lost = await push(to, "gone", "git-1", b"lost" * 1000)
+        stack = await push(to, "paas/stack", "trixie", b"stack" * 1000)
+        status, told = await asyncio.to_thread(collect, registry, {"blue": [new]}, dry_run=True)
+        assert status == 200 and {one["digest"] for one in told["images"]} == {old, lost} and told["freed"] is None
+        assert await to.manifest("blue", old)
+        status, told = await asyncio.to_thread(collect, registry, {"blue": [new]})
+        assert status == 200 and told["freed"] > 7000, told
+        assert await to.manifest("blue", "git-1") is None and await to.manifest("gone", lost) is None
+        assert (await to.manifest("blue", "git-2")).digest == new and await to.manifest("paas/stack", stack)
+        assert await to.blob("blue", digest_of(b"new" * 1000)) == b"new" * 1000
+        assert not await to.has_blob("blue", digest_of(b"old" * 1000))
+        assert not (registry.data / "images/docker/registry/v2/repositories/gone").exists()
+        assert await push(to, "blue", "git-3", b"old" * 1000), "what was swept can be pushed again"
+
+
+async def test_a_young_image_stays_whoever_keeps_it(registry):
+    async with client(registry) as to:
+        await push(to, "blue", "git-1", b"young" * 1000)
+    status, told = await asyncio.to_thread(collect, registry, {}, older_than=60)
+    assert (status, told["images"]) == (200, [])
+
+
+async def test_parts_of_a_kept_index_are_kept(registry):
+    async with client(registry) as to:
+        part = await push(to, "blue", "part", b"part" * 1000)
+        index = {
+            "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.list.v2+json",
+            "manifests": [{"mediaType": MANIFEST, "size": 1, "digest": part,
+                           "platform": {"os": "linux", "architecture": "amd64"}}],
+        }  # fmt: skip
+        whole = await to.put_manifest("blue", "latest", index)
+        await asyncio.to_thread(collect, registry, {"blue": [whole]})
+        assert await to.manifest("blue", part)
+
+
+async def test_pushes_during_collections_wait_and_succeed(registry):
+    stop, collections = threading.Event(), []
+
+    def collect_on(digests):
+        while digests and not stop.is_set():
+            digests.pop()
+            collections.append(collect(registry, {"blue": digests}, older_than=600))
+
+    async with client(registry) as to:
+        old = [await push(to, "blue", f"old-{i}", f"old {i}".encode() * 100) for i in range(40)]
+        for path in (registry.data / "images").rglob("*"):
+            os.utime(path, (time.time() - 3600,) * 2)
+        worker = threading.Thread(target=collect_on, args=(old,))
+        worker.start()
+        try:
+            pushed = [await push(to, "blue", f"git-{i}", f"new {i}".encode() * 100) for i in range(20)]
+        finally:
+            stop.set()
+            await asyncio.to_thread(worker.join, 60)
+    assert len(set(pushed)) == 20
+    assert len(collections) > 1 and all(status == 200 and told["freed"] > 0 for status, told in collections)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({}, "keep"), ({"keep": {"a": 1}}, "keep"), ({"keep": {}, "older_than": -1}, "older_than"),
+     ({"keep": {}, "dry_run": "yes"}, "dry_run")],
+)  # fmt: skip
+def test_a_wrong_wish_names_its_field_and_removes_nothing(registry, body, field):
+    connection = http.client.HTTPConnection("registry", timeout=10)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(registry.admin))
+    connection.request("POST", "/collect", json.dumps(body))
+    answer = connection.getresponse()
+    assert answer.status == 400 and json.loads(answer.read())["error"].startswith(field)
+
+
+def test_a_killed_keeper_takes_the_server_with_it(registry):
+    host, _, port = registry.host.rpartition(":")
+    registry.process.send_signal(signal.SIGKILL)
+    registry.process.wait(5)
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((host, int(port))):
+                return
+        time.sleep(0.05)
+    raise AssertionError("the server outlives its keeper")
