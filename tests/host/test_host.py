@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from host import cgroups, init_system, programs, secret_files, settings, up
+from host import cgroups, health, init_system, programs, secret_files, settings, up
 from host.errors import HostError
 from host.settings import Platform
 from host.supervisor import render
@@ -30,7 +30,14 @@ def test_an_interrupted_process_takes_what_it_started_with_it() -> None:
     child = Path("/proc", process.stdout.readline().decode().strip())
     up.end_group(process)
     assert process.poll() is not None
-    assert not child.exists() or "zombie" in (child / "status").read_text()
+    health.wait_until(lambda: has_ended(child), 5, lambda: "what the process started outlives it")
+
+
+def has_ended(process: Path) -> bool:
+    try:
+        return "zombie" in (process / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_ports_in_use_are_stepped_over(tmp_path: Path) -> None:
