@@ -8,21 +8,25 @@ import re
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from builder import dockerignore, heroku_yml, host_config, layers, procfile, snapshot
+from builder import buildkit, dockerignore, heroku_yml, host_config, layers, procfile, snapshot
 from builder.dockerfile_text import (
     CA_FILE,
     CA_PLACE,
     base_images,
+    needs_buildkit,
     with_build_args,
+    with_ca_mounts,
     with_host_ca,
     without_syntax_line,
 )
 from builder.engine import Engine
 from builder.errors import BuildFailed, EngineError, RegistryError
+from builder.host_config import HostConfig
 from builder.pool import network_name
 from builder.progress import Progress, human
 from builder.registry_api import RegistryClient
@@ -105,7 +109,14 @@ def exposed_ports(config: Mapping[str, Any]) -> tuple[int, ...]:
 
 def explain(error: str, last_step: str, memory: int) -> str:
     """The engine's error as one sentence."""
-    found = re.search(r"returned a non-zero code: (\d+)", error)
+    found = re.search(r"(?:returned a non-zero code|exit code): (\d+)", error)
+    if missing := re.search(
+        r"secret (\S+): (?:not found|.*no such secret)|failed to .*secret.* (\S+): not found", error
+    ):
+        name = missing[1] or missing[2]
+        return (
+            f"The Dockerfile asks for a secret {name}, and there is no such config variable: paas config:set {name}=…"
+        )
     if found and found[1] == "137":
         return f"The build was killed: out of memory at {human(memory)} (BUILD_MEMORY), in: {last_step}"
     if found:
@@ -133,8 +144,8 @@ def write_context(tree: Path, text: str, ca: bytes, target: IO[bytes]) -> None:
 
 
 class DockerfileBuilds:
-    def __init__(self, engine: Engine, registry: RegistryClient, settings: Settings) -> None:
-        self._engine, self._registry, self._settings = engine, registry, settings
+    def __init__(self, engine: Engine, registry: RegistryClient, host: HostConfig, settings: Settings) -> None:
+        self._engine, self._registry, self._host, self._settings = engine, registry, host, settings
         self._ca = host_config.own_authority(settings.host)
 
     async def build(self, app: str, tag: str, tree: Path, config: Mapping[str, str], progress: Progress) -> DockerBuilt:
@@ -144,7 +155,10 @@ class DockerfileBuilds:
         await self._bases(plan, progress)
         repository = f"{self._settings.registry.host}/{app}"
         with progress.phase("build"):
-            await self._classic(f"{repository}:{tag}", plan, progress)
+            if needs_buildkit(plan.text):
+                await self._buildkit(f"{repository}:{tag}", plan, config, progress)
+            else:
+                await self._classic(f"{repository}:{tag}", plan, progress)
         try:
             settings = await self._image_settings(f"{repository}:{tag}", plan.processes)
             with progress.phase("upload"):
@@ -241,11 +255,36 @@ class DockerfileBuilds:
                                 progress.detail(line)
                         await progress.drained()
             except TimeoutError as exc:
-                raise BuildFailed(
-                    f"The build was stopped: not done after {limits.timeout:.0f} s (BUILD_TIMEOUT), in: {last_step}"
-                ) from exc
+                raise BuildFailed(too_slow(limits.timeout, last_step)) from exc
             except EngineError as exc:
                 raise BuildFailed(explain(str(exc), last_step, limits.memory)) from exc
+
+    async def _buildkit(self, name: str, plan: Plan, config: Mapping[str, str], progress: Progress) -> None:
+        """Config variables are secrets by their names; so are the host's pip.conf and npmrc."""
+        limits, trace = self._settings.limits, buildkit.Trace()
+        values = {key: value.encode() for key, value in {**self._host.files, **config}.items()}
+        text = without_syntax_line(plan.text)
+        if self._ca:
+            text, values[CA_FILE] = with_ca_mounts(text), self._ca
+        with tempfile.TemporaryFile(dir=self._settings.data / "work") as context:
+            await asyncio.to_thread(write_context, plan.context, text, b"", context)
+            params = self._parameters(name, plan)
+            try:
+                async with asyncio.timeout(limits.timeout):
+                    async with aclosing(
+                        buildkit.build(self._engine, params, chunks(context), values, limits, trace)
+                    ) as lines:
+                        async for line in lines:
+                            progress.detail(line)
+                            await progress.drained()
+            except TimeoutError as exc:
+                raise BuildFailed(too_slow(limits.timeout, trace.last_step)) from exc
+            except EngineError as exc:
+                raise BuildFailed(explain(str(exc), trace.last_step, limits.memory)) from exc
+
+
+def too_slow(seconds: float, step: str) -> str:
+    return f"The build was stopped: not done after {seconds:.0f} s (BUILD_TIMEOUT), in: {step}"
 
 
 def explain_pull(image: str, error: str, stack: str) -> str:

@@ -31,11 +31,15 @@ def connector(docker_host: str, cert_path: str = "") -> tuple[aiohttp.BaseConnec
     if url.scheme in ("tcp", "http") and not cert_path:
         return aiohttp.TCPConnector(limit=0), f"http://{url.netloc}"
     if url.scheme in ("tcp", "https"):
-        certs = Path(cert_path)
-        context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
-        context.load_cert_chain(certs / "cert.pem", certs / "key.pem")
-        return aiohttp.TCPConnector(limit=0, ssl=context), f"https://{url.netloc}"
+        return aiohttp.TCPConnector(limit=0, ssl=tls_context(cert_path)), f"https://{url.netloc}"
     raise EngineError(f"DOCKER_HOST={docker_host!r} is neither unix:// nor tcp://.")
+
+
+def tls_context(cert_path: str) -> ssl.SSLContext:
+    certs = Path(cert_path)
+    context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
+    context.load_cert_chain(certs / "cert.pem", certs / "key.pem")
+    return context
 
 
 class Engine:
@@ -107,6 +111,30 @@ class Engine:
             raise EngineError("The Docker Engine went away in the middle of an answer.") from exc
         finally:
             response.close()
+
+    async def hijack(self, path: str, headers: Mapping[str, str]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection of its own that the engine has switched to another protocol. Raises: EngineError."""
+        url = urlsplit(self._docker_host)
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT):
+                if url.scheme == "unix":
+                    reader, writer = await asyncio.open_unix_connection(url.path)
+                else:
+                    context = tls_context(self._cert_path) if self._cert_path else None
+                    reader, writer = await asyncio.open_connection(url.hostname, url.port, ssl=context)
+                lines = [
+                    f"POST {path} HTTP/1.1",
+                    "Host: engine",
+                    *(f"{key}: {value}" for key, value in headers.items()),
+                ]
+                writer.write("\r\n".join([*lines, "", ""]).encode())
+                answer = await reader.readuntil(b"\r\n\r\n")
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as exc:
+            raise EngineError(f"The Docker Engine doesn't answer ({exc or 'timed out'}).") from exc
+        if b" 101 " not in answer.partition(b"\r\n")[0]:
+            writer.close()
+            raise EngineError(f"The Docker Engine doesn't open {path}: {answer.partition(bytes([13]))[0].decode()}")
+        return reader, writer
 
     # containers
 

@@ -91,7 +91,7 @@ class Builder:
             engine,
             controller,
             BuildpackBuilds(engine, self.pool, toolchains, settings),
-            DockerfileBuilds(engine, registry, settings),
+            DockerfileBuilds(engine, registry, self._host, settings),
             assembler,
             self.stack,
             self.runs,

@@ -1,5 +1,7 @@
 """Dockerfiles as people really write them: arguments, stages, other places, heroku.yml, the host's certificates."""
 
+import hashlib
+import secrets
 import subprocess
 
 import pytest
@@ -68,3 +70,45 @@ def test_run_steps_trust_what_the_host_trusts_and_the_image_keeps_nothing_of_it(
     login(registry)
     show = "cat /app/seen; ls /run | grep -c paas; env | grep -c _CERT"
     assert run_in(controller.builds[-1]["image"], "sh", "-c", show) == "only this host's\nonly this host's\n0\n0\n"
+
+
+MOUNTS = """# syntax=docker/dockerfile:1
+FROM paas-test-base
+RUN --mount=type=secret,id=TOKEN,mode=0444 --mount=type=cache,target=/app/cache,uid=10001 \\
+    sha256sum </run/secrets/TOKEN >/app/out && date >>/app/cache/runs && wc -l </app/cache/runs >>/app/out
+RUN {run}
+CMD cat /app/out
+"""
+
+
+def test_secrets_and_caches_are_mounted_by_buildkit_and_stay_out_of_the_image(
+    base, builder, controller, registry, tmp_path
+):
+    client = builder.client(tmp_path / "c", apps=("mounted",))
+    token = secrets.token_hex(50_000)  # more than a window of HTTP/2
+    controller.config["mounted"] = {"TOKEN": token}
+    path = client.repository("mounted", {"Dockerfile": MOUNTS.format(run="cat $SSL_CERT_FILE >/dev/null; echo one")})
+    out = client.push(path)
+    assert "RUN --mount=type=secret,id=TOKEN" in out and "paas-host-ca" not in out
+    login(registry)
+    show = (
+        "sh",
+        "-c",
+        "cat /app/out; cat /run/secrets/* /run/paas-host/* 2>/dev/null | wc -c; env | grep -c -e TOKEN -e NO_PROXY",
+    )
+    told = run_in(controller.builds[-1]["image"], *show).split()
+    assert told == [hashlib.sha256(token.encode()).hexdigest(), "-", "1", "0", "0"]
+    client.commit(path, {"Dockerfile": MOUNTS.format(run="echo two")})
+    assert "(cached)" in client.push(path)
+    client.commit(path, {"Dockerfile": MOUNTS.format(run="exit 9")})
+    assert "failed with exit code 9: RUN exit 9" in client.push(path, check=False)
+    client.commit(path, {"Dockerfile": MOUNTS.replace("id=TOKEN", "id=NONE").format(run="true")})
+    assert "config:set NONE=" in client.push(path, check=False)
+
+
+def test_a_buildkit_step_is_killed_when_it_takes_too_much_memory(base, builder, controller, registry, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("greedy",))
+    eat = "python3 -c 'import time; time.sleep(0.5); x = b\"x\" * (1 << 30)'"
+    text = f"FROM paas-test-base\nRUN --mount=type=cache,target=/app/c {eat}\nCMD true\n"
+    out = client.push(client.repository("greedy", {"Dockerfile": text}), check=False)
+    assert "out of memory at 256 MiB" in out
