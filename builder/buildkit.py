@@ -21,7 +21,7 @@ from builder.settings import BuildLimits
 
 TRACE = "moby.buildkit.trace"
 POLL = 0.1  # seconds between looks for new processes
-OUR_MOUNT = re.compile(r"--mount=type=secret,id=\.paas-\S+\s*")
+OURS = re.compile(r"--mount=type=secret,id=\.paas-\S+\s*|,id=[a-z0-9-]+:\S+")  # what we added to a step
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Trace:
 
     def _vertex(self, vertex: Mapping[int, Any]) -> list[str]:
         digest, name = vertex.get(1, b""), vertex.get(3, b"").decode(errors="replace")
-        self.names[digest] = name = " ".join(OUR_MOUNT.sub("", name).split())
+        self.names[digest] = name = " ".join(OURS.sub("", name).split())
         if (
             digest in self.told
             or not (vertex.get(5) or vertex.get(4))

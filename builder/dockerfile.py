@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,7 @@ from builder.dockerfile_text import (
     with_build_args,
     with_ca_mounts,
     with_host_ca,
+    with_own_caches,
     without_syntax_line,
 )
 from builder.engine import Engine
@@ -156,6 +157,7 @@ class DockerfileBuilds:
         repository = f"{self._settings.registry.host}/{app}"
         with progress.phase("build"):
             if needs_buildkit(plan.text):
+                plan = replace(plan, text=with_own_caches(plan.text, app))
                 await self._buildkit(f"{repository}:{tag}", plan, config, progress)
             else:
                 await self._classic(f"{repository}:{tag}", plan, progress)

@@ -115,3 +115,23 @@ def with_ca_mounts(text: str) -> str:
         elif (stage := FROM.match(item.text)) and stage[1].lower() != "scratch":
             lines[item.last + 1 : item.last + 1] = [CA_ARGUMENTS]
     return "\n".join(lines) + "\n"
+
+
+def with_own_caches(text: str, app: str) -> str:
+    """Cache mounts under ids of the app's own: BuildKit would share one id, by default the path, among everybody."""
+    lines = text.splitlines()
+    for item in instructions(text):
+        if not re.match(r"(?i)RUN\s", item.text):
+            continue
+        for number in range(item.first, item.last + 1):
+            lines[number] = re.sub(r"(?<=--mount=)\S+", lambda found: own_cache(found[0], app), lines[number])
+    return "\n".join(lines) + "\n"
+
+
+def own_cache(mount: str, app: str) -> str:
+    options = [option.partition("=") for option in mount.split(",")]
+    known = {key: value.strip("\"'") for key, _, value in options}
+    if known.get("type") != "cache":
+        return mount
+    place = known.get("id") or known.get("target") or known.get("dst") or known.get("destination") or ""
+    return ",".join(["".join(option) for option in options if option[0] != "id"] + [f"id={app}:{place}"])

@@ -7,6 +7,7 @@ from builder.dockerfile_text import (
     with_build_args,
     with_ca_mounts,
     with_host_ca,
+    with_own_caches,
     without_syntax_line,
 )
 from builder.errors import BuildFailed
@@ -126,3 +127,12 @@ def test_every_stage_learns_the_hosts_certificates_and_the_image_keeps_none_of_t
     manifest, config = strip_layers({"layers": [1, 2, 3]}, config, "/run/paas-host/ca.crt")
     assert manifest["layers"] == [1, 3] and config["rootfs"]["diff_ids"] == ["a", "c"]
     assert [step["created_by"][:4] for step in config["history"]] == ["base", "|1 P"]
+
+
+def test_cache_mounts_are_the_apps_own():
+    text = (
+        "FROM a\nRUN --mount=type=cache,target=/x \\\n  --mount=type=cache,id=pip,dst=/y --mount=type=secret,id=T x\n"
+    )
+    told = with_own_caches(text, "shop")
+    assert "--mount=type=cache,target=/x,id=shop:/x " in told
+    assert "--mount=type=cache,dst=/y,id=shop:pip --mount=type=secret,id=T x" in told

@@ -74,6 +74,7 @@ def test_run_steps_trust_what_the_host_trusts_and_the_image_keeps_nothing_of_it(
 
 MOUNTS = """# syntax=docker/dockerfile:1
 FROM paas-test-base
+ENV MARK={mark}
 RUN --mount=type=secret,id=TOKEN,mode=0444 --mount=type=cache,target=/app/cache,uid=10001 \\
     sha256sum </run/secrets/TOKEN >/app/out && date >>/app/cache/runs && wc -l </app/cache/runs >>/app/out
 RUN {run}
@@ -87,9 +88,11 @@ def test_secrets_and_caches_are_mounted_by_buildkit_and_stay_out_of_the_image(
     client = builder.client(tmp_path / "c", apps=("mounted",))
     token = secrets.token_hex(50_000)  # more than a window of HTTP/2
     controller.config["mounted"] = {"TOKEN": token}
-    path = client.repository("mounted", {"Dockerfile": MOUNTS.format(run="cat $SSL_CERT_FILE >/dev/null; echo one")})
+    path = client.repository(
+        "mounted", {"Dockerfile": MOUNTS.format(mark=token[:9], run="cat $SSL_CERT_FILE >/dev/null; echo one")}
+    )
     out = client.push(path)
-    assert "RUN --mount=type=secret,id=TOKEN" in out and "paas-host-ca" not in out
+    assert "RUN --mount=type=secret,id=TOKEN" in out and "paas-host-ca" not in out and "id=mounted:" not in out
     login(registry)
     show = (
         "sh",
@@ -97,12 +100,14 @@ def test_secrets_and_caches_are_mounted_by_buildkit_and_stay_out_of_the_image(
         "cat /app/out; cat /run/secrets/* /run/paas-host/* 2>/dev/null | wc -c; env | grep -c -e TOKEN -e NO_PROXY",
     )
     told = run_in(controller.builds[-1]["image"], *show).split()
-    assert told == [hashlib.sha256(token.encode()).hexdigest(), "-", "1", "0", "0"]
-    client.commit(path, {"Dockerfile": MOUNTS.format(run="echo two")})
+    assert told[0] == hashlib.sha256(token.encode()).hexdigest() and int(told[2]) >= 1 and told[3:] == ["0", "0"]
+    client.commit(path, {"Dockerfile": MOUNTS.format(mark=token[:9], run="echo two")})
     assert "(cached)" in client.push(path)
-    client.commit(path, {"Dockerfile": MOUNTS.format(run="exit 9")})
+    client.commit(path, {"Dockerfile": MOUNTS.format(mark=token[:9], run="exit 9")})
     assert "failed with exit code 9: RUN exit 9" in client.push(path, check=False)
-    client.commit(path, {"Dockerfile": MOUNTS.replace("id=TOKEN", "id=NONE").format(run="true")})
+    client.commit(
+        path, {"Dockerfile": MOUNTS.replace("id=TOKEN", "id=NONE,required=true").format(mark=token[:9], run="true")}
+    )
     assert "config:set NONE=" in client.push(path, check=False)
 
 
