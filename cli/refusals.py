@@ -109,6 +109,8 @@ def not_found_text(text: str) -> str:
         "Invitation": "`paas invitations` lists yours",
         "ConfigGroup": "`paas config:groups` lists yours",
         "ConfigLink": "`paas config` shows what is linked",
+        "Webhook": "`paas webhooks` lists the app's",
+        "Delivery": "`paas webhooks:deliveries ID` lists them",
         "Team": "`paas teams` lists yours",
         "Member": "`paas teams:info TEAM` lists them",
     }.get(kind)

@@ -42,6 +42,8 @@ NOUNS: dict[str, str] = {
     "tokens": "limited keys to your account, for machines",
     "twofactor": "a code of an authenticator app at login",
     "invitations": "links that make an account, or give a role",
+    "webhooks": "addresses that hear of what happens to an app",
+    "notifications": "mail to you about it",
     "audit": "who did what from where",
     "users": "who has an account",
     "shortcuts": "short names of common commands",

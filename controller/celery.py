@@ -59,6 +59,9 @@ def configuration() -> dict:
                 "options": {"expires": settings.WATCH_PERIOD * 2},  # looks that come too late needn't pile up
             },
             "refresh-configs": {"task": "controller.refresh_configs", "schedule": settings.RECOVERY_PERIOD},
+            "deliver-due": {"task": "controller.deliver_due", "schedule": 10.0},
+            "look-for-crashes": {"task": "controller.look_for_crashes", "schedule": 15.0, "options": {"expires": 30}},
+            "look-at-certificates": {"task": "controller.look_at_certificates", "schedule": 3600.0},
             "tidy": {"task": "controller.tidy", "schedule": 3600.0},
         },
     }

@@ -7,6 +7,7 @@ import time
 from django.conf import settings
 from django.db import transaction
 
+from controller.actions.announce import announce, failed_text
 from controller.actions.events import record
 from controller.actions.failure import good_before, mark_failed
 from controller.actions.operations import claim, end_superseded, finish, this_runner, unfinished
@@ -103,6 +104,8 @@ def end_well(operation: Operation, runner: str) -> None:
     with transaction.atomic():
         if finish(operation, Operation.SUCCEEDED, runner=runner) and operation.kind == Operation.DEPLOY:
             begin_watch(operation, restarts)
+            text = f"v{operation.release.version} is live: {operation.release.summary}"
+            announce(operation.app, "deploy.succeeded", release=operation.release, text=text)
 
 
 def count_nodes(api: Cluster) -> int:
@@ -125,6 +128,7 @@ def end_badly(operation: Operation, runner: str, text: str) -> None:
             return
         if operation.kind == Operation.DEPLOY:
             mark_failed(operation.release, text)
+            announce(app, "deploy.failed", release=operation.release, text=failed_text(operation.release, text))
         record(app, text, "ERROR")
 
 

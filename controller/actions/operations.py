@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from controller.actions.announce import announce, failed_text
 from controller.actions.events import record
 from controller.actions.failure import mark_failed
 from controller.errors import BadRequest, ClusterTrouble, Conflict
@@ -105,6 +106,7 @@ def end_superseded(operation: Operation, text: str, runner: str | None = None) -
     if ended:
         mark_failed(operation.release, text)
         record(operation.app, text, "ERROR")
+        announce(operation.app, "deploy.failed", release=operation.release, text=failed_text(operation.release, text))
     return ended
 
 
@@ -185,6 +187,8 @@ def abandon(operation: Operation, text: str, ending: tuple[str, ...] = Operation
             return False
         if operation.kind == Operation.DEPLOY:
             mark_failed(operation.release, text)
+            release = operation.release
+            announce(operation.app, "deploy.failed", release=release, text=failed_text(release, text))
         if operation.kind != Operation.RESTORE:
             App.objects.filter(pk=operation.app_id).update(structure=operation.structure_before)
         App.objects.filter(pk=operation.app_id).update(unsynced=True)

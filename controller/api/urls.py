@@ -19,6 +19,7 @@ from controller.api import (
     info,
     invitations,
     keys,
+    notices,
     one_offs,
     pods,
     registry,
@@ -32,6 +33,7 @@ from controller.api import (
 APP = r"^apps/(?P<app>[a-z][a-z0-9-]*)"
 TYPE = r"(?P<type>[a-z0-9]+(?:-[a-z0-9]+)*)"
 UUID = r"(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+WEBHOOK = r"/webhooks/(?P<number>[0-9]{1,15})"
 POD = r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)"
 
 urlpatterns = [
@@ -98,6 +100,12 @@ urlpatterns = [
     re_path(r"^invitations/?$", invitations.InvitationsView.as_view()),
     re_path(r"^invitations/(?P<number>[0-9]{1,9})/?$", invitations.OneInvitationView.as_view()),
     re_path(r"^invitations/accept/?$", invitations.AcceptView.as_view()),
+    re_path(APP + r"/webhooks/?$", notices.WebhooksView.as_view()),
+    re_path(APP + WEBHOOK + r"/?$", notices.OneWebhookView.as_view()),
+    re_path(APP + WEBHOOK + r"/test/?$", notices.WebhookTestView.as_view()),
+    re_path(APP + WEBHOOK + r"/deliveries/?$", notices.DeliveriesView.as_view()),
+    re_path(APP + WEBHOOK + r"/deliveries/(?P<delivery>[0-9]{1,15})/redeliver/?$", notices.RedeliverView.as_view()),
+    re_path(r"^notifications/?$", notices.NotificationsView.as_view()),
     re_path(APP + r"/audit/?$", audit.AppAuditView.as_view()),
     re_path(r"^audit/?$", audit.AuditView.as_view()),
     re_path(r"^tokens/?$", tokens.PersonalTokensView.as_view()),

@@ -12,6 +12,7 @@ from controller.models.event import Event
 from controller.models.git_source import GitSource
 from controller.models.invitation import Invitation
 from controller.models.key import Key
+from controller.models.notice import CrashMark, Delivery, MailSubscription, Notice, Webhook
 from controller.models.one_off import OneOff
 from controller.models.operation import Operation
 from controller.models.output import OutputLine
@@ -37,13 +38,17 @@ __all__ = (
     "ConfigGroup",
     "ConfigLink",
     "ConfigRefresh",
+    "CrashMark",
+    "Delivery",
     "Domain",
     "Event",
     "GitSource",
     "GroupAttachment",
     "Invitation",
     "Key",
+    "MailSubscription",
     "Member",
+    "Notice",
     "OneOff",
     "Operation",
     "OutputLine",
@@ -54,5 +59,6 @@ __all__ = (
     "Team",
     "TeamAccess",
     "User",
+    "Webhook",
     "Watch",
 )

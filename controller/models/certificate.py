@@ -20,5 +20,7 @@ class Certificate(Dated):
     issuer = models.TextField(blank=True, default="")
     subject = models.TextField(blank=True, default="")
 
+    expiry_told = models.PositiveSmallIntegerField(null=True)  # days before the end that were told of last
+
     class Meta:
         ordering = ("name",)

@@ -46,6 +46,7 @@ DEPLOY_HOOK_URLS = [url for url in os.environ.get("DEPLOY_HOOK_URLS", "").split(
 DEPLOY_HOOK_SECRET = os.environ.get("DEPLOY_HOOK_SECRET", "")
 REMOVE_MISSING_TYPES = os.environ.get("DEIS_DEPLOY_PROCFILE_MISSING_REMOVE", "true").lower() != "false"
 REJECT_MISSING_PROCFILE = os.environ.get("DEIS_DEPLOY_REJECT_IF_PROCFILE_MISSING", "false").lower() == "true"
+WEBHOOKS_TO_PRIVATE_ADDRESSES = os.environ.get("WEBHOOKS_TO_PRIVATE_ADDRESSES", "false").lower() == "true"
 SMTP_URL = os.environ.get("SMTP_URL", "")
 MAIL_ENABLED = bool(SMTP_URL)
 globals().update(mail(SMTP_URL))

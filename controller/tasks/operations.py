@@ -2,7 +2,17 @@
 
 from celery import shared_task
 
-from controller.actions import build_runs, carry_out, config_rerelease, docker_push, events, outputs, sessions, watches
+from controller.actions import (
+    build_runs,
+    carry_out,
+    config_rerelease,
+    docker_push,
+    events,
+    notices,
+    outputs,
+    sessions,
+    watches,
+)
 from controller.actions import operations as actions
 
 
@@ -39,6 +49,7 @@ def tidy() -> None:
     events.forget_old_events()
     sessions.forget_old_sessions()
     build_runs.forget_old_runs()
+    notices.forget_old_notices()
 
 
 @shared_task(name="controller.release_pushed_image")

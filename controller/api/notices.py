@@ -1,0 +1,146 @@
+"""`/v2/apps/APP/webhooks/` and `/v2/notifications/`: who hears of what happens to an app."""
+
+import secrets
+
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from controller.access import OPERATE, app_for
+from controller.actions import notices as actions
+from controller.api.scoping import AppView, Strict, View
+from controller.errors import BadRequest, Conflict, Missing
+from controller.models import Delivery, MailSubscription, Webhook
+from controller.models.notice import EVENTS
+from controller.outgoing import Refused, checked_url
+
+MOST_WEBHOOKS = 20  # of one app
+
+
+class EventsField(serializers.ListField):
+    """Names of events; none means all."""
+
+    child = serializers.ChoiceField(
+        tuple(EVENTS),
+        error_messages={"invalid_choice": f"{{input}} is no event; the events are {', '.join(EVENTS)}."},
+    )
+
+
+class WebhookSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    url = serializers.CharField()
+    owner = serializers.CharField(source="owner.username")
+    events = serializers.JSONField()
+    created = serializers.DateTimeField()
+
+
+class NewWebhook(Strict):
+    url = serializers.CharField(max_length=2000)
+    events = EventsField(required=False, default=list)
+    secret = serializers.CharField(min_length=16, max_length=200, required=False)
+
+    def validate_url(self, value):
+        try:
+            checked_url(value)
+        except Refused as exc:
+            raise serializers.ValidationError(f"{exc}.") from exc
+        return value
+
+
+class DeliverySerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    event = serializers.CharField(source="notice.event")
+    text = serializers.CharField(source="notice.text")
+    time = serializers.DateTimeField(source="notice.time")
+    state = serializers.CharField()
+    attempts = serializers.IntegerField()
+    status = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField()
+    next_try = serializers.SerializerMethodField()
+    updated = serializers.DateTimeField()
+
+    def get_next_try(self, row) -> str | None:
+        return row.next_try.strftime("%Y-%m-%dT%H:%M:%SZ") if row.state == Delivery.QUEUED else None
+
+
+class NotificationChange(Strict):
+    app = serializers.CharField(max_length=63, required=False)
+    events = EventsField(required=False, default=list)
+
+
+class NotificationName(Strict):
+    app = serializers.CharField(max_length=63, required=False)
+
+
+class WebhookView(AppView):
+    rights = {"GET": OPERATE, "HEAD": OPERATE, "POST": OPERATE, "DELETE": OPERATE}
+
+    def webhook(self) -> Webhook:
+        row = self.app.webhooks.select_related("owner", "app").filter(pk=int(self.kwargs["number"])).first()
+        if row is None:
+            raise Missing("Webhook")
+        return row
+
+
+class WebhooksView(WebhookView):
+    def get(self, request, **kwargs):
+        return self.page(self.app.webhooks.select_related("owner"), WebhookSerializer)
+
+    def post(self, request, **kwargs):
+        parsed = self.parsed(NewWebhook)
+        if self.app.webhooks.count() >= MOST_WEBHOOKS:
+            raise Conflict(f"{self.app.name} has {MOST_WEBHOOKS} webhooks already; remove one first")
+        secret = parsed.pop("secret", None) or secrets.token_hex(32)
+        row = Webhook.objects.create(app=self.app, owner=request.user, secret=secret, **parsed)
+        return Response({**WebhookSerializer(row).data, "secret": secret}, status=201)
+
+
+class OneWebhookView(WebhookView):
+    def get(self, request, **kwargs):
+        return Response(WebhookSerializer(self.webhook()).data)
+
+    def delete(self, request, **kwargs):
+        self.webhook().delete()
+        return Response(status=204)
+
+
+class WebhookTestView(WebhookView):
+    def post(self, request, **kwargs):
+        return Response(DeliverySerializer(actions.ping(self.webhook(), request.user)).data, status=201)
+
+
+class DeliveriesView(WebhookView):
+    def get(self, request, **kwargs):
+        return self.page(self.webhook().deliveries.select_related("notice"), DeliverySerializer)
+
+
+class RedeliverView(WebhookView):
+    def post(self, request, **kwargs):
+        row = self.webhook().deliveries.select_related("notice", "webhook").filter(pk=int(kwargs["delivery"])).first()
+        if row is None:
+            raise Missing("Delivery")
+        return Response(DeliverySerializer(actions.redeliver(row)).data, status=201)
+
+
+class NotificationsView(View):
+    """Mail to the asking user: about one app, or about all of theirs when none is named."""
+
+    def get(self, request):
+        rows = request.user.mail_subscriptions.order_by("app__name").values_list("app__name", "events")
+        return Response({"email": request.user.email, "mail": [{"app": app, "events": events} for app, events in rows]})
+
+    def post(self, request):
+        parsed = self.parsed(NotificationChange)
+        if not request.user.email:
+            raise BadRequest("Your account has no mail address")
+        app = app_for(request.user, parsed["app"]) if parsed.get("app") else None
+        events = parsed["events"]
+        MailSubscription.objects.update_or_create(user=request.user, app=app, defaults={"events": events})
+        return Response({"app": app.name if app else None, "events": events}, status=201)
+
+    def delete(self, request):
+        name = self.parsed(NotificationName).get("app")
+        rows = request.user.mail_subscriptions
+        deleted, _ = (rows.filter(app__name=name) if name else rows.filter(app=None)).delete()
+        if not deleted:
+            raise Missing("Notification")
+        return Response(status=204)

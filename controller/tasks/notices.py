@@ -1,0 +1,25 @@
+"""Tasks around notices."""
+
+from celery import shared_task
+
+from controller.actions import deliveries, upkeep
+
+
+@shared_task(name="controller.deliver")
+def deliver(delivery_id: int) -> None:
+    deliveries.deliver(delivery_id)
+
+
+@shared_task(name="controller.deliver_due")
+def deliver_due() -> None:
+    deliveries.deliver_due()
+
+
+@shared_task(name="controller.look_for_crashes")
+def look_for_crashes() -> None:
+    upkeep.look_for_crashes()
+
+
+@shared_task(name="controller.look_at_certificates")
+def look_at_certificates() -> None:
+    upkeep.look_at_certificates()
