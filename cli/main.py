@@ -86,9 +86,11 @@ def resolve(words: list[str]) -> tuple[Command | None, list[str]]:
     if spaced in SHORTCUTS and first != "run":  # `paas run list` runs the program `list`
         return find(spaced), rest[1:]
     if ":" not in first and load(first):
+        if len(rest) > 1 and f"{spaced}:{rest[1]}" in COMMANDS:
+            return find(f"{spaced}:{rest[1]}"), rest[2:]
         if spaced in COMMANDS:
             return find(spaced), rest[1:]
-        bare = COMMANDS.get(BARE.get(first, ""))
+        bare = COMMANDS.get(BARE.get(first) or SHORTCUTS.get(first, ""))
         if bare is None:
             show_help([first])
             raise UsageError(f"{first} needs one of the verbs above.")
@@ -96,7 +98,7 @@ def resolve(words: list[str]) -> tuple[Command | None, list[str]]:
             raise UsageError(unknown_text(spaced))
         return bare, rest
     if entry := find(first):
-        return entry, rest
+        return (COMMANDS[spaced], rest[1:]) if spaced in COMMANDS else (entry, rest)
     if first.partition(":")[0] in NOUNS:
         raise UsageError(unknown_text(first))
     return None, rest

@@ -66,7 +66,7 @@ def build_choices(environ: Mapping[str, str]) -> dict[str, str]:
 
 def plan_programs(platform: Platform, environ: Mapping[str, str]) -> list[Program]:
     programs = [_redis(platform), _registry(platform), *_orchestrator(platform), *_controller(platform)]
-    programs += [_builder(platform, environ), *_router(platform), _guardian(platform)]
+    programs += [_builder(platform, environ), *_router(platform), _logger(platform), _guardian(platform)]
     if platform.docker_host == own_docker_host(platform):
         programs.insert(0, _engine(platform))
     return sorted(programs, key=lambda program: program.priority)
@@ -102,6 +102,7 @@ def controller_environment(platform: Platform) -> dict[str, str]:
         "REGISTRATION_MODE": os.environ.get("PAAS_REGISTRATION", "admin_only"),
         "APP_URL_TEMPLATE": platform.app_url_template,
         "FIRST_ANSWER": "false" if platform.engine_can_exec is False else "true",
+        "LOGGER_SOCKET": logger_socket(platform),
         "CONTROLLER_LISTEN": f"127.0.0.1:{platform.controller_port}",
         **operator_settings(home),
     }
@@ -301,6 +302,26 @@ def _router(platform: Platform) -> list[Program]:
             ready=f"http://127.0.0.1:{platform.router_metrics_port}/ready",
         ),
     ]
+
+
+def logger_socket(platform: Platform) -> str:
+    return f"{platform.home}/run/logger.sock"
+
+
+def _logger(platform: Platform) -> Program:
+    home = platform.home
+    environment = {
+        "KUBECONFIG": f"{home}/orchestrator/controller.kubeconfig",
+        "LOGGER_DATA": f"{home}/logger",
+        "LOGGER_LISTEN": logger_socket(platform),
+        "CONTROLLER_URL": f"http://127.0.0.1:{platform.controller_port}",
+        "BUILDER_KEY_FILE": f"{home}/secrets/builder.key",
+        "ROUTER_ACCESS_LOG": f"{home}/router/access.log",
+        "LOGGER_DAYS": os.environ.get("PAAS_LOG_DAYS", ""),
+        "LOGGER_MEGABYTES": os.environ.get("PAAS_LOG_MEGABYTES", ""),
+        "LOGGER_LINES_PER_SECOND": os.environ.get("PAAS_LOG_LINES_PER_SECOND", ""),
+    }
+    return Program("logger", _python("-m", "logger"), environment, priority=305, ready=f"unix:{home}/run/logger.sock")
 
 
 def _guardian(platform: Platform) -> Program:

@@ -27,8 +27,8 @@ from host.programs import Program, base_environment, controller_environment, pla
 from host.settings import CHECKOUT, Platform
 
 DEFAULT_PORT = 8900
-FOLDERS = ("run", "log", "redis", "orchestrator", "agent", "controller")
-PROGRAMS = ("redis", "orchestrator-server", "orchestrator-agent", "controller", "controller-worker")
+FOLDERS = ("run", "log", "redis", "orchestrator", "agent", "controller", "logger")
+PROGRAMS = ("redis", "orchestrator-server", "orchestrator-agent", "controller", "controller-worker", "logger")
 NEEDED = {"redis-server": "redis-server", "setpriv": "util-linux"}  # command → package
 START_PATIENCE = 60.0  # seconds for one program to become ready
 STOP_PATIENCE = 5.0  # seconds the programs get to end by themselves
@@ -109,7 +109,7 @@ class Scratch:
         for name in ("redis", "orchestrator-server"):
             self._launch(programs[name])
         self._migrate()
-        for name in ("controller", "controller-worker"):
+        for name in ("controller", "controller-worker", "logger"):
             self._launch(programs[name])
         self._await_ready(programs["orchestrator-server"])
         simulated_nodes.write_certificate(self.platform)

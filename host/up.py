@@ -44,13 +44,25 @@ from host.programs import (
 from host.settings import CHECKOUT, Platform
 from host.supervisor import Supervisor, render
 
-FOLDERS = ("run", "log", "redis", "registry", "orchestrator", "agent", "controller", "builder", "router", "operator")
+FOLDERS = (
+    "run",
+    "log",
+    "redis",
+    "registry",
+    "orchestrator",
+    "agent",
+    "controller",
+    "builder",
+    "router",
+    "operator",
+    "logger",
+)
 STACK_PATIENCE = 10.0  # seconds for an interrupted stack build to clean up
 STACK_DEADLINE = 900.0  # seconds to make the stack image, downloads included
 CODE_FOLDERS = {  # the proxy and the engine are not ours to restart for a change of Python code
     "orchestrator-server": "orchestrator", "orchestrator-agent": "orchestrator", "controller": "controller",
     "controller-worker": "controller", "builder": "builder", "router-sync": "router",
-    "guardian": "host/scripts", "registry": "registry",
+    "guardian": "host/scripts", "registry": "registry", "logger": "logger",
 }  # fmt: skip
 CODE_SUFFIXES = (".py", ".sh", ".lua", ".html")
 FIRST = ("docker-engine", "redis", "registry")  # what the stack image needs; the rest starts meanwhile

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = ("cli", "controller", "builder", "orchestrator", "router", "registry", "host")
+PROGRAMS = ("cli", "controller", "builder", "orchestrator", "router", "registry", "logger", "host")
 SOURCES = [path for name in PROGRAMS for path in (ROOT / name).rglob("*.py") if "migrations" not in path.parts]
 MAX_FILE, MAX_FUNCTION = 500, 60
 MAY_READ_ENVIRONMENT = {"settings.py", "gunicorn.py", "base.py", "deploy.py", "testing.py"}

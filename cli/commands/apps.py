@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from cli import git, output, prompts, terminal
 from cli.client import DEPLOY, path
+from cli.commands import logs  # noqa: F401 - `apps:logs` belongs to this noun
 from cli.commands.domains import list_domains
 from cli.commands.labels import list_labels
 from cli.commands.ps import list_processes
@@ -118,33 +119,6 @@ def open_app(session: Session) -> None:
         raise CliError(f"No domain assigned to {session.app}; `paas domains:add NAME` gives it one.")
     if not webbrowser.open(url):
         output.line(url)
-
-
-@command(
-    "apps:logs",
-    "Show the log of an app: its processes, releases and builds",
-    "paas logs -f",
-    options=(
-        Option("--lines", "this many of the last lines", short="-n", value="N", number=True),
-        Option("--follow", "go on as lines come, until Ctrl-C", short="-f"),
-        APP,
-    ),
-)
-def logs(session: Session, lines: int | None, follow: bool | None) -> None:
-    where = session.app_path("logs")
-    if follow:
-        for text in session.api.stream(where, log_lines=lines, follow="true"):
-            if text:  # an empty line only keeps the connection
-                output.log_line(text)
-        return
-    text = session.api.request("GET", where, query={"log_lines": lines}).text
-    if not text.strip():
-        raise CliError(
-            f"There are no log messages of {session.app} yet: it has not been deployed, or its processes "
-            "printed nothing; `paas ps` shows whether any runs."
-        )
-    for row in text.splitlines():
-        output.log_line(row)
 
 
 @command(

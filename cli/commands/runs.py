@@ -27,7 +27,7 @@ def start(session: Session, command: list[str], timeout: int | None) -> None:
         return
     short = short_name(session, row)
     output.line(f"Running '{line}' as {row['name']}")
-    output.note(f"`paas run:info {short}` shows how it ended, `paas run:stop {short}` ends it.")
+    output.note(f"`paas run:logs {short}` shows what it prints, `paas run:stop {short}` ends it.")
 
 
 def short_name(session: Session, row: dict[str, Any]) -> str:
@@ -72,6 +72,24 @@ def one(session: Session, name: str) -> dict[str, Any]:
             raise NotFound(f"{session.app} has no one-off command {name}; `paas runs` lists them.") from exc
         raise
     return row
+
+
+@command(
+    "runs:logs",
+    "Show what a one-off command printed",
+    "paas run:logs run-x7k2p -f",
+    args=(NAME,),
+    options=(
+        Option("--lines", "this many of the last lines", short="-n", value="N", number=True),
+        Option("--follow", "go on as lines come, until Ctrl-C", short="-f"),
+        APP,
+    ),
+)
+def logs(session: Session, name: str, lines: int | None, follow: bool | None) -> None:
+    from cli.commands.logs import show_logs
+
+    row = one(session, name)
+    show_logs(session, lines=lines, follow=follow, ps=f"run.{row['name'].rpartition('-')[2]}")
 
 
 @command("runs:stop", "Stop a one-off command", "paas run:stop run-x7k2p", args=(NAME,), options=(APP,))

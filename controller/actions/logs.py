@@ -1,26 +1,49 @@
-"""An app's log: what its processes wrote and what the controller did, in one order."""
+"""An app's log: what its processes wrote and what the platform did, in one order.
+
+The log store has it. Without one, or while it is away, the log is what the containers that are left still hold and
+what this program did.
+"""
 
 import heapq
+import logging
 import queue
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
+from controller import log_store
 from controller.cluster.client import Cluster, ClusterError, Unreachable, cluster
 from controller.cluster.deploy import OURS
 from controller.cluster.diagnose import parse_time
+from controller.errors import Unsupported
 from controller.models import App, Event
 
+log = logging.getLogger(__name__)
+
 STAMPED = re.compile(r"^(\S+) ?(.*)$", re.DOTALL)
+NO_FILTER: Mapping[str, str] = {}
+DEFAULT_LINES = 100
 EVENT_PERIOD = 1.0  # seconds between looks for new events and pods while following
 
 Line = tuple[datetime, str]
 
 
-def read_logs(app: App, lines: int) -> str:
-    """The last `lines` lines, oldest first; empty when there are none. Raises: ClusterTrouble."""
+def read_logs(app: App, lines: int, query: Mapping[str, str] = NO_FILTER) -> str:
+    """The last `lines` lines that match `query`, oldest first; empty when there are none.
+
+    `query`: since, until (times), ps, source, grep. Raises: ClusterTrouble, BadRequest.
+    """
+    if log_store.is_configured():
+        try:
+            return log_store.read(app.name, {**query, "lines": str(lines or "")})
+        except log_store.StoreAway as exc:
+            if query:
+                raise
+            log.warning("reading containers instead", extra={"error": str(exc)})
+    refuse_filters(query)
+    lines = lines or DEFAULT_LINES
     api = cluster()
     merged = event_lines(app, lines)
     pods, _ = api.list("Pod", app.name, OURS)
@@ -75,8 +98,26 @@ def truncated(text: str) -> str:
     return re.sub(r"(\.\d{6})\d+", r"\1", text)
 
 
-def follow_logs(app: App, lines: int, seconds: float = 3600) -> Iterator[str]:
+def refuse_filters(query: Mapping[str, str]) -> None:
+    """Raises: Unsupported."""
+    if query:
+        raise Unsupported(f"{', '.join(query)}: without a log store the log can't be searched")
+
+
+def follow_logs(app: App, lines: int, seconds: float = 3600, query: Mapping[str, str] = NO_FILTER) -> Iterator[str]:
     """The last lines, then new ones as they come; an empty line now and then keeps proxies from hanging up."""
+    if log_store.is_configured():
+        try:
+            deadline = time.monotonic() + seconds
+            for piece in log_store.follow(app.name, {**query, "lines": str(lines or "")}):
+                yield piece
+                if time.monotonic() > deadline:
+                    return
+            return
+        except log_store.StoreAway as exc:
+            log.warning("following containers instead", extra={"error": str(exc)})
+    refuse_filters(query)
+    lines = lines or DEFAULT_LINES
     tail = Tail(app)
     try:
         yield read_logs(app, lines)

@@ -2,14 +2,13 @@
 
 import re
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from rest_framework import serializers
 from rest_framework.response import Response
 
 from controller.access import DEVELOP, OPERATE, OWN, READ, visible_apps
 from controller.actions import app as actions
 from controller.actions import operations
-from controller.actions.logs import follow_logs, read_logs
 from controller.actions.one_offs import run
 from controller.actions.operations import OperationFailed
 from controller.api.config_fields import TYPE
@@ -23,7 +22,6 @@ NAME_TEXT = (
     "a-z (lowercase), 0-9 and hyphens."
 )
 MOST_PROCESSES = 10_000
-MOST_LINES = 10_000
 
 
 class AppSerializer(serializers.Serializer):
@@ -131,22 +129,3 @@ class RunView(AppView):
             raise BadRequest("command is a required field")
         code, output = run(app=self.app, command=command, by=request.user, gone=lambda: has_hung_up(request))
         return Response({"exit_code": code, "output": output})
-
-
-class LogsView(AppView):
-    """The log as text; with `?follow=1` it goes on until the reader hangs up."""
-
-    def get(self, request, **kwargs):
-        wished = request.query_params.get("log_lines", "")
-        lines = min(int(wished[-9:]), MOST_LINES) if wished.isascii() and wished.isdigit() else 0
-        lines = lines or 100
-        if request.query_params.get("follow", "") in ("1", "true"):
-            return StreamingHttpResponse(follow_logs(self.app, lines), content_type="text/plain; charset=utf-8")
-        try:
-            text = read_logs(self.app, lines)
-        except ClusterTrouble:
-            message = f"Error accessing logs for {self.app.name}"
-            return HttpResponse(message, status=500, content_type="text/plain")
-        if not text:
-            return HttpResponse(status=204)
-        return HttpResponse(text, content_type="text/plain; charset=utf-8")

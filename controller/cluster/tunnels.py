@@ -123,27 +123,59 @@ async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
     return await reader.read(LONGEST_ANSWER)
 
 
-def join(tunnel: Tunnel, client: socket.socket, *, pulse: Callable[[], None], ended: Callable[[], None]) -> None:
+def open_unix(path: str, target: str, head: bytes) -> Tunnel:
+    """The answer of a program on this host to a GET, to be passed on below a `head` of our own.
+
+    Raises: TooMany, Unreachable.
+    """
+    if len(_open) >= MOST:
+        raise TooMany(f"{MOST} sessions and followed logs are open; end some, or try again later")
+    return _wait_for(_ask_unix(path, target, head))
+
+
+async def _ask_unix(path: str, target: str, head: bytes) -> Tunnel:
+    async with asyncio.timeout(CONNECT_TIMEOUT):
+        reader, writer = await asyncio.open_unix_connection(path, limit=CHUNK * 2)
+        try:
+            writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode("latin-1"))
+            answered = await reader.readuntil(b"\r\n\r\n")
+            if answered.split(b" ", 2)[1] != b"200":
+                raise ConnectionError("refused")
+            return Tunnel(reader, writer, head)
+        except BaseException:
+            writer.close()
+            raise
+
+
+def join(
+    tunnel: Tunnel,
+    client: socket.socket,
+    *,
+    pulse: Callable[[], None],
+    ended: Callable[[], None],
+    patience: float | None = IDLE,
+) -> None:
     """Carries bytes between `client` and the tunnel until one of them ends, without waiting for it.
 
-    `pulse` is called every PULSE seconds meanwhile and `ended` once afterwards, both in a thread.
+    `pulse` is called every PULSE seconds meanwhile and `ended` once afterwards, both in a thread; a client that
+    sends nothing for `patience` seconds has ended.
     """
-    loop().call_soon_threadsafe(_start, tunnel, client, pulse, ended)
+    loop().call_soon_threadsafe(_start, tunnel, client, pulse, ended, patience)
 
 
-def _start(tunnel: Tunnel, client: socket.socket, pulse: Callable[[], None], ended: Callable[[], None]) -> None:
-    task = asyncio.get_running_loop().create_task(_carry(tunnel, client, pulse, ended), name="tunnel")
+def _start(tunnel: Tunnel, client: socket.socket, pulse, ended, patience: float | None) -> None:
+    task = asyncio.get_running_loop().create_task(_carry(tunnel, client, pulse, ended, patience), name="tunnel")
     _open.add(task)
     task.add_done_callback(_open.discard)
 
 
-async def _carry(tunnel: Tunnel, client: socket.socket, pulse, ended) -> None:
+async def _carry(tunnel: Tunnel, client: socket.socket, pulse, ended, patience: float | None) -> None:
     tasks = []
     try:
         reader, writer = await asyncio.open_connection(sock=client, limit=CHUNK)
         writer.write(tunnel.head)
         tasks = [
-            asyncio.create_task(_copy(reader, tunnel.writer, IDLE)),
+            asyncio.create_task(_copy(reader, tunnel.writer, patience)),
             asyncio.create_task(_copy(tunnel.reader, writer, None)),
         ]
         beating = asyncio.create_task(_beat(pulse))

@@ -12,6 +12,7 @@ from controller.models.event import Event
 from controller.models.git_source import GitSource
 from controller.models.invitation import Invitation
 from controller.models.key import Key
+from controller.models.log_drain import LogDrain, LogRetention
 from controller.models.notice import CrashMark, Delivery, MailSubscription, Notice, Webhook
 from controller.models.one_off import OneOff
 from controller.models.operation import Operation
@@ -47,6 +48,8 @@ __all__ = (
     "Invitation",
     "Key",
     "MailSubscription",
+    "LogDrain",
+    "LogRetention",
     "Member",
     "Notice",
     "OneOff",

@@ -39,6 +39,7 @@ REGISTRY_TOKEN_KEY, REGISTRY_TOKEN_CERT = (
     Path(os.environ[name]).read_text() if os.environ.get(name) else ""
     for name in ("REGISTRY_TOKEN_KEY_FILE", "REGISTRY_TOKEN_CERT_FILE")
 )
+LOGGER_SOCKET = os.environ.get("LOGGER_SOCKET", "")
 FIRST_ANSWER = os.environ.get("FIRST_ANSWER", "true").lower() != "false"
 ROUTER_METRICS_URL = os.environ.get("ROUTER_METRICS_URL", "")
 REGISTRATION_MODE = os.environ.get("REGISTRATION_MODE", "admin_only")

@@ -25,6 +25,7 @@ PLATFORM_URL = "http://paas.localhost:8080"
 GIT_SSH_URL = "ssh://git@paas.localhost:2222"
 APP_URL_TEMPLATE = "http://{app}.paas.localhost:8080"
 FIRST_ANSWER = True
+LOGGER_SOCKET = ""
 REGISTRY_HOST = "127.0.0.1:5000"
 REGISTRY_CREDENTIALS = {"username": "paas", "password": "registry-password"}
 ROUTER_METRICS_URL = ""

@@ -39,10 +39,10 @@ def api_server(answer):
         thread.join(5)
 
 
-def join(tunnel):
+def join(tunnel, **options):
     ours, theirs = socket.socketpair()
     over = threading.Event()
-    tunnels.join(tunnel, theirs, pulse=lambda: None, ended=over.set)
+    tunnels.join(tunnel, theirs, pulse=lambda: None, ended=over.set, **options)
     ours.settimeout(5)
     return ours, over
 
@@ -70,10 +70,9 @@ def test_the_other_sides_end_is_the_clients():
         assert over.wait(5)
 
 
-def test_a_silent_client_counts_as_gone(monkeypatch):
-    monkeypatch.setattr(tunnels, "IDLE", 0.05)
+def test_a_silent_client_counts_as_gone():
     with api_server(UPGRADED) as (endpoint, _):
-        client, over = join(tunnels.open_tunnel(endpoint, "/exec", [], OFFERED))
+        client, over = join(tunnels.open_tunnel(endpoint, "/exec", [], OFFERED), patience=0.05)
         assert over.wait(5)
         client.close()
 

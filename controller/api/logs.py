@@ -1,0 +1,165 @@
+"""`/v2/apps/APP/logs`, its drains and retention, and what the log store asks."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from django.http import HttpResponse, StreamingHttpResponse
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from controller import log_store
+from controller.access import OPERATE
+from controller.actions import log_drains
+from controller.actions.logs import follow_logs, read_logs
+from controller.api.hooks import HookView
+from controller.api.scoping import AppView, Strict
+from controller.api.upgrades import connection_of, take_over
+from controller.cluster import tunnels
+from controller.errors import BadRequest, ClusterTrouble, Invalid
+from controller.middleware import API_VERSION, PLATFORM_VERSION
+
+MOST_LINES = 10_000
+AGO = re.compile(r"(\d{1,6})\s*(s|sec|m|min|h|d|w)")
+SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+SOURCES = ("app", "router", "controller", "builder", "platform", "logger", "build", "release")
+PASSED = ("ps", "source", "grep")
+HEAD = (
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nX-Accel-Buffering: no\r\n"
+    f"DEIS_API_VERSION: {API_VERSION}\r\nDEIS_PLATFORM_VERSION: {PLATFORM_VERSION}\r\n\r\n"
+)
+
+
+class LogsView(AppView):
+    """The log as text; with `?follow=1` it goes on until the reader hangs up."""
+
+    def get(self, request, **kwargs):
+        wished = request.query_params.get("log_lines", "")
+        lines = min(int(wished[-9:]), MOST_LINES) if wished.isascii() and wished.isdigit() else 0
+        query = filters(request.query_params)
+        if lines == 0 and not query.get("since"):
+            lines = 100
+        if request.query_params.get("follow", "") in ("1", "true"):
+            return self.follow(request, lines, query)
+        try:
+            text = read_logs(self.app, lines, query)
+        except ClusterTrouble:
+            message = f"Error accessing logs for {self.app.name}"
+            return HttpResponse(message, status=500, content_type="text/plain")
+        if not text:
+            return HttpResponse(status=204)
+        return HttpResponse(text, content_type="text/plain; charset=utf-8")
+
+    def follow(self, request, lines: int, query: dict[str, str]):
+        """A reader may stay for hours: where that can be, its connection is handed to the store's."""
+        if log_store.is_configured() and connection_of(request) is not None:
+            target = log_store.target_of(self.app.name, {**query, "lines": str(lines or ""), "follow": "1"})
+            try:
+                tunnel = tunnels.open_unix(log_store.socket_path(), target, HEAD.encode())
+            except ClusterTrouble:
+                tunnel = None
+            if tunnel is not None:
+                client, nothing = take_over(request)
+                tunnels.join(tunnel, client, pulse=lambda: None, ended=lambda: None, patience=None)
+                return nothing
+        followed = follow_logs(self.app, lines, query=query)
+        return StreamingHttpResponse(followed, content_type="text/plain; charset=utf-8")
+
+
+def filters(params) -> dict[str, str]:
+    """What of the log is wanted. Raises: BadRequest, Invalid."""
+    query = {name: params[name] for name in PASSED if params.get(name)}
+    for name in ("since", "until"):
+        if params.get(name):
+            query[name] = moment(params[name], name)
+    if query.get("source", "app") not in SOURCES:
+        raise Invalid(source=f"A source is one of {', '.join(SOURCES)}")
+    for name, value in query.items():
+        if len(value) > 1000 or "\x00" in value:
+            raise BadRequest(f"{name} is too long, or has a NUL character")
+    return query
+
+
+def moment(text: str, field: str) -> str:
+    """A time in UTC, from one, from a day, or from how long ago it was (`90s`, `15m`, `2h`, `3d`). Raises: Invalid."""
+    text = text.strip()
+    if ago := AGO.fullmatch(text.removesuffix(" ago")):
+        when = timezone.now() - timedelta(seconds=int(ago[1]) * SECONDS[ago[2]])
+    else:
+        try:
+            when = datetime.fromisoformat(
+                text.replace(" ", "+") if "T" in text else text
+            )  # a bare + arrives as a blank
+        except ValueError as exc:
+            wanted = "a time such as 2026-01-31T10:00:00Z, or how long ago: 90s, 15m, 2h, 3d"
+            raise Invalid(**{field: f"{text} is no time; write {wanted}"}) from exc
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class DrainSerializer(serializers.Serializer):
+    """Addresses without their passwords: those are only written."""
+
+    uuid = serializers.UUIDField()
+    url = serializers.SerializerMethodField()
+    created = serializers.DateTimeField()
+    by = serializers.SerializerMethodField()
+
+    def get_url(self, row) -> str:
+        return log_drains.masked(row.url)
+
+    def get_by(self, row) -> str | None:
+        return row.by.username if row.by else None
+
+
+class NewDrain(Strict):
+    url = serializers.CharField(max_length=log_drains.LONGEST_URL)
+
+
+class RetentionFields(Strict):
+    days = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=3650)
+    megabytes = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=1_000_000)
+
+
+class DrainsView(AppView):
+    def get(self, request, **kwargs):
+        states = log_drains.states_of(self.app)
+        rows = []
+        for drain in self.app.log_drains.select_related("by"):
+            state = states.get(str(drain.uuid)) or {}
+            shown = {"state": state.get("state", "unknown"), "waiting": state.get("waiting", 0)}
+            rows.append({**DrainSerializer(drain).data, **shown})
+        return Response({"results": rows, "count": len(rows)})
+
+    def post(self, request, **kwargs):
+        drain = log_drains.add_drain(app=self.app, url=self.parsed(NewDrain)["url"], by=request.user)
+        return Response(DrainSerializer(drain).data, status=201)
+
+
+class OneDrainView(AppView):
+    rights = {**AppView.rights, "DELETE": OPERATE}
+
+    def delete(self, request, **kwargs):
+        log_drains.remove_drain(app=self.app, wished=kwargs["drain"], by=request.user)
+        return Response(status=204)
+
+
+class RetentionView(AppView):
+    def get(self, request, **kwargs):
+        kept = getattr(self.app, "log_retention", None)
+        return Response({"days": kept.days if kept else None, "megabytes": kept.megabytes if kept else None})
+
+    def post(self, request, **kwargs):
+        parsed = self.parsed(RetentionFields)
+        before = self.get(request).data
+        kept = log_drains.keep(app=self.app, **{**before, **parsed}, by=request.user)
+        return Response({"days": kept.days, "megabytes": kept.megabytes})
+
+
+class StoreHook(HookView):
+    """What the log store asks, every few seconds."""
+
+    def get(self, request):
+        after = request.query_params.get("after", "0")
+        number = int(after[:18]) if after.isascii() and after.isdigit() else 0
+        return Response(log_drains.told_to_store(number, request.query_params.get("digest", "")))

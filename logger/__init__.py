@@ -1,0 +1,1 @@
+"""The log store: every app's lines in one stream that outlives its processes."""

@@ -1,0 +1,74 @@
+"""Where the Kubernetes API is and who we are to it: a kubeconfig, or the service account mounted into the pod."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from logger.errors import BadSetting
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+IN_CLUSTER = ("kubernetes.default.svc", 443)
+
+
+@dataclass(frozen=True)
+class Access:
+    """A server; `token_file` is read anew for every request, because its content is renewed."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    token: str = ""
+    token_file: str = ""
+
+    def headers(self) -> list[tuple[str, str]]:
+        token = Path(self.token_file).read_text().strip() if self.token_file else self.token
+        return [("Authorization", f"Bearer {token}")] if token else []
+
+
+def load_access(kubeconfig: str) -> Access:
+    """Raises: BadSetting when the file can't be used."""
+    if not kubeconfig:
+        context = ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt"))
+        return Access(*IN_CLUSTER, context, token_file=str(SERVICE_ACCOUNT / "token"))
+    import yaml  # only here, and only once
+
+    try:
+        content = yaml.safe_load(Path(kubeconfig).read_text())
+        current = content.get("current-context") or content["contexts"][0]["name"]
+        context = _named(content["contexts"], current)["context"]
+        cluster = _named(content["clusters"], context["cluster"])["cluster"]
+        user = _named(content["users"], context["user"])["user"]
+        url = urlsplit(cluster["server"])
+        port = url.port or (443 if url.scheme == "https" else 80)
+        tls = _tls(cluster, user) if url.scheme == "https" else None
+        return Access(url.hostname or "", port, tls, user.get("token", ""), user.get("tokenFile", ""))
+    except (OSError, KeyError, IndexError, TypeError, AttributeError, ValueError, yaml.YAMLError) as exc:
+        raise BadSetting(f"the kubeconfig {kubeconfig} can't be used ({exc!r}); correct it and start again") from exc
+
+
+def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return next(entry for entry in entries if entry["name"] == name)
+
+
+def _tls(cluster: dict[str, Any], user: dict[str, Any]) -> ssl.SSLContext:
+    if data := cluster.get("certificate-authority-data"):
+        context = ssl.create_default_context(cadata=base64.b64decode(data).decode())
+    else:
+        context = ssl.create_default_context(cafile=cluster.get("certificate-authority"))
+    if cluster.get("insecure-skip-tls-verify"):
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if user.get("client-certificate-data"):
+        with tempfile.NamedTemporaryFile(prefix="client-", suffix=".pem") as file:  # ssl reads files only
+            file.write(base64.b64decode(user["client-certificate-data"]) + b"\n")
+            file.write(base64.b64decode(user["client-key-data"]))
+            file.flush()
+            context.load_cert_chain(file.name)
+    elif user.get("client-certificate"):
+        context.load_cert_chain(user["client-certificate"], user["client-key"])
+    return context
