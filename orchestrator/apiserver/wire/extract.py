@@ -23,6 +23,7 @@ _MAX_DESCRIPTOR = 1 << 20
 _SERVED = re.compile(r"k8s\.io\.(api\.[a-z]+\.v[12]|apimachinery\..*)\.[A-Za-z]+")
 _LEFT_OUT = re.compile(r"k8s\.io\.api\.(resource|flowcontrol|imagepolicy|apiserverinternal|admission)\b")
 _REPEATED, _MESSAGE = 3, 11
+_JSON_NAMES = {"aPIGroup": "apiGroup", "uID": "uid"}  # where the descriptor says it otherwise
 _KINDS = {3: "i", 4: "i", 5: "i", 8: "b", 9: "s", 11: "m", 12: "y", 13: "i", 17: "z", 18: "z"}
 OUTPUT = Path(__file__).with_name("fields.json")
 
@@ -57,7 +58,8 @@ def _message(parent: str, descriptor: bytes) -> Iterator[tuple[str, dict[str, An
             yield from _message(name, value)
         elif number == 2:
             field = dict(fields_of(value))
-            row = [field[1].decode(), _KINDS.get(field[5], "z"), field[4] == _REPEATED]
+            called = field[1].decode()
+            row = [_JSON_NAMES.get(called, called), _KINDS.get(field[5], "z"), field[4] == _REPEATED]
             if field[5] == _MESSAGE:
                 row.append(field[6].decode().lstrip("."))
             fields[str(field[3])] = row

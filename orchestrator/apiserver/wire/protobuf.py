@@ -28,17 +28,18 @@ MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"
 _META = "k8s.io.apimachinery.pkg.apis.meta.v1"
 _POINTERS = frozenset((
-    "activeDeadlineSeconds", "allocateLoadBalancerNodePorts", "allowPrivilegeEscalation", "appProtocol",
-    "automountServiceAccountToken", "averageUtilization", "backoffLimit", "backoffLimitPerIndex",
-    "blockOwnerDeletion", "completions", "controller", "defaultMode", "enableServiceLinks", "expirationSeconds",
-    "failedJobsHistoryLimit", "fsGroup", "gracePeriodSeconds", "hostUsers", "immutable", "leaseDurationSeconds",
-    "leaseTransitions", "limit", "manualSelector", "minReplicas", "minReadySeconds", "mode", "optional",
-    "orphanDependents", "parallelism", "partition", "periodSeconds", "preferred", "priority", "privileged",
-    "progressDeadlineSeconds", "readOnlyRootFilesystem", "ready", "replicas", "revisionHistoryLimit", "runAsGroup",
-    "runAsNonRoot", "runAsUser", "selectPolicy", "serving", "setHostnameAsFQDN", "shareProcessNamespace",
-    "stabilizationWindowSeconds", "startingDeadlineSeconds", "storageClassName", "successfulJobsHistoryLimit",
-    "suspend", "terminating", "terminationGracePeriodSeconds", "timeoutSeconds", "tolerationSeconds",
-    "ttlSecondsAfterFinished", "value",
+    "activeDeadlineSeconds", "allocateLoadBalancerNodePorts", "allowPrivilegeEscalation", "allowVolumeExpansion",
+    "appProtocol", "automountServiceAccountToken", "averageUtilization", "backoffLimit", "backoffLimitPerIndex",
+    "blockOwnerDeletion", "completions", "controller", "defaultMode", "deletionGracePeriodSeconds",
+    "enableServiceLinks", "endPort", "expirationSeconds", "failedJobsHistoryLimit", "fsGroup", "gracePeriodSeconds",
+    "hostProcess", "hostUsers", "immutable", "leaseDurationSeconds", "leaseTransitions", "limit", "manualSelector",
+    "maxFailedIndexes", "minDomains", "minReadySeconds", "minReplicas", "mode", "optional", "orphanDependents",
+    "parallelism", "partition", "periodSeconds", "preferred", "priority", "privileged", "progressDeadlineSeconds",
+    "readOnlyRootFilesystem", "ready", "replicas", "revisionHistoryLimit", "runAsGroup", "runAsNonRoot", "runAsUser",
+    "selectPolicy", "serving", "setHostnameAsFQDN", "shareProcessNamespace", "stabilizationWindowSeconds", "started",
+    "startingDeadlineSeconds", "storageClassName", "succeededCount", "successfulJobsHistoryLimit", "suspend",
+    "targetCPUUtilizationPercentage", "terminating", "terminationGracePeriodSeconds", "timeoutSeconds",
+    "tolerationSeconds", "ttlSecondsAfterFinished", "value",
 ))  # fmt: skip
 
 
