@@ -7,12 +7,15 @@ periods, so that a pod is ready as soon as it listens. Such extra tries never co
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from orchestrator.kubelet.runtime import ContainerStatus, ProbeOutcome, Runtime, RuntimeFailure
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["startup", "liveness", "readiness"]
 FIELDS: dict[Kind, str] = {"startup": "startupProbe", "liveness": "livenessProbe", "readiness": "readinessProbe"}
@@ -151,9 +154,9 @@ class ContainerProbes:
             counts = loop.time() >= next_count
             if counts:
                 next_count += cadence.period * max(1, int((loop.time() - next_count) // cadence.period) + 1)
-                if not outcome.ok:
+                if outcome is not None and not outcome.ok:
                     self._complain(f"{kind.capitalize()} probe failed: {outcome.message}")
-            changed = verdict.take(outcome.ok, counts=counts)
+            changed = None if outcome is None else verdict.take(outcome.ok, counts=counts)
             if changed is not None:
                 self._report(kind, changed)
                 if kind == "startup" and changed:
@@ -165,12 +168,16 @@ class ContainerProbes:
                 wait, pause = min(wait, pause), min(pause * EAGER_GROWTH, EAGER_LONGEST)
             await asyncio.sleep(wait)
 
-    async def _check(self, probe: Mapping[str, Any], deadline: float) -> ProbeOutcome:
+    async def _check(self, probe: Mapping[str, Any], deadline: float) -> ProbeOutcome | None:
+        """None when the engine couldn't even try: that says nothing of the container."""
         try:
             if "exec" in probe:
                 return await self._execute(tuple(probe["exec"].get("command") or ()), deadline)
             return await self._runtime.probe(resolved_action(probe, self._container), self._address, deadline)
-        except (RuntimeFailure, ValueError) as exc:
+        except RuntimeFailure as exc:
+            log.info("a probe of %s/%s could not be run: %s", self._status.pod, self._status.name, exc)
+            return None
+        except ValueError as exc:
             return ProbeOutcome(False, str(exc))
 
     async def _execute(self, command: tuple[str, ...], deadline: float) -> ProbeOutcome:

@@ -145,13 +145,21 @@ class SandboxPool:
                 self._ready.append(Sandbox(row["Id"], address))
             else:
                 await self._remove(Sandbox(row["Id"], address))
+        known = {row["Id"] for row in rows}
+        for mark in self._checkpoints.glob("*.attached"):
+            if mark.stem not in known:
+                mark.unlink(missing_ok=True)
 
     async def _take(self) -> Sandbox:
         while self._ready:
             sandbox = self._ready.pop()
             self._wanted.set()
-            if await self.lives(sandbox.id):
-                return sandbox
+            try:
+                if await self.lives(sandbox.id):
+                    return sandbox
+            except BaseException:
+                self._ready.append(sandbox)  # the engine could not say, or nobody waits for it any more
+                raise
             await self._remove(sandbox)
         waiter: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
@@ -170,12 +178,24 @@ class SandboxPool:
             self._wanted.clear()
             while len(self._waiting) > self._being_made:
                 self._make_one()
+            await self._trim()
             if len(self._ready) + self._being_made < self._size and self._being_made < 2:
                 if self._slots.busy:
                     await asyncio.sleep(0.05)
                     self._wanted.set()
                 else:
                     self._make_one()
+
+    async def _trim(self) -> None:
+        """Removes what was made for pods that went before they got it."""
+        while len(self._ready) > self._size and not self._waiting:
+            sandbox = self._ready.pop()
+            try:
+                await self._remove(sandbox)
+            except RuntimeFailure as exc:
+                self._ready.append(sandbox)
+                log.info("a sandbox too many stays for now: %s", exc)
+                return
 
     def _make_one(self) -> None:
         self._being_made += 1

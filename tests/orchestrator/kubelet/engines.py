@@ -22,9 +22,9 @@ NODE_CIDR = f"10.200.{NUMBER}.0/24"
 TEST_IMAGE = "paas-test/agent-busybox:1"
 
 
-def docker_runtime(folder: Path, *, pool: int = 2) -> DockerRuntime:
+def docker_runtime(folder: Path, *, pool: int = 2, host: str = DOCKER_HOST) -> DockerRuntime:
     """A runtime as a fresh agent makes it; two over one folder are one agent before and after a restart."""
-    engine = Engine(DOCKER_HOST)
+    engine = Engine(host)
     network = PodNetwork(instance=INSTANCE, node_cidr=NODE_CIDR, cluster_cidr="10.200.0.0/16")
     sandboxes = SandboxPool(
         engine, network, instance=INSTANCE, checkpoints=folder / "sandboxes", size=pool, host_address="127.0.0.1"
@@ -42,12 +42,12 @@ async def busybox_image() -> AsyncIterator[str]:
         await engine.close()
 
 
-async def remove_everything(folder: Path) -> None:
+async def remove_everything(folder: Path, *, host: str = DOCKER_HOST) -> None:
     """What `cleanup` does, inside a running loop, and the test's image."""
-    await remove_containers(INSTANCE, DOCKER_HOST, "")
+    await remove_containers(INSTANCE, host, "")
     unmount_below(folder)
     await asyncio.to_thread(remove_pod_network, INSTANCE)
-    engine = Engine(DOCKER_HOST)
+    engine = Engine(host)
     try:
         await engine.call("DELETE", f"/images/{TEST_IMAGE}", params={"force": True})
     except EngineError as exc:

@@ -6,55 +6,22 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from engines import busybox_image, docker_runtime, remove_everything
+from engine_worlds import SERVE, STAY, busybox, engine_world, finished, logs_of
+from engines import docker_runtime
 from kubelet_pods import make_pod
-from worlds import World, entry, is_ready, local_api, waiting_reason
+from worlds import World, entry, is_ready, waiting_reason
 
-from orchestrator.kubelet.runtime import LogOptions
 from orchestrator.objects.kinds import CONFIGMAPS, SECRETS
 
 pytestmark = pytest.mark.engine
 
-SERVE = "mkdir -p /tmp/www; echo served > /tmp/www/index.html; trap 'exit 0' TERM; httpd -p 8080 -h /tmp/www; "
-STAY = "trap 'exit 0' TERM; while :; do sleep 100 & wait; done"
-
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with busybox_image(), local_api(tmp_path) as api:
-        made = World(api, docker_runtime(tmp_path), tmp_path / "agent", real=True)
-        await made.start()
-        try:
-            yield made
-        finally:
-            await made.stop()
-            await made.runtime.close()
-            await remove_everything(tmp_path)
-
-
-def busybox(script: str = STAY, name: str = "main", **fields: Any) -> dict[str, Any]:
-    from engines import TEST_IMAGE
-
-    return {
-        "name": name,
-        "image": TEST_IMAGE,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["sh", "-c", script],
-        **fields,
-    }
-
-
-async def logs_of(world: World, name: str, container: str = "main") -> str:
-    worker = next(each for each in world.agent.workers.values() if each.ref.name == name)
-    status = worker.seen.history[container][-1]
-    return b"".join([chunk async for _, chunk in world.runtime.logs(status.id, LogOptions())]).decode()
-
-
-async def finished(world: World, name: str = "web") -> dict[str, Any]:
-    return await world.until(name, lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"), 30)
+    async with engine_world(tmp_path) as made:
+        yield made
 
 
 async def test_a_pod_is_ready_as_soon_as_it_listens_and_is_reached_by_its_address(world: World) -> None:

@@ -11,9 +11,9 @@ import pytest
 from kubelet_pods import make_container, make_pod
 from worlds import World, condition, entry, is_ready, simulated_world, waiting_reason
 
-from orchestrator.kubelet import starting
+from orchestrator.kubelet import probes, starting
 from orchestrator.kubelet.memory import MemoryRuntime
-from orchestrator.kubelet.runtime import ContainerStatus, ProbeOutcome, PullFailed
+from orchestrator.kubelet.runtime import ContainerStatus, ProbeOutcome, PullFailed, RuntimeUnavailable
 from orchestrator.objects.kinds import CONFIGMAPS, PODS
 
 
@@ -265,3 +265,22 @@ async def test_a_container_that_never_ran_ends_as_unknown_with_its_pod(world: Wo
     pod = await world.until("web", lambda pod: pod["status"]["phase"] == "Failed")
     assert pod["status"]["reason"] == "DeadlineExceeded"
     assert entry(pod)["state"]["terminated"]["reason"] == "ContainerStatusUnknown"
+
+
+async def test_an_engine_that_cannot_try_a_probe_says_nothing_of_the_container(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    async def execute(container_id: str, command: object, deadline: float) -> tuple[int, bytes]:
+        tried.append(container_id)
+        if len(tried) < 4:
+            raise RuntimeUnavailable("the engine restarts")
+        return 1, b"sick"
+
+    monkeypatch.setattr(world.runtime, "execute", execute)
+    monkeypatch.setattr(probes.Cadence, "of", lambda probe: probes.Cadence(0, 0.05, 1, 1, 1))
+    probe = {"exec": {"command": ["check"]}}
+    await world.create(make_pod(make_container(command=["top"], livenessProbe=probe), restartPolicy="Never"))
+    await world.until("web", lambda pod: pod["status"]["phase"] == "Failed")
+    assert len(tried) == 4, "the first three were neither failures nor successes"
