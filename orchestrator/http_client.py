@@ -27,6 +27,8 @@ _PATCH_TYPES: dict[PatchType, str] = {
 }
 _CONNECT_TIMEOUT = 10.0  # seconds
 _REQUEST_TIMEOUT = 60.0  # seconds a request that is not a watch may take
+_CONNECTIONS = 12  # for requests: a burst that opened one for each would spend its time on handshakes
+_WATCH_CONNECTIONS = 0  # one for each watch
 _WATCH_SILENCE = 150.0  # seconds without an event or bookmark after which a watch counts as broken
 _WATCH_SECONDS = 3000  # the server ends a watch after this, so that clients spread over restarted servers
 _LIST_PAGE = 5000  # objects a page of a list
@@ -89,7 +91,7 @@ class HttpClient:
     def __init__(self, config: Kubeconfig, user_agent: str = "paas-agent") -> None:
         self._config = config
         self._agent = user_agent
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[int, aiohttp.ClientSession] = {}
 
     @classmethod
     def from_kubeconfig(cls, path: Path | str, user_agent: str = "paas-agent") -> HttpClient:
@@ -102,22 +104,24 @@ class HttpClient:
         await self.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None or self._session.closed:
+    def _open_session(self, limit: int) -> aiohttp.ClientSession:
+        """The session of at most `limit` connections, 0 for any number."""
+        session = self._sessions.get(limit)
+        if session is None or session.closed:
             headers = {"User-Agent": self._agent, "Accept": "application/json"}
             if self._config.token:
                 headers["Authorization"] = f"Bearer {self._config.token}"
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._config.ssl, limit=0, keepalive_timeout=60),
+            session = self._sessions[limit] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._config.ssl, limit=limit, keepalive_timeout=60),
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT, sock_connect=_CONNECT_TIMEOUT),
                 read_bufsize=2**18,
             )
-        return self._session
+        return session
 
     def _url(self, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> str:
         base = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
@@ -136,7 +140,7 @@ class HttpClient:
         data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": content_type} if data is not None else {}
         try:
-            async with self._open_session().request(
+            async with self._open_session(_CONNECTIONS).request(
                 method, URL(url), params=params or {}, data=data, headers=headers
             ) as response:
                 return await _decode(response)
@@ -178,7 +182,7 @@ class HttpClient:
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=_WATCH_SILENCE)
         try:
-            async with self._open_session().get(
+            async with self._open_session(_WATCH_CONNECTIONS).get(
                 URL(self._url(resource, namespace)), params=params, timeout=timeout
             ) as response:
                 if response.status != 200:

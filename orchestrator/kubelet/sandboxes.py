@@ -26,6 +26,7 @@ from orchestrator.network.pods import PodNetwork, entered
 
 log = logging.getLogger(__name__)
 
+QUIET, LOOK_AGAIN = 0.5, 0.05  # seconds without a start before the pool is filled, between looks
 RETRY_DELAY = 1.0  # seconds after a failed attempt to fill the pool
 DIAL_DEADLINE = 5.0
 CLOSE_DEADLINE = 5.0  # seconds for sandboxes that are being made when the agent stops
@@ -172,7 +173,10 @@ class SandboxPool:
             raise
 
     async def _fill(self) -> None:
-        """Makes sandboxes for who waits at once, and for the pool while no pod is starting."""
+        """Makes sandboxes for who waits at once, and for the pool when no pod has started for a moment: making one
+        takes the engine as much as starting a container.
+        """
+        loop = asyncio.get_running_loop()
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -180,8 +184,8 @@ class SandboxPool:
                 self._make_one()
             await self._trim()
             if len(self._ready) + self._being_made < self._size and self._being_made < 2:
-                if self._slots.busy:
-                    await asyncio.sleep(0.05)
+                if (rested := self._slots.rests(loop.time())) < QUIET:
+                    await asyncio.sleep(min(QUIET - rested, LOOK_AGAIN))
                     self._wanted.set()
                 else:
                     self._make_one()

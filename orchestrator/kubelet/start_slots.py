@@ -13,14 +13,23 @@ class StartSlots:
 
     def __init__(self, count: int) -> None:
         self._free = count
+        self._first = 0  # of the first class, waiting or having their turn
+        self._last_end = float("-inf")
         self._waiting: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
 
-    @property
-    def busy(self) -> bool:
-        return self._free == 0
+    def rests(self, now: float) -> float:
+        """Seconds since the last start of the first class; 0 while there is one."""
+        return 0.0 if self._first else now - self._last_end
 
-    def first(self) -> AbstractAsyncContextManager[None]:
-        return self._slot(0)
+    @asynccontextmanager
+    async def first(self) -> AsyncIterator[None]:
+        self._first += 1
+        try:
+            async with self._slot(0):
+                yield
+        finally:
+            self._first -= 1
+            self._last_end = asyncio.get_running_loop().time()
 
     def second(self) -> AbstractAsyncContextManager[None]:
         return self._slot(1)

@@ -15,12 +15,15 @@ async def test_app_containers_go_before_sandboxes() -> None:
             order.append(name)
             await asyncio.sleep(0)
 
+    now = asyncio.get_running_loop().time
+    assert slots.rests(now()) > 3600
     async with slots.first():
         tasks = [asyncio.create_task(take(name, first)) for name, first in (("s", False), ("a", True), ("b", True))]
         await asyncio.sleep(0)
-        assert slots.busy
+        assert slots.rests(now() + 10) == 0
     await asyncio.gather(*tasks)
-    assert order == ["a", "b", "s"] and not slots.busy
+    assert order == ["a", "b", "s"]
+    assert 10 <= slots.rests(now() + 10) < 11
 
 
 async def test_a_cancelled_turn_is_passed_on() -> None:
