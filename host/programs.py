@@ -179,6 +179,7 @@ def _orchestrator(platform: Platform) -> list[Program]:
     server = {
         "ORCHESTRATOR_DATA": f"{home}/orchestrator",
         "ORCHESTRATOR_LISTEN": f"127.0.0.1:{platform.api_port}",
+        "ORCHESTRATOR_METRICS_URLS": f"http://127.0.0.1:{platform.router_metrics_port}/metrics",
     }
     agent = {
         "KUBECONFIG": f"{home}/orchestrator/agent.kubeconfig",

@@ -26,6 +26,7 @@ class ServerSettings:
     cluster_domain: str = "cluster.local"
     node_name: str = ""  # whose agent.kubeconfig is written; empty: this host's name
     advertise_address: str = ""  # what `kubernetes.default` endpoints and kubeconfigs say; empty: derived from host
+    metrics_urls: tuple[str, ...] = ()  # Prometheus pages that autoscalers may scale by, such as the router's
     compaction_interval: float = 300.0  # seconds; history is kept for one to two of them
     event_ttl: float = 3600.0  # seconds an Event lives, as in Kubernetes
     bookmark_interval: float = 60.0  # seconds between bookmarks to the watchers that asked for them
@@ -68,6 +69,7 @@ class ServerSettings:
             cluster_domain=env.get("ORCHESTRATOR_CLUSTER_DOMAIN", "cluster.local").strip("."),
             node_name=env.get("NODE_NAME", "") or socket.gethostname().lower(),
             advertise_address=env.get("ORCHESTRATOR_ADVERTISE_ADDRESS", ""),
+            metrics_urls=_urls(env, "ORCHESTRATOR_METRICS_URLS"),
         )
 
 
@@ -77,6 +79,15 @@ def parse_listen(text: str, variable: str) -> tuple[str, int]:
     if not port.isdigit() or not 0 <= int(port) < 65536:
         raise BadSetting(f"{variable}={text!r} is not host:port; write for example 127.0.0.1:6443")
     return host.strip("[]"), int(port)
+
+
+def _urls(env: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    """Commas between them. Raises: BadSetting."""
+    found = tuple(url.strip() for url in env.get(variable, "").split(",") if url.strip())
+    for url in found:
+        if not url.startswith(("http://", "https://")):
+            raise BadSetting(f"{variable} holds {url!r}; write URLs such as http://127.0.0.1:9090/metrics")
+    return found
 
 
 def _cidr(env: Mapping[str, str], variable: str, default: str) -> str:

@@ -28,11 +28,15 @@ from orchestrator.reconcilers.hpa_plan import (
     note_change,
     out_of_bounds,
     propose,
+    propose_external,
+    propose_pods,
     settle_replicas,
 )
+from orchestrator.reconcilers.metric_pages import Figure, MetricPages, NoFigures
 
 COMPONENT = "horizontal-pod-autoscaler"
 PERIOD = 15.0  # seconds between two looks at the same autoscaler
+NANOS = 10**9
 _TARGETS = {one.kind: one for one in (DEPLOYMENTS, REPLICASETS, STATEFULSETS, REPLICATIONCONTROLLERS)}
 
 
@@ -43,6 +47,7 @@ class HpaReconciler(Reconciler):
     def setup(self) -> None:
         self._memories: dict[Key, Memory] = {}
         self._seen: dict[Key, float] = {}
+        self.pages = MetricPages(getattr(self.world.settings, "metrics_urls", ()), self.clock)
         self.hpas = self.follow(HPAS_V2)
         self.targets = {kind: self.informer(resource) for kind, resource in _TARGETS.items()}
         self.pods = self.informer(PODS)
@@ -148,18 +153,40 @@ class HpaReconciler(Reconciler):
         problem: MetricError | None = None
         for metric in hpa["spec"].get("metrics") or (default,):
             try:
-                if metric["type"] not in ("Resource", "ContainerResource"):
-                    raise MetricError(
-                        f"FailedGet{metric['type']}Metric",
-                        f"unable to get metrics of type {metric['type']}: no server of custom or external metrics is "
-                        "registered; use a Resource or ContainerResource metric",
-                    )
-                source = metric.get("resource") or metric["containerResource"]
-                use = await self._use(namespace, selector, source["name"])
-                proposals.append(propose(metric, current, pods, use, self.clock.now()))
+                proposals.append(await self._propose(metric, namespace, selector, current, pods))
             except MetricError as error:
                 problem = problem or error
         return proposals, problem
+
+    async def _propose(
+        self, metric: dict[str, Any], namespace: str, selector: LabelSelector, current: int, pods: list[Obj]
+    ) -> Proposal:
+        """Raises: MetricError."""
+        match metric["type"]:
+            case "Resource" | "ContainerResource":
+                source = metric.get("resource") or metric["containerResource"]
+                use = await self._use(namespace, selector, source["name"])
+                return propose(metric, current, pods, use, self.clock.now())
+            case "Pods":
+                found = await self._figures(namespace, metric["type"], metric["pods"]["metric"])
+                values = {one.labels["pod"]: round(one.value * NANOS) for one in found if "pod" in one.labels}
+                return propose_pods(metric, current, pods, values, self.clock.now())
+            case "External":
+                found = await self._figures(namespace, metric["type"], metric["external"]["metric"])
+                total = round(sum(one.value for one in found) * NANOS)
+                return propose_external(metric, current, pods, total)
+        raise MetricError(
+            f"FailedGet{metric['type']}Metric",
+            f"metrics of type {metric['type']} are not served here; use Resource, ContainerResource, Pods or External",
+        )
+
+    async def _figures(self, namespace: str, kind: str, metric: dict[str, Any]) -> list[Figure]:
+        selector = label_selector_from_object(metric.get("selector") or {})
+        try:
+            return await self.pages.figures(namespace, metric["name"], selector)
+        except NoFigures as error:
+            message = f"unable to get {kind.lower()} metric {namespace}/{metric['name']}: {error}"
+            raise MetricError(f"FailedGet{kind}Metric", message) from error
 
     async def _use(self, namespace: str, selector: LabelSelector, name: str) -> dict[str, dict[str, int]]:
         try:

@@ -73,8 +73,7 @@ def propose(metric: Mapping[str, Any], current: int, pods: Sequence[Obj], use: U
         wanted = {pod["metadata"]["name"]: float(average) for pod in (*ready, *unready, *missing)}
     names = [[pod["metadata"]["name"] for pod in group] for group in (ready, unready, missing)]
     replicas = _replicas(current, amounts, wanted, requests or wanted, *names)
-    shown = format_quantity(sum(amounts.values()) // len(amounts) // 10**6 * 10**6)
-    value: dict[str, Any] = {"averageValue": shown}
+    value: dict[str, Any] = {"averageValue": _shown(sum(amounts.values()) // len(amounts))}
     if requests:
         asked = sum(requests[pod] for pod in amounts)
         value["averageUtilization"] = int(sum(amounts.values()) * 100 / asked)
@@ -84,6 +83,44 @@ def propose(metric: Mapping[str, Any], current: int, pods: Sequence[Obj], use: U
         entry["container"] = container
     label = f"{name} resource utilization (percentage of request)" if requests else f"{name} resource"
     return Proposal(replicas, {"type": metric["type"], kind: entry}, label)
+
+
+def propose_pods(metric: Mapping[str, Any], current: int, pods: Sequence[Obj], values: Mapping[str, int],
+                 now: datetime) -> Proposal:  # fmt: skip
+    """What a Pods metric asks for; `values`: nanos of each pod. Raises: MetricError."""
+    name, average = metric["pods"]["metric"]["name"], parse_quantity(metric["pods"]["target"]["averageValue"]).nanos
+    ready, unready, missing = _group(name, pods, {pod: {"": value} for pod, value in values.items()}, now)
+    if not ready:
+        raise MetricError("FailedGetPodsMetric", f"no figures of {name} for pods that run")
+    names = [[pod["metadata"]["name"] for pod in group] for group in (ready, unready, missing)]
+    amounts = {pod: values[pod] for pod in names[0]}
+    wanted = {pod: float(average) for group in names for pod in group}
+    replicas = _replicas(current, amounts, wanted, wanted, *names)
+    shown = {"averageValue": _shown(sum(amounts.values()) // len(amounts))}
+    status = {"type": "Pods", "pods": {"metric": metric["pods"]["metric"], "current": shown}}
+    return Proposal(replicas, status, f"pods metric {name}")
+
+
+def propose_external(metric: Mapping[str, Any], current: int, pods: Sequence[Obj], total: int) -> Proposal:
+    """What an External metric of `total` nanos asks for: so much in all, or so much for each replica."""
+    source = metric["external"]
+    name, target = source["metric"]["name"], source["target"]
+    if target.get("averageValue") is not None:
+        average = parse_quantity(target["averageValue"]).nanos
+        ratio = total / (average * current) if average * current else 0.0
+        replicas = current if abs(ratio - 1) <= TOLERANCE else ceil(total / (average or 1))
+        shown = {"averageValue": _shown(total // max(current, 1))}
+    else:
+        ratio = total / (parse_quantity(target["value"]).nanos or 1)
+        ready = sum(podlib.is_ready(pod) and not is_deleting(pod) for pod in pods)
+        replicas = current if abs(ratio - 1) <= TOLERANCE else ceil(ratio * ready)
+        shown = {"value": _shown(total)}
+    status = {"type": "External", "external": {"metric": source["metric"], "current": shown}}
+    return Proposal(replicas, status, f"external metric {name}")
+
+
+def _shown(nanos: int) -> str:
+    return format_quantity(nanos // 10**6 * 10**6)
 
 
 def _replicas(

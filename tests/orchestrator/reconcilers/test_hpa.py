@@ -1,11 +1,16 @@
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from orchestrator.machinery.clock import FakeClock
 from orchestrator.objects.kinds import DEPLOYMENTS, HPAS_V2
+from orchestrator.objects.selectors import label_selector_from_object
 from orchestrator.reconcilers.deployment import DeploymentReconciler
 from orchestrator.reconcilers.hpa import HpaReconciler
 from orchestrator.reconcilers.hpa_plan import Memory, settle_replicas
+from orchestrator.reconcilers.metric_pages import MetricPages, NoFigures
 from orchestrator.reconcilers.replicaset import ReplicaSetReconciler
 from tests.orchestrator.world import deployment, plane
 
@@ -113,3 +118,115 @@ def test_recent_higher_wishes_hold_a_reduction_back():
     memory = Memory([(NOW - timedelta(seconds=200), 7), (NOW - timedelta(seconds=400), 9)])
     outcome = settle_replicas(autoscaler(), 9, 2, memory, NOW)
     assert outcome.replicas == 7 and outcome.able[0] == "ScaleDownStabilized"
+
+
+def page(requests, seconds=0.0):
+    """What the router tells, with another app's figures beside."""
+    return f"""# TYPE router_requests_total counter
+router_requests_total{{app="default",code="2xx"}} {requests}
+router_requests_total{{app="default",code="5xx"}} 0
+router_requests_total{{app="other",code="2xx"}} 999999
+# TYPE router_request_seconds histogram
+router_request_seconds_sum{{app="default"}} {seconds}
+router_request_seconds_count{{app="default"}} {requests}
+# TYPE queue gauge
+queue{{app="default",pod="x"}} 30
+"""
+
+
+def external(name, **target):
+    kind = "Value" if "value" in target else "AverageValue"
+    return [{"type": "External", "external": {"metric": {"name": name}, "target": {"type": kind, **target}}}]
+
+
+async def scaled_by(world, metrics, *pages):
+    """A Deployment of two, and an autoscaler that sees `pages`, a period apart."""
+    told = iter(pages)
+
+    async def fetch(url):
+        return next(told)
+
+    world.parts[0].pages = MetricPages(["http://router.test/metrics"], world.clock, fetch)
+    await running(world, 2)
+    await world.api.create(HPAS_V2, autoscaler(metrics=metrics))
+    await world.settle()
+    for _ in pages[1:]:
+        await world.advance(15)
+    return (await world.api.get(HPAS_V2, "web", "default"))["status"]
+
+
+async def test_requests_a_second_are_shared_out_among_replicas():
+    async with plane(*PARTS) as world:
+        metrics = external("router_requests_total", averageValue="10")
+        status = await scaled_by(world, metrics, page(1000), page(1600))
+        assert await size(world) == 4  # 600 requests in 15 s, ten a second for each
+        shown = status["currentMetrics"][0]["external"]
+        assert (shown["metric"]["name"], shown["current"]) == ("router_requests_total", {"averageValue": "20"})
+
+
+async def test_the_mean_latency_scales_by_its_ratio_to_the_target():
+    async with plane(*PARTS) as world:
+        metrics = external("router_request_seconds", value="200m")
+        status = await scaled_by(world, metrics, page(100, 10.0), page(200, 40.0))
+        assert await size(world) == 3  # 30 s for 100 requests are 300 ms each
+        assert status["currentMetrics"][0]["external"]["current"] == {"value": "300m"}
+
+
+async def test_the_first_reading_of_a_count_scales_nothing_and_says_why():
+    async with plane(*PARTS) as world:
+        status = await scaled_by(world, external("router_requests_total", averageValue="10"), page(1000))
+        assert await size(world) == 2
+        found = next(one for one in status["conditions"] if one["type"] == "ScalingActive")
+        assert (found["status"], found["reason"]) == ("False", "FailedGetExternalMetric")
+        assert "a rate needs two readings" in found["message"]
+
+
+async def test_another_namespaces_figures_are_not_told():
+    async with plane(*PARTS) as world:
+        metrics = external("router_requests_total", averageValue="10")
+        metrics[0]["external"]["metric"]["selector"] = {"matchLabels": {"app": "other"}}
+        status = await scaled_by(world, metrics, page(1000), page(1000))
+        found = next(one for one in status["conditions"] if one["type"] == "ScalingActive")
+        assert "no series of that name belongs to this namespace" in found["message"]
+        assert not status.get("currentMetrics")
+
+
+async def test_what_each_pod_tells_is_held_against_the_average():
+    async with plane(*PARTS) as world:
+        await running(world, 2)
+        lines = "".join(f'queue{{namespace="default",pod="{one["metadata"]["name"]}"}} 30\n' for one in world.pods())
+
+        async def fetch(url):
+            return lines
+
+        world.parts[0].pages = MetricPages(["http://app.test/metrics"], world.clock, fetch)
+        pods = {"metric": {"name": "queue"}, "target": {"type": "AverageValue", "averageValue": "20"}}
+        await world.api.create(HPAS_V2, autoscaler(metrics=[{"type": "Pods", "pods": pods}]))
+        await world.settle()
+        assert await size(world) == 3
+        status = (await world.api.get(HPAS_V2, "web", "default"))["status"]
+        assert status["currentMetrics"][0]["pods"]["current"] == {"averageValue": "30"}
+
+
+async def test_pages_are_read_over_http_and_what_is_wrong_with_them_is_told():
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'depth{namespace="a"} 7 1700000000000\nnonsense\ndepth{namespace="b"} NaN?\n')
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    everything = label_selector_from_object({})
+    try:
+        pages = MetricPages([f"http://127.0.0.1:{server.server_port}/metrics"], FakeClock())
+        assert await pages.figures("a", "depth", everything) == [({"namespace": "a"}, 7.0)]
+    finally:
+        server.shutdown()
+        server.server_close()
+    gone = MetricPages([f"http://127.0.0.1:{server.server_port}/metrics"], FakeClock())
+    with pytest.raises(NoFigures, match="could not be read"):
+        await gone.figures("a", "depth", everything)
