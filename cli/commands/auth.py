@@ -71,6 +71,8 @@ def register(
         PASSWORD,
         PASSWORD_STDIN,
         Option("--code", "the code of your authenticator app; asked for when it is needed", value="CODE"),
+        Option("--browser", "sign in in your browser, also with a single sign-on"),
+        Option("--no-browser", "the same with a browser elsewhere: paste the code it shows"),
         SSL_VERIFY,
     ),
 )
@@ -81,10 +83,18 @@ def login(
     password: str | None,
     password_stdin: bool | None,
     code: str | None,
+    browser: bool | None,
+    no_browser: bool | None,
     ssl_verify: str,
 ) -> None:
     api = Client(controller, ssl_verify=truth(ssl_verify))
     check_is_controller(api)
+    if browser or no_browser:
+        from cli.browser_login import log_in_by_browser
+
+        signed_in = log_in_by_browser(api, open_it=not no_browser)
+        remember(session, api, signed_in["username"], signed_in["token"])
+        return
     username = username or prompts.ask("username: ")
     log_in(session, api, username, password or read_password(password_stdin), code)
 
@@ -214,7 +224,12 @@ def log_in(session: Session, api: Client, username: str, password: str, code: st
         answer = api.raw("POST", "/v2/auth/login/", body)
     if answer.status >= 400:
         raise error_of(answer.status, answer.data, api.controller)
-    api.token = answer.data["token"]
+    remember(session, api, username, answer.data["token"])
+
+
+def remember(session: Session, api: Client, username: str, token: str) -> None:
+    """Writes the login into the profile."""
+    api.token = token
     path = profiles.locate(session.profile_name)
     kept = response_limit(session)
     profiles.Profile(path, api.controller, username, api.token, api.ssl_verify, kept).save()

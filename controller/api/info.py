@@ -22,5 +22,6 @@ class InfoView(View):
                 "git_ssh_url": settings.GIT_SSH_URL,
                 "app_url_template": settings.APP_URL_TEMPLATE,
                 "registration": settings.REGISTRATION_MODE,
+                "sign_on": settings.OIDC_NAME if settings.OIDC_ISSUER else None,
             }
         )

@@ -27,6 +27,7 @@ from controller.api import (
     releases,
     second_factor,
     settings,
+    sign_on,
     teams,
     tokens,
 )
@@ -100,6 +101,7 @@ urlpatterns = [
     re_path(APP + r"/access/?$", access.AccessView.as_view()),
     re_path(APP + r"/access/users/(?P<username>[\w.@+-]+)/?$", access.OneUserAccessView.as_view()),
     re_path(APP + r"/access/teams/(?P<team>[a-z][a-z0-9-]*)/?$", access.OneTeamAccessView.as_view()),
+    re_path(r"^auth/cli/?$", sign_on.CommandLineView.as_view()),
     re_path(r"^auth/totp/?$", second_factor.SecondFactorView.as_view()),
     re_path(r"^auth/totp/confirm/?$", second_factor.ConfirmView.as_view()),
     re_path(r"^invitations/?$", invitations.InvitationsView.as_view()),

@@ -18,7 +18,12 @@ WRONG = "That name and password don't belong together."
 
 def sign_in(request: HttpRequest) -> HttpResponse:
     target = safe_target(request, request.POST.get("next") or request.GET.get("next") or "")
-    context = {"title": "Sign in", "next": target, "username": ""}
+    context = {
+        "title": "Sign in",
+        "next": target,
+        "username": "",
+        "sign_on": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+    }
     if request.method == "GET" and request.user.is_authenticated:
         return dressed(redirect(target))
     if request.method != "POST":

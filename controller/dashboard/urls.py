@@ -3,13 +3,16 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from controller.dashboard import sessions, streams, views, writes
+from controller.dashboard import sessions, sign_on, streams, views, writes
 
 app_name = "dashboard"
 urlpatterns = [
     path("", views.apps, name="apps"),
     path("live/", views.apps_live, name="apps-live"),
     path("login/", sessions.sign_in, name="login"),
+    path("login/oidc/", sign_on.begin, name="sign-on"),
+    path("login/oidc/callback/", sign_on.come_back, name="sign-on-back"),
+    path("login/cli/", sign_on.command_line, name="command-line"),
     path("logout/", sessions.sign_out, name="logout"),
     path("keys/", views.keys, name="keys"),
     path("keys/add/", writes.key_add, name="key-add"),

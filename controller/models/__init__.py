@@ -10,6 +10,7 @@ from controller.models.config_sharing import ConfigGroup, ConfigLink, ConfigRefr
 from controller.models.domain import Domain
 from controller.models.event import Event
 from controller.models.git_source import GitSource
+from controller.models.identity import Identity, LoginGrant
 from controller.models.invitation import Invitation
 from controller.models.key import Key
 from controller.models.log_drain import LogDrain, LogRetention
@@ -45,8 +46,10 @@ __all__ = (
     "Event",
     "GitSource",
     "GroupAttachment",
+    "Identity",
     "Invitation",
     "Key",
+    "LoginGrant",
     "MailSubscription",
     "LogDrain",
     "LogRetention",

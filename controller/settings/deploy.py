@@ -48,6 +48,11 @@ DEPLOY_HOOK_SECRET = os.environ.get("DEPLOY_HOOK_SECRET", "")
 REMOVE_MISSING_TYPES = os.environ.get("DEIS_DEPLOY_PROCFILE_MISSING_REMOVE", "true").lower() != "false"
 REJECT_MISSING_PROCFILE = os.environ.get("DEIS_DEPLOY_REJECT_IF_PROCFILE_MISSING", "false").lower() == "true"
 WEBHOOKS_TO_PRIVATE_ADDRESSES = os.environ.get("WEBHOOKS_TO_PRIVATE_ADDRESSES", "false").lower() == "true"
+OIDC_ISSUER = os.environ.get("OIDC_ISSUER", "")
+OIDC_CLIENT_ID = os.environ.get("OIDC_CLIENT_ID", "") if not OIDC_ISSUER else _needed("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = os.environ.get("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = os.environ.get("OIDC_NAME", "single sign-on")
+OIDC_REGISTER = os.environ.get("OIDC_REGISTER", "true").lower() != "false"
 SMTP_URL = os.environ.get("SMTP_URL", "")
 MAIL_ENABLED = bool(SMTP_URL)
 globals().update(mail(SMTP_URL))

@@ -35,6 +35,9 @@ DEPLOY_HOOK_URLS: list[str] = []
 DEPLOY_HOOK_SECRET = ""
 REMOVE_MISSING_TYPES = True
 REJECT_MISSING_PROCFILE = False
+OIDC_ISSUER = OIDC_CLIENT_ID = OIDC_CLIENT_SECRET = ""
+OIDC_NAME = "single sign-on"
+OIDC_REGISTER = True
 WEBHOOKS_TO_PRIVATE_ADDRESSES = False
 MAIL_ENABLED = True  # into django.core.mail.outbox
 MAIL_FROM = "paas@paas.localhost"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 import stat
@@ -130,3 +132,37 @@ def test_without_keys_the_command_that_makes_one_is_named(platform, logged_in, p
 def test_keys_are_listed_short(platform, logged_in, paas):
     platform.page("/v2/keys/", [{"id": "bob@laptop", "public": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI bob@laptop"}])
     assert paas("keys").out == "=== bob Keys\nbob@laptop ssh-ed25519 AAAA...bob@laptop\n"
+
+
+def test_a_login_by_the_browser(open_platform, paas, home, monkeypatch):
+    """The browser is one that signs in at once and comes back to the port it was told."""
+    import threading
+    import urllib.parse
+    import urllib.request
+
+    seen = {}
+
+    def browse(url):
+        seen.update(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+        back = f"http://127.0.0.1:{seen['port']}/"
+        wrong = f"{back}favicon.ico"
+        right = f"{back}?{urllib.parse.urlencode({'code': 'one-time', 'state': seen['state']})}"
+        threading.Thread(target=lambda: [urllib.request.urlopen(one).read() for one in (wrong, right)]).start()
+
+    monkeypatch.setattr("webbrowser.open", browse)
+    open_platform.on("POST /v2/auth/cli/", {"username": "dora", "token": "b" * 40})
+    result = paas("login", open_platform.url, "--browser")
+    assert result.code == 0 and "Logged in as dora" in result.out
+    (sent,) = open_platform.bodies("POST /v2/auth/cli/")
+    digest = hashlib.sha256(sent["verifier"].encode()).digest()
+    assert sent["code"] == "one-time"
+    assert seen["challenge"] == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    assert json.loads((home / ".deis" / "client.json").read_text())["token"] == "b" * 40
+
+
+def test_a_code_asked_for_at_login_is_sent(open_platform, paas, monkeypatch):
+    open_platform.on("POST /v2/auth/login/", {"code": ["A code of your authenticator app is needed as well."]}, 400)
+    monkeypatch.setattr("sys.stdin", io.StringIO("123456\n"))
+    result = paas("login", open_platform.url, "--username=bob", "--password=secret")
+    assert result.code == 1
+    assert [body.get("code") for body in open_platform.bodies("POST /v2/auth/login/")] == [None, "123456"]
