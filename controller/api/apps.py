@@ -8,12 +8,12 @@ from rest_framework.response import Response
 
 from controller.access import DEVELOP, OPERATE, OWN, READ, visible_apps
 from controller.actions import app as actions
-from controller.actions import operations
 from controller.actions.one_offs import run
 from controller.actions.operations import OperationFailed
 from controller.api.config_fields import TYPE
 from controller.api.scoping import IDENTITY, AppView, Strict, View
 from controller.api.upgrades import has_hung_up
+from controller.api.waiting import await_end
 from controller.errors import BadRequest, ClusterTrouble
 
 NAME = re.compile(r"^[a-z]([a-z0-9-]*[a-z0-9])?$")
@@ -97,7 +97,7 @@ class ScaleView(AppView):
         operation = actions.scale_app(app=self.app, counts=counts, by=request.user)
         if operation is not None:
             try:
-                operations.wait(operation)
+                await_end(request, operation)
             except OperationFailed as exc:
                 text = str(exc)
                 raise ClusterTrouble(text if text.startswith("(scale)") else f"(scale): {text}") from exc

@@ -5,10 +5,11 @@ from rest_framework.response import Response
 
 from controller import app_json
 from controller.access import DEVELOP, READ
-from controller.actions import build_runs, operations
+from controller.actions import build_runs
 from controller.actions.build import create_build
 from controller.api.config_fields import TYPE, TYPE_TEXT
 from controller.api.scoping import IDENTITY, AppView, Strict
+from controller.api.waiting import await_end
 from controller.errors import Missing
 from controller.peer import client_address
 
@@ -101,7 +102,7 @@ class BuildsView(AppView):
         with build_runs.recorded(run):
             build, operation = create_build(app=self.app, by=request.user, **fields)
             build_runs.released(run, build, operation.release)
-            operations.wait(operation)
+            await_end(request, operation)
         return Response(BuildSerializer(build).data, status=201)
 
 

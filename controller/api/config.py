@@ -4,11 +4,11 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from controller.access import CONFIGURE
-from controller.actions import operations
 from controller.actions.config import change_config
 from controller.actions.config_secrets import MASK, masked
 from controller.api import config_fields as fields
 from controller.api.scoping import IDENTITY, AppView, Strict
+from controller.api.waiting import await_end
 from controller.models.config import SECTIONS
 
 
@@ -71,6 +71,5 @@ class ConfigView(AppView):
         config, operation = change_config(
             app=self.app, changes=changes, by=request.user, secrets=parsed.get("secrets", ())
         )
-        if operation is not None:
-            operations.wait(operation)
+        await_end(request, operation)
         return Response(ConfigSerializer(config).data, status=201)

@@ -1,0 +1,42 @@
+"""What became of each release, in a word."""
+
+from collections.abc import Iterable
+
+from controller.models import App, Operation, Release, Watch
+
+EMPTY, PENDING, DEPLOYING, WATCHED, LIVE, FAILED, PAST = (
+    "empty",  # without a build: nothing runs
+    "pending",  # its deploy waits for a worker
+    "deploying",
+    "watched",  # live, and taken back if it fails
+    "live",
+    "failed",  # before it was live, or after: the reason says which
+    "past",
+)
+
+
+def states_of(app: App, releases: Iterable[Release]) -> dict[int, str]:
+    """The state of each of `releases`, all of `app`, by version; a fixed number of queries."""
+    current = app.current_release()
+    operation = app.operations.filter(state__in=Operation.UNFINISHED, kind=Operation.DEPLOY).first()
+    busy = operation.release_id if operation else None
+    watched = current is not None and Watch.objects.filter(release=current, state=Watch.WATCHING).exists()
+    states = {}
+    for release in releases:
+        if release.failed:
+            states[release.version] = FAILED
+        elif release.pk == busy:
+            states[release.version] = PENDING if operation.state == Operation.QUEUED else DEPLOYING
+        elif release.build_id is None:
+            states[release.version] = EMPTY
+        elif current is not None and release.pk == (previous_live(app, current) if busy == current.pk else current.pk):
+            states[release.version] = WATCHED if watched else LIVE
+        else:
+            states[release.version] = PAST
+    return states
+
+
+def previous_live(app: App, current: Release):
+    """Which release serves while `current` is still on its way."""
+    older = app.releases.filter(failed=False, build__isnull=False, version__lt=current.version)
+    return older.order_by("-version").values_list("pk", flat=True).first()

@@ -1,0 +1,78 @@
+"""`/v2/apps/APP/deploy/`: how releases go live, and stopping one on its way."""
+
+import re
+
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from controller.access import DEVELOP, READ
+from controller.actions import deploy_rules, operations
+from controller.actions.failure import good_before
+from controller.api.scoping import AppView, Strict
+from controller.models import Operation
+
+MOST = 1000  # processes
+LONGEST = 3600  # seconds
+PERCENT = re.compile(r"(100|[1-9]?[0-9])%")
+
+
+class ShareField(serializers.Field):
+    """A number of processes, or a part of them as `25%`."""
+
+    def to_internal_value(self, data):
+        if isinstance(data, str) and PERCENT.fullmatch(data):
+            return data
+        text = str(data)
+        if isinstance(data, bool) or not (text.isascii() and text.isdigit()) or int(text[:6]) > MOST:
+            raise serializers.ValidationError(f"A number of processes up to {MOST}, or a part of them such as 25%.")
+        return int(text)
+
+    def to_representation(self, value):
+        return value
+
+
+def seconds(least: int) -> serializers.IntegerField:
+    return serializers.IntegerField(min_value=least, max_value=LONGEST, required=False, allow_null=True)
+
+
+class RulesChange(Strict):
+    ignored = ("set",)
+
+    surge = ShareField(required=False, allow_null=True)
+    unavailable = ShareField(required=False, allow_null=True)
+    timeout = seconds(1)
+    release_timeout = seconds(1)
+    watch = seconds(0)
+    rollback = serializers.BooleanField(required=False, allow_null=True)
+    errors = serializers.IntegerField(min_value=1, max_value=100, required=False, allow_null=True)
+
+
+class RulesView(AppView):
+    def get(self, request, **kwargs):
+        return Response(deploy_rules.rules_of(self.app))
+
+    def post(self, request, **kwargs):
+        rules = deploy_rules.change_rules(app=self.app, changes=self.parsed(RulesChange), by=request.user)
+        return Response(rules, status=201)
+
+
+class NothingSerializer(Strict):
+    """No fields: the address says it all."""
+
+
+class CancelView(AppView):
+    """Stops what is under way; answers once what ran before is back."""
+
+    rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
+
+    def post(self, request, **kwargs):
+        self.parsed(NothingSerializer)
+        operation = operations.cancel(self.app, request.user)
+        back = good_before(operation.release) if operation.kind == Operation.DEPLOY else operation.release
+        return Response(
+            {
+                "kind": operation.kind,
+                "release": operation.release.version,
+                "back_to": back.version if back else None,
+            }
+        )
