@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 API_VERSION = "2.3"
 CONNECT_TIMEOUT = 10.0  # seconds
 QUICK = 60.0  # seconds; for what only touches the database
-DEPLOY = 1300.0  # seconds; a release may take its whole roll-out, and one-off commands 20 minutes
+DEPLOY = 3600.0  # seconds; a release may take its command and its whole roll-out
 FOLLOW = 3600.0  # seconds of silence on a followed log
 
 

@@ -60,9 +60,12 @@ def dispatch(words: list[str]) -> int:
             output.line(f"\n{render_topic(entry.noun)}")
         return 0
     session = Session(values)
-    for shared in ("config", "app", "json"):
+    for shared in ("config", "app", "json", "wait", "no_wait"):
         values.pop(shared, None)
-    return entry.handler(session, **values) or 0
+    code = entry.handler(session, **values) or 0
+    if session.left_to_itself:
+        output.note("It goes live by itself now; `paas releases:output -f` tells how.")
+    return code
 
 
 def split_leading_options(words: list[str]) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cli import output
 from cli import profile as profiles
-from cli.client import Client, path
+from cli.client import DEPLOY, Client, path
 from cli.errors import CliError, NotFound, UsageError
 
 APP_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
@@ -18,6 +18,8 @@ class Session:
     def __init__(self, values: dict[str, Any]) -> None:
         self.profile_name: str | None = values.get("config")
         self.json: bool = bool(values.get("json"))
+        self.waits: bool = values.get("wait") is not False and not values.get("no_wait")
+        self.left_to_itself = False  # whether something was begun that nobody waits for
         self._app: str | None = values.get("app")
 
     @cached_property
@@ -60,9 +62,31 @@ class Session:
     def app_path(self, *segments: str) -> str:
         return path("apps", self.app, *segments)
 
-    def page(self, where: str, limit: int | None) -> tuple[list[Any], int]:
+    def deploy(self, where: str, body: Any = None) -> Any:
+        """The answer to a POST that brings something live; Ctrl-C while it waits cancels that."""
+        query = {} if self.waits else {"wait": "false"}
+        try:
+            data = self.api.request("POST", where, body, query=query, timeout=DEPLOY).data
+        except KeyboardInterrupt:
+            self._cancel()
+            raise
+        self.left_to_itself = not self.waits
+        return data
+
+    def _cancel(self) -> None:
+        """Stops what is under way; a second Ctrl-C leaves it to itself."""
+        output.note("\nCancelling; Ctrl-C again lets it go on by itself.")
+        try:
+            answer = self.api.post(self.app_path("deploy", "cancel", ""), timeout=DEPLOY)
+        except CliError as exc:
+            output.note(str(exc))
+            return
+        back = f"v{answer['back_to']} goes on" if answer.get("back_to") else "nothing runs"
+        output.note(f"v{answer['release']} is cancelled; {back}.")
+
+    def page(self, where: str, limit: int | None, **query: Any) -> tuple[list[Any], int]:
         """The rows of a listing, and how many there are in all."""
-        data = self.api.get(where, limit=limit or self.profile.response_limit or 100)
+        data = self.api.get(where, limit=limit or self.profile.response_limit or 100, **query)
         if not isinstance(data, dict) or not isinstance(data.get("results"), list):
             raise CliError(f"{self.api.controller} answered with something else than a list; is it a controller?")
         return data["results"], int(data.get("count") or len(data["results"]))

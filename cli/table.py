@@ -19,6 +19,9 @@ NOUNS: dict[str, str] = {
     "deploy": "build a folder, an archive or a ref without a push",
     "builds": "what was built or pulled, and how",
     "releases": "the numbered history of an app, and going back in it",
+    "deploys": "how releases go live, and stopping one on its way",
+    "pipelines": "apps as stages: promote what runs in one to the next",
+    "explain": "why anything of an app isn't as you wish",
     "ps": "the processes of an app",
     "logs": "the log of an app: how much is kept, where it also goes",
     "runs": "one-off commands that go on without you",
@@ -76,6 +79,8 @@ SHORTCUTS: dict[str, str] = {
     "scale": "ps:scale",
     "restart": "ps:restart",
     "rollback": "releases:rollback",
+    "releases:cancel": "deploys:cancel",
+    "promote": "pipelines:promote",
     "sharing": "perms:list",
     "sharing:list": "perms:list",
     "sharing:add": "perms:create",
@@ -114,10 +119,11 @@ class Option:
     value: str = ""
     default: Any = None
     number: bool = False
+    dest: str = ""  # the handler's parameter, where the name itself is taken
 
     @property
     def key(self) -> str:
-        return self.name.lstrip("-").replace("-", "_")
+        return self.dest or self.name.lstrip("-").replace("-", "_")
 
     @property
     def usage(self) -> str:
@@ -128,6 +134,10 @@ class Option:
 APP = Option("--app", "the app; default: the one this folder's git remote points at", short="-a", value="APP")
 LIMIT = Option("--limit", "at most this many rows", short="-l", value="N", number=True)
 JSON = Option("--json", "print JSON instead of text")
+WAITING = (
+    Option("--wait", "return once it is live, which is the default; Ctrl-C cancels it", default=True),
+    Option("--no-wait", "return at once; `paas releases:output -f` tells how it goes"),
+)
 PROFILE = Option("--config", "profile: a name in ~/.deis, or a path", short="-c", value="PROFILE")
 HELP = Option("--help", "show this help", short="-h")
 

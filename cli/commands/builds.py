@@ -10,7 +10,7 @@ from cli.client import DEPLOY
 from cli.errors import NotFound, UsageError
 from cli.pairs import parse_pairs
 from cli.session import Session
-from cli.table import APP, JSON, LIMIT, Arg, Option, command
+from cli.table import APP, JSON, LIMIT, WAITING, Arg, Option, command
 
 NUMBER = Arg("number", "as `paas builds --all` shows it; default: the newest", required=False)
 STATES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "building": "cyan", "queued": "cyan"}
@@ -204,6 +204,7 @@ def build_setting(key: str, value: str) -> Any:
         ),
         APP,
         JSON,
+        *WAITING,
     ),
 )
 def create(session: Session, image: str, procfile: str | None) -> None:
@@ -213,7 +214,7 @@ def create(session: Session, image: str, procfile: str | None) -> None:
     if procfile:
         body["procfile"] = parse_procfile(procfile)
     with output.progress("Creating build...", quiet=session.json):
-        build = session.api.post(session.app_path("builds", ""), body, timeout=DEPLOY)
+        build = session.deploy(session.app_path("builds", ""), body)
     session.shown_as_json(build)
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from cli import output, prompts
-from cli.client import DEPLOY
 from cli.commands.config_values import MASK, SECRET, given_pairs, parse_env, secret_names
 from cli.errors import CliError, UsageError
 from cli.session import Session
-from cli.table import APP, JSON, Arg, Option, command
+from cli.table import APP, JSON, WAITING, Arg, Option, command
 
 ENV_FILE = ".env"
 
@@ -59,7 +58,7 @@ def show_shared(shared: dict[str, dict[str, str]]) -> None:
     "Set environment variables, and release the app with them",
     "paas config:set GREETING=hi COLOUR='deep blue'",
     args=(Arg("var=value", "KEY=- reads from standard input; SSH_KEY may name a file", many=True, dest="pairs"),),
-    options=(SECRET, APP, JSON),
+    options=(SECRET, APP, JSON, *WAITING),
     details="A value that is read (`paas config:set --secret TOKEN=- < file`) is in no process list or shell history.",
 )
 def set_config(session: Session, pairs: list[str], secret: bool | None) -> None:
@@ -71,7 +70,7 @@ def set_config(session: Session, pairs: list[str], secret: bool | None) -> None:
     "Remove environment variables, and release the app without them",
     "paas config:unset GREETING",
     args=(Arg("key", many=True),),
-    options=(APP, JSON),
+    options=(APP, JSON, *WAITING),
 )
 def unset_config(session: Session, key: list[str]) -> None:
     with output.progress("Removing config...", quiet=session.json):
@@ -121,6 +120,7 @@ def pull(session: Session, interactive: bool | None, overwrite: bool | None) -> 
         Option("--path", f"the file; without it what is piped in, else {ENV_FILE}", short="-p", value="FILE"),
         APP,
         JSON,
+        *WAITING,
     ),
     details="Lines are KEY=value; empty lines and those that begin with # are left out.",
 )
@@ -141,7 +141,7 @@ def read_file(path: str) -> str:
     "config:edit",
     "Change an app's variables in your editor, all in one release",
     "EDITOR=nano paas config:edit",
-    options=(APP,),
+    options=(APP, *WAITING),
     details=(
         "A line that is gone unsets its variable. Values of several lines are not shown and stay as they are; a "
         f"write-only one shows as {MASK}, and stays unless you write another."
@@ -229,7 +229,7 @@ def read_config(session: Session) -> dict[str, Any]:
 
 
 def post_values(session: Session, values: dict[str, str | None], **more: Any) -> dict[str, Any]:
-    return session.api.post(session.app_path("config", ""), {"values": values, **more}, timeout=DEPLOY)
+    return session.deploy(session.app_path("config", ""), {"values": values, **more})
 
 
 from cli.commands import config_shared  # noqa: E402, F401 - more commands of this topic

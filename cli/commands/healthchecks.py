@@ -6,10 +6,9 @@ import shlex
 from typing import Any
 
 from cli import output
-from cli.client import DEPLOY
 from cli.errors import UsageError
 from cli.session import Session
-from cli.table import APP, JSON, Arg, Option, command
+from cli.table import APP, JSON, WAITING, Arg, Option, command
 
 DEFAULT_TYPE = "web/cmd"
 PROBES = {"liveness": "livenessProbe", "readiness": "readinessProbe"}
@@ -93,13 +92,14 @@ def seconds(name: str, about: str, default: int) -> Option:
         seconds("--failure-threshold", "failures in a row that count as bad", 3),
         APP,
         JSON,
+        *WAITING,
     ),
 )
 def set_healthcheck(session: Session, probe: str, type: str | None, **values: Any) -> None:
     kind = type or DEFAULT_TYPE
     body = {"healthcheck": {kind: {probe_key(probe): render_probe(**values)}}}
     with output.progress(f"Applying {probe_key(probe)} healthcheck...", quiet=session.json):
-        session.api.post(session.app_path("config", ""), body, timeout=DEPLOY)
+        session.deploy(session.app_path("config", ""), body)
     list_healthchecks(session, kind)
 
 
@@ -158,11 +158,11 @@ def parse_header(text: str) -> dict[str, str]:
     "Remove health checks",
     "paas healthchecks:unset liveness --type=web",
     args=(Arg("probe", "liveness, readiness, or both", many=True),),
-    options=(TYPE, APP, JSON),
+    options=(TYPE, APP, JSON, *WAITING),
 )
 def unset_healthcheck(session: Session, probe: list[str], type: str | None) -> None:
     kind = type or DEFAULT_TYPE
     body = {"healthcheck": {kind: {probe_key(name): None for name in probe}}}
     with output.progress("Removing healthchecks...", quiet=session.json):
-        session.api.post(session.app_path("config", ""), body, timeout=DEPLOY)
+        session.deploy(session.app_path("config", ""), body)
     list_healthchecks(session, kind)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cli import output
-from cli.client import DEPLOY
 from cli.errors import UsageError
 from cli.pairs import parse_pairs
 from cli.session import Session
-from cli.table import APP, JSON, Arg, Option, command
+from cli.table import APP, JSON, WAITING, Arg, Option, command
 
 CPU = Option("--cpu", "CPU: cores (0.5) or thousandths (500m)")
 MEMORY = Option("--memory", "memory, such as 256M or 1G; the default", short="-m")
@@ -35,7 +34,7 @@ def list_limits(session: Session) -> None:
     "Limit memory or CPU of process types",
     "paas limits:set web=256M worker=128M/512M",
     args=(Arg("type=limit", "one value is the limit, two are request/limit", many=True, dest="pairs"),),
-    options=(CPU, MEMORY, APP, JSON),
+    options=(CPU, MEMORY, APP, JSON, *WAITING),
 )
 def set_limits(session: Session, pairs: list[str], cpu: bool | None, memory: bool | None) -> None:
     apply(session, section(cpu, memory), parse_pairs(pairs))
@@ -46,7 +45,7 @@ def set_limits(session: Session, pairs: list[str], cpu: bool | None, memory: boo
     "Remove limits",
     "paas limits:unset web --cpu",
     args=(Arg("type", many=True),),
-    options=(CPU, MEMORY, APP, JSON),
+    options=(CPU, MEMORY, APP, JSON, *WAITING),
 )
 def unset_limits(session: Session, type: list[str], cpu: bool | None, memory: bool | None) -> None:
     apply(session, section(cpu, memory), dict.fromkeys(type))
@@ -60,7 +59,7 @@ def section(cpu: bool | None, memory: bool | None) -> str:
 
 def apply(session: Session, name: str, values: dict[str, Any]) -> None:
     with output.progress("Applying limits...", quiet=session.json):
-        session.api.post(session.app_path("config", ""), {name: values}, timeout=DEPLOY)
+        session.deploy(session.app_path("config", ""), {name: values})
     if not session.json:
         output.line()
     list_limits(session)

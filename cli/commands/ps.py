@@ -11,7 +11,7 @@ from cli.client import DEPLOY
 from cli.commands import ps_sessions  # noqa: F401 - its commands belong to this noun
 from cli.errors import NotFound, OutOfTime, UsageError
 from cli.session import Session
-from cli.table import APP, JSON, Arg, Option, command
+from cli.table import APP, JSON, WAITING, Arg, Option, command
 
 CHANGE = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)([=+-])(\d+)")
 POLL_SECONDS = 1.0
@@ -47,7 +47,7 @@ def show_processes(app: str, pods: list[dict[str, Any]]) -> None:
             dest="changes",
         ),
     ),
-    options=(APP, JSON),
+    options=(APP, JSON, *WAITING),
 )
 def scale(session: Session, changes: list[str]) -> None:
     parsed = [parse_change(text) for text in changes]
@@ -61,7 +61,7 @@ def scale(session: Session, changes: list[str]) -> None:
     else:
         wanted = plan_scale({}, parsed)
     with output.long_step(f"Scaling processes... but first, {output.drink()}!", quiet=session.json):
-        session.api.post(session.app_path("scale", ""), wanted, timeout=DEPLOY)
+        session.deploy(session.app_path("scale", ""), wanted)
     list_processes(session)
 
 
@@ -142,7 +142,7 @@ def wait(session: Session, timeout: int) -> None:
     "Stop process types: they are scaled to 0",
     "paas ps:stop worker",
     args=(Arg("type", "none means every type", required=False, many=True),),
-    options=(APP,),
+    options=(APP, *WAITING),
 )
 def stop(session: Session, type: list[str]) -> None:
     structure = session.api.get(session.app_path(""))["structure"]
@@ -151,7 +151,7 @@ def stop(session: Session, type: list[str]) -> None:
         output.line("Could not find any processes to stop")
         return
     with output.progress(f"Stopping {', '.join(running)}..."):
-        session.api.post(session.app_path("scale", ""), dict.fromkeys(running, 0), timeout=DEPLOY)
+        session.deploy(session.app_path("scale", ""), dict.fromkeys(running, 0))
 
 
 @command(

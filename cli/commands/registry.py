@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cli import output
-from cli.client import DEPLOY
 from cli.errors import UsageError
 from cli.pairs import parse_pairs
 from cli.session import Session
-from cli.table import APP, JSON, Arg, command
+from cli.table import APP, JSON, WAITING, Arg, command
 
 FIELDS = ("username", "password")
 
@@ -28,7 +27,7 @@ def list_registry(session: Session) -> None:
     "Set the registry credentials",
     "paas registry:set username=bob password=secret",
     args=(Arg("key=value", "username=... and password=...", many=True, dest="pairs"),),
-    options=(APP, JSON),
+    options=(APP, JSON, *WAITING),
 )
 def set_registry(session: Session, pairs: list[str]) -> None:
     apply(session, parse_pairs(pairs))
@@ -39,7 +38,7 @@ def set_registry(session: Session, pairs: list[str]) -> None:
     "Remove registry credentials",
     "paas registry:unset username password",
     args=(Arg("key", many=True),),
-    options=(APP, JSON),
+    options=(APP, JSON, *WAITING),
 )
 def unset_registry(session: Session, key: list[str]) -> None:
     apply(session, dict.fromkeys(key))
@@ -50,7 +49,7 @@ def apply(session: Session, values: dict[str, Any]) -> None:
         if key not in FIELDS:
             raise UsageError(f"'{key}' is no registry setting; it is username or password.")
     with output.progress("Applying registry information...", quiet=session.json):
-        session.api.post(session.app_path("config", ""), {"registry": values}, timeout=DEPLOY)
+        session.deploy(session.app_path("config", ""), {"registry": values})
     if not session.json:
         output.line()
     list_registry(session)

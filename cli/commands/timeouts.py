@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cli import output
-from cli.client import DEPLOY
 from cli.errors import UsageError
 from cli.pairs import parse_pairs
 from cli.session import Session
-from cli.table import APP, JSON, Arg, command
+from cli.table import APP, JSON, WAITING, Arg, command
 
 
 @command("timeouts:list", "List an app's stop timeouts", "paas timeouts", options=(APP, JSON), bare=True)
@@ -28,7 +27,7 @@ def list_timeouts(session: Session) -> None:
     "Set the seconds process types get to stop",
     "paas timeouts:set worker=300",
     args=(Arg("type=seconds", many=True, dest="pairs"),),
-    options=(APP, JSON),
+    options=(APP, JSON, *WAITING),
 )
 def set_timeouts(session: Session, pairs: list[str]) -> None:
     values = parse_pairs(pairs)
@@ -43,7 +42,7 @@ def set_timeouts(session: Session, pairs: list[str]) -> None:
     "Go back to the default",
     "paas timeouts:unset worker",
     args=(Arg("type", many=True),),
-    options=(APP, JSON),
+    options=(APP, JSON, *WAITING),
 )
 def unset_timeouts(session: Session, type: list[str]) -> None:
     apply(session, dict.fromkeys(type))
@@ -51,7 +50,7 @@ def unset_timeouts(session: Session, type: list[str]) -> None:
 
 def apply(session: Session, values: dict[str, Any]) -> None:
     with output.progress("Applying timeouts...", quiet=session.json):
-        session.api.post(session.app_path("config", ""), {"termination_grace_period": values}, timeout=DEPLOY)
+        session.deploy(session.app_path("config", ""), {"termination_grace_period": values})
     if not session.json:
         output.line()
     list_timeouts(session)

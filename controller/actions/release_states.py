@@ -1,6 +1,7 @@
 """What became of each release, in a word."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from controller.models import App, Operation, Release, Watch
 
@@ -17,10 +18,10 @@ EMPTY, PENDING, DEPLOYING, WATCHED, LIVE, FAILED, PAST = (
 
 def states_of(app: App, releases: Iterable[Release]) -> dict[int, str]:
     """The state of each of `releases`, all of `app`, by version; a fixed number of queries."""
-    current = app.current_release()
     operation = app.operations.filter(state__in=Operation.UNFINISHED, kind=Operation.DEPLOY).first()
     busy = operation.release_id if operation else None
-    watched = current is not None and Watch.objects.filter(release=current, state=Watch.WATCHING).exists()
+    serving = serving_release(app, busy)
+    watched = Watch.objects.filter(release=serving, state=Watch.WATCHING).exists()
     states = {}
     for release in releases:
         if release.failed:
@@ -29,14 +30,14 @@ def states_of(app: App, releases: Iterable[Release]) -> dict[int, str]:
             states[release.version] = PENDING if operation.state == Operation.QUEUED else DEPLOYING
         elif release.build_id is None:
             states[release.version] = EMPTY
-        elif current is not None and release.pk == (previous_live(app, current) if busy == current.pk else current.pk):
+        elif release.pk == serving:
             states[release.version] = WATCHED if watched else LIVE
         else:
             states[release.version] = PAST
     return states
 
 
-def previous_live(app: App, current: Release):
-    """Which release serves while `current` is still on its way."""
-    older = app.releases.filter(failed=False, build__isnull=False, version__lt=current.version)
-    return older.order_by("-version").values_list("pk", flat=True).first()
+def serving_release(app: App, busy: UUID | None) -> UUID | None:
+    """Which release runs, while that of the key `busy` is still on its way."""
+    good = app.releases.filter(failed=False, build__isnull=False).exclude(pk=busy)
+    return good.order_by("-version").values_list("pk", flat=True).first()

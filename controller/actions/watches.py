@@ -148,7 +148,7 @@ def take_back(watch: Watch, reason: str) -> None:
 def why_not(app: App, release: Release, target: Release | None) -> str:
     """Why a failing release isn't taken back; empty when it is."""
     if not DeployRules(**app.settings.deploy).rollback:
-        return "automatic rollback is off (`paas deploy:set rollback=on`)"
+        return "automatic rollback is off (`paas deploys:set rollback=on`)"
     if release.cause == Release.ROLLBACK:
         return "it is a rollback already; `paas releases` shows what else there is to go back to"
     if target is None:

@@ -30,6 +30,7 @@ PATHS = {
     "Service": ("api/v1", "services", True),
     "Event": ("api/v1", "events", True),
     "Deployment": ("apis/apps/v1", "deployments", True),
+    "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices", True),
     "ReplicaSet": ("apis/apps/v1", "replicasets", True),
     "HorizontalPodAutoscaler": ("apis/autoscaling/v2", "horizontalpodautoscalers", True),
     "Job": ("apis/batch/v1", "jobs", True),

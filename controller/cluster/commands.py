@@ -178,7 +178,7 @@ def refuse_ended(job: Manifest | None, kind: str, seconds: int) -> None:
 def too_late(kind: str, seconds: int) -> str:
     return (
         f"the {kind} command didn't end within {seconds} s and was stopped; "
-        f"`paas deploy:set release-timeout=SECONDS` gives it longer"
+        f"`paas deploys:set release-timeout=SECONDS` gives it longer"
     )
 
 

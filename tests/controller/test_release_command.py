@@ -89,7 +89,7 @@ def test_one_that_never_ends_is_stopped_at_its_deadline(live, push, cluster, mon
     monkeypatch.setattr("controller.cluster.commands.TICK", 0.05)
     cluster.commands["release"] = "hangs"
     refused = push(sha="b1b2c3d4", procfile=PROCFILE)
-    assert "didn't end within 600 s and was stopped; `paas deploy:set release-timeout=" in refused.json()["detail"]
+    assert "didn't end within 600 s and was stopped; `paas deploys:set release-timeout=" in refused.json()["detail"]
     assert cluster.all("Job") == []
 
 

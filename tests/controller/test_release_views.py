@@ -1,0 +1,174 @@
+"""What releases tell (states, differences, output), how they go live, cancelling, halves of a rollback."""
+
+import threading
+import time
+
+import pytest
+
+from controller.models import App, Operation
+
+
+def listed(user, **query):
+    path = "/v2/apps/blue/releases/?" + "&".join(f"{key}={value}" for key, value in query.items())
+    return {row["version"]: row for row in user.get(path).json()["results"]}
+
+
+def test_details_are_told_on_request_alone(live):
+    assert "state" not in listed(live)[2]
+    assert "state" not in live.get("/v2/apps/blue/releases/v2/").json()
+    detailed = live.get("/v2/apps/blue/releases/v2/?detail=true").json()
+    assert (detailed["state"], detailed["cause"], detailed["sha"]) == ("watched", "build", "a1b2c3d4")
+    assert detailed["structure"] == {"web": 1}
+
+
+def test_states(live, push, cluster):
+    image = "127.0.0.1:5000/blue@sha256:" + "bad".ljust(64, "0")
+    cluster.fates[image] = {"restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                            "lastState": {"terminated": {"exitCode": 1}}}  # fmt: skip
+    assert push(sha="b1b2c3d4", image=image).status_code == 400
+    live.post("/v2/apps/blue/config/", {"values": {"A": "1"}})
+    found = listed(live, detail="true")
+    assert {version: row["state"] for version, row in found.items()} == {
+        1: "empty", 2: "past", 3: "failed", 4: "watched",
+    }  # fmt: skip
+    assert found[3]["reason"].startswith("web crashed with exit code 1")
+    assert [found[n]["cause"] for n in (1, 2, 3, 4)] == ["create", "build", "build", "config"]
+
+
+def test_a_diff_names_what_changed_and_hides_values(live, push):
+    live.post("/v2/apps/blue/config/", {"values": {"A": "secret-1", "B": "x"}, "memory": {"web": "64M"}})
+    live.post("/v2/apps/blue/scale/", {"web": 3})
+    push(sha="b1b2c3d4", procfile={"web": "python app2.py", "clock": "tick"})
+    live.post("/v2/apps/blue/config/", {"values": {"A": "secret-2", "B": None}})
+    answer = live.get("/v2/apps/blue/releases/v3/diff/v5/")
+    assert b"secret" not in answer.content
+    diff = answer.json()
+    assert (diff["from"], diff["to"]) == (3, 5)
+    assert {change["name"]: change["after"] for change in diff["code"]}["sha"] == "b1b2c3d4"
+    assert diff["procfile"] == [
+        {"name": "clock", "change": "added", "before": None, "after": "tick"},
+        {"name": "web", "change": "changed", "before": "python app.py", "after": "python app2.py"},
+        {"name": "worker", "change": "removed", "before": "python work.py", "after": None},
+    ]
+    assert diff["config"] == [
+        {"section": "values", "name": "A", "change": "changed", "before": "…", "after": "…"},
+        {"section": "values", "name": "B", "change": "removed", "before": "…", "after": None},
+    ]
+    formation = live.get("/v2/apps/blue/releases/v2/diff/v5/").json()["formation"]
+    assert {"name": "web", "change": "changed", "before": 1, "after": 3} in formation
+    limits = live.get("/v2/apps/blue/releases/v2/diff/v3/").json()["config"]
+    assert {"section": "memory", "name": "web", "change": "added", "before": None, "after": "64M"} in limits
+    assert live.get("/v2/apps/blue/releases/v2/diff/v99/").status_code == 404
+
+
+def test_the_output_ends_with_the_reason_of_a_failure(live, push, cluster):
+    cluster.commands["release"] = 1
+    cluster.outputs["release"] = "oops\n"
+    push(sha="b1b2c3d4", procfile={"web": "x", "release": "migrate"})
+    data = live.get("/v2/apps/blue/releases/v3/output/").json()
+    assert [(line["source"], line["text"]) for line in data["results"]] == [
+        ("step", "Running release: migrate"),
+        ("release", "oops"),
+        ("platform", "the release command failed with exit code 1: oops"),
+    ]
+    assert (data["version"], data["state"], data["count"]) == (3, "failed", 3)
+
+
+@pytest.mark.parametrize(("only", "values", "sha"), [("code", {"A": "2"}, "a1b2c3d4"), ("config", {}, "b1b2c3d4")])
+def test_a_rollback_may_be_of_code_or_config_alone(live, push, only, values, sha):
+    live.post("/v2/apps/blue/config/", {"values": {"A": "2"}})
+    push(sha="b1b2c3d4")
+    assert live.post("/v2/apps/blue/releases/rollback/", {"version": 2, "only": only}).json() == {"version": 5}
+    assert live.get("/v2/apps/blue/config/").json()["values"] == values
+    release = live.get("/v2/apps/blue/releases/v5/?detail=true").json()
+    assert (release["sha"], release["summary"]) == (sha, f"bob rolled back to v2 ({only} only)")
+
+
+def test_a_rollback_of_something_else_is_refused_by_name(live):
+    assert list(live.post("/v2/apps/blue/releases/rollback/", {"only": "all"}).json()) == ["only"]
+
+
+def test_rules_are_filled_in_from_deis_variables_and_the_platform(live):
+    rules = live.get("/v2/apps/blue/deploy/").json()
+    assert rules == {
+        "surge": None, "unavailable": 0, "timeout": 120, "release_timeout": 600, "watch": 120, "rollback": True,
+        "errors": 50, "set": [],
+    }  # fmt: skip
+    live.post("/v2/apps/blue/config/", {"values": {"DEIS_DEPLOY_BATCHES": "3", "DEIS_DEPLOY_TIMEOUT": "40"}})
+    rules = live.get("/v2/apps/blue/deploy/").json()
+    assert (rules["surge"], rules["timeout"], rules["set"]) == (3, 40, [])
+
+
+def test_rules_reach_the_next_deploy(live, cluster):
+    answer = live.post("/v2/apps/blue/deploy/", {"surge": "50%", "unavailable": 1, "timeout": 30, "watch": 0})
+    assert (answer.status_code, answer.json()["set"]) == (201, ["surge", "timeout", "unavailable", "watch"])
+    live.post("/v2/apps/blue/config/", {"values": {"DEIS_DEPLOY_BATCHES": "3"}})
+    spec = cluster.get("Deployment", "blue", "blue-web")["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": "50%", "maxUnavailable": 1}
+    assert spec["progressDeadlineSeconds"] == 40
+    assert listed(live, detail="true")[3]["state"] == "live", "nothing is watched for 0 s"
+    assert live.post("/v2/apps/blue/deploy/", {"surge": None}).json()["surge"] == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"surge": "many"}, 400, "surge"),
+        ({"surge": "101%"}, 400, "surge"),
+        ({"surge": -1}, 400, "surge"),
+        ({"surge": 0}, 400, "surge"),
+        ({"unavailable": True}, 400, "unavailable"),
+        ({"timeout": 0}, 400, "timeout"),
+        ({"watch": 3601}, 400, "watch"),
+        ({"errors": 0}, 400, "errors"),
+        ({"nonsense": 1}, 400, "nonsense"),
+        ({"watch": None}, 422, "detail"),
+        ({}, 409, "detail"),
+    ],
+)
+def test_bad_rules_are_refused_by_field(live, body, status, field):
+    answer = live.post("/v2/apps/blue/deploy/", body)
+    assert (answer.status_code, list(answer.json())) == (status, [field])
+
+
+def test_nobody_waits_who_says_so(live, cluster, monkeypatch):
+    monkeypatch.setattr("controller.actions.operations.enqueue", lambda *args: None)
+    answer = live.post("/v2/apps/blue/config/?wait=false", {"values": {"A": "1"}})
+    assert (answer.status_code, answer.json()["values"]) == (201, {"A": "1"})
+    found = listed(live, detail="true")
+    assert (found[3]["state"], found[2]["state"]) == ("pending", "watched")
+
+
+def test_cancelling_what_no_worker_has_taken_yet(live, monkeypatch):
+    monkeypatch.setattr("controller.actions.operations.enqueue", lambda *args: None)
+    live.post("/v2/apps/blue/config/?wait=false", {"values": {"A": "1"}})
+    answer = live.post("/v2/apps/blue/deploy/cancel/")
+    assert (answer.status_code, answer.json()) == (200, {"kind": "deploy", "release": 3, "back_to": 2})
+    assert listed(live)[3]["exception"] == "error: cancelled by bob"
+    assert live.get("/v2/apps/blue/config/").json()["values"] == {}
+
+
+def test_cancelling_a_deploy_that_hangs_brings_the_old_one_back(live, push, cluster, monkeypatch):
+    monkeypatch.setattr("controller.cluster.commands.TICK", 0.05)
+    cluster.commands["release"] = "hangs"
+    answers = []
+    deploy = threading.Thread(
+        target=lambda: answers.append(push(sha="b1b2c3d4", procfile={"web": "x", "release": "y"}))
+    )
+    deploy.start()
+    deadline = time.monotonic() + 10
+    while not Operation.objects.filter(release__version=3, state="running").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    cancelled = live.post("/v2/apps/blue/deploy/cancel/")
+    deploy.join(10)
+    assert cancelled.json() == {"kind": "deploy", "release": 3, "back_to": 2}
+    assert answers[0].json() == {"detail": "cancelled by bob"}
+    assert cluster.all("Job") == []
+    assert App.objects.get(name="blue").current_release().version == 2
+
+
+def test_there_may_be_nothing_to_cancel(live):
+    answer = live.post("/v2/apps/blue/deploy/cancel/")
+    text = "nothing of blue is being deployed or scaled; there is nothing to cancel"
+    assert (answer.status_code, answer.json()) == (409, {"detail": text})
