@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from cli import output
-from cli.client import DEPLOY
 from cli.errors import NotFound, UsageError
 from cli.pairs import parse_pairs
 from cli.session import Session

@@ -64,7 +64,7 @@ def info(session: Session, version: str) -> None:
     rows = [(key, release.get(key)) for key in keys]
     rows += [(key, release[key]) for key in ("state", "cause", "image", "sha") if release.get(key)]
     if release.get("structure"):
-        rows.append(("formation", " ".join(f"{kind}={count}" for kind, count in sorted(release["structure"].items()))))
+        rows.append(("scale", " ".join(f"{kind}={count}" for kind, count in sorted(release["structure"].items()))))
     if release.get("failed"):
         rows.append(("failed", (release.get("exception") or "yes").removeprefix("error: ")))
     output.pairs(rows, suffix=":")

@@ -19,8 +19,10 @@ PLATFORM_IMAGES = (
 )  # fmt: skip
 
 
-def create_build(*, app: App, by: User, image: str, **fields) -> tuple[Build, Operation]:
-    """A build and the deploy of its release.
+def create_build(
+    *, app: App, by: User, image: str, cause: str = Release.BUILD, summary: str = "", **fields
+) -> tuple[Build, Operation]:
+    """A build and the deploy of its release, which is described by `summary` or else by what it changes.
 
     Raises: BadRequest, Conflict.
     """
@@ -34,7 +36,7 @@ def create_build(*, app: App, by: User, image: str, **fields) -> tuple[Build, Op
         keep_types_of(previous, build)
         build.save()
         config = declared_config(app, by, build, previous, current.config)
-        release = create_release(app=app, by=by, build=build, config=config, cause=Release.BUILD)
+        release = create_release(app=app, by=by, build=build, config=config, cause=cause, summary=summary)
         record(app, f"build {app.name}-{str(build.uuid)[:7]} created")
         declared = new_counts(app_json.read(build.app_json), app.structure, build.procfile)
         before = take_structure(app, build, previous, declared)

@@ -1,6 +1,7 @@
 """What a worker does beside its work: show that it lives, listen for who wants it to stop, tell how far it is."""
 
 import time
+from collections import Counter
 
 from django.db import transaction
 from django.utils import timezone
@@ -11,7 +12,7 @@ from controller.errors import PaasError
 from controller.models import Operation, OutputLine
 from controller.wakeups import wake
 
-LINES_KEPT = 5000  # of one command's output
+LINES_KEPT = 5000  # of one source in one deploy
 LONGEST_LINE = 4096  # characters
 
 
@@ -26,15 +27,18 @@ class Cancelled(PaasError):
 class Pulse:
     """The operation's signs of life, its output, and the ear for whoever wants it to stop."""
 
+    PERIOD = 1.0  # seconds between signs
+
     def __init__(self, operation: Operation, runner: str):
         self._operation, self._runner = operation, runner
         self._next = 0.0
+        self._kept: Counter[str] = Counter()  # lines by source
 
     def tick(self) -> None:
         """Raises: Superseded, Cancelled, LostClaim."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + 1.0
+        self._next = time.monotonic() + self.PERIOD
         held = Operation.objects.filter(pk=self._operation.pk, runner=self._runner, state=Operation.RUNNING)
         if not held.update(heartbeat=timezone.now()):
             raise LostClaim("another worker holds the operation")
@@ -48,8 +52,13 @@ class Pulse:
         self.tell([line], source)
 
     def tell(self, lines: list[str], source: str) -> None:
-        """Keeps `lines` as what `source` said, and wakes whoever follows."""
-        say(self._operation, lines, source)
+        """Keeps `lines` as what `source` said, as far as there is room, and wakes whoever follows."""
+        room = LINES_KEPT - self._kept[source]
+        self._kept[source] += len(lines)
+        if len(lines) > room >= 0:
+            lines = [*lines[:room], f"(more than {LINES_KEPT} lines; the rest isn't kept)"]
+        if room >= 0:
+            say(self._operation, lines, source)
 
     def told(self, source: str) -> int:
         """How many lines of `source` are kept of this operation: what a worker that takes over needn't tell again."""

@@ -23,10 +23,15 @@ def diff_releases(old: Release, new: Release) -> dict[str, list[Change]]:
         "config": [
             {"section": section, **change}
             for section in SECTIONS
-            for change in _changes(getattr(old.config, section), getattr(new.config, section), masked=section in MASKED)
+            for change in _changes(_section(old, section), _section(new, section), masked=section in MASKED)
         ],
         "formation": _changes(old.structure, new.structure),
     }
+
+
+def _section(release: Release, name: str) -> dict[str, Any]:
+    """A section of the release's config; of the variables all that its processes get, shared ones included."""
+    return release.config.environment() if name == "values" else getattr(release.config, name)
 
 
 def _code_of(release: Release) -> dict[str, Any]:

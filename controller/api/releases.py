@@ -3,7 +3,7 @@
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from controller.access import DEVELOP
+from controller.access import CONFIGURE, DEVELOP
 from controller.actions.outputs import output_of
 from controller.actions.release import CODE, CONFIG, roll_back
 from controller.actions.release_diff import diff_releases
@@ -92,6 +92,10 @@ class OneReleaseView(ReleaseView):
 
 
 class DiffView(ReleaseView):
+    """For whoever may read config: values are hidden, but not which there are."""
+
+    rights = {"GET": CONFIGURE, "HEAD": CONFIGURE}
+
     def get(self, request, **kwargs):
         old, new = self.release(), self.release("other")
         return Response({"from": old.version, "to": new.version, **diff_releases(old, new)})

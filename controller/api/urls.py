@@ -24,6 +24,7 @@ from controller.api import (
     logs,
     notices,
     one_offs,
+    pipelines,
     pods,
     registry,
     releases,
@@ -39,6 +40,7 @@ TYPE = r"(?P<type>[a-z0-9]+(?:-[a-z0-9]+)*)"
 UUID = r"(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 WEBHOOK = r"/webhooks/(?P<number>[0-9]{1,15})"
 POD = r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)"
+PIPELINE = r"^pipelines/(?P<name>[a-z0-9-]+)"
 
 urlpatterns = [
     re_path(r"^$", auth.RootView.as_view()),
@@ -88,6 +90,12 @@ urlpatterns = [
     re_path(APP + r"/releases/v(?P<version>[0-9]+)/diff/v(?P<other>[0-9]+)/?$", releases.DiffView.as_view()),
     re_path(APP + r"/releases/v(?P<version>[0-9]+)/output/?$", releases.OutputView.as_view()),
     re_path(APP + r"/releases/rollback/?$", releases.RollbackView.as_view()),
+    re_path(APP + r"/promote/?$", pipelines.PromoteView.as_view()),
+    re_path(r"^pipelines/?$", pipelines.PipelinesView.as_view()),
+    re_path(PIPELINE + r"/?$", pipelines.OnePipelineView.as_view()),
+    re_path(PIPELINE + r"/diff/?$", pipelines.StagesDiffView.as_view()),
+    re_path(PIPELINE + r"/apps/?$", pipelines.PlacesView.as_view()),
+    re_path(PIPELINE + r"/apps/(?P<app>[a-z][a-z0-9-]*)/?$", pipelines.OnePlaceView.as_view()),
     re_path(APP + r"/explain/?$", explain.ExplainView.as_view()),
     re_path(APP + r"/deploy/?$", deploys.RulesView.as_view()),
     re_path(APP + r"/deploy/cancel/?$", deploys.CancelView.as_view()),

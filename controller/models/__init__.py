@@ -18,6 +18,7 @@ from controller.models.notice import CrashMark, Delivery, MailSubscription, Noti
 from controller.models.one_off import OneOff
 from controller.models.operation import Operation
 from controller.models.output import OutputLine
+from controller.models.pipeline import Pipeline, PipelineApp
 from controller.models.release import Release
 from controller.models.second_factor import SecondFactor
 from controller.models.service import Service
@@ -59,6 +60,8 @@ __all__ = (
     "Operation",
     "OutputLine",
     "PersonalToken",
+    "Pipeline",
+    "PipelineApp",
     "Release",
     "SecondFactor",
     "Service",

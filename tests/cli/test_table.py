@@ -51,7 +51,7 @@ def test_the_handler_takes_what_the_table_promises(entry):
     if any(one.kind is one.VAR_KEYWORD for one in taken.values()):
         assert set(taken) - {"session", "values"} <= promised
     else:
-        assert set(taken) - {"session"} == promised - {"app", "json", "config"}
+        assert set(taken) - {"session"} == promised - {"app", "json", "config", "wait", "no_wait"}
 
 
 @pytest.mark.parametrize("entry", list(every_command()), ids=lambda entry: entry.name)

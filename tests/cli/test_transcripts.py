@@ -116,7 +116,7 @@ def test_releases_show_failures_and_what_was_cut(platform, paas):
         "v3\t2026-01-02T03:04:05Z\tbob deployed abc which failed\tfailed\n"
         "v2\t2026-01-02T03:04:04Z\tbob deployed def\n"
     )
-    assert platform.asked[0].path.endswith("?limit=2")
+    assert platform.asked[0].path.endswith("?limit=2&detail=true")
     assert json.loads(paas("releases", "-a", "hello", "--json").out) == rows
 
 

@@ -1,10 +1,9 @@
 """What releases tell (states, differences, output), how they go live, cancelling, halves of a rollback."""
 
-import threading
-import time
-
 import pytest
 
+from controller.actions import carry_out
+from controller.actions.pulse import Pulse
 from controller.models import App, Operation
 
 
@@ -148,24 +147,28 @@ def test_cancelling_what_no_worker_has_taken_yet(live, monkeypatch):
     assert live.get("/v2/apps/blue/config/").json()["values"] == {}
 
 
-def test_cancelling_a_deploy_that_hangs_brings_the_old_one_back(live, push, cluster, monkeypatch):
-    monkeypatch.setattr("controller.cluster.commands.TICK", 0.05)
+def test_a_worker_stops_a_command_that_hangs_when_somebody_cancels(live, push, cluster, monkeypatch):
+    monkeypatch.setattr("controller.actions.operations.enqueue", lambda *args: None)
     cluster.commands["release"] = "hangs"
-    answers = []
-    deploy = threading.Thread(
-        target=lambda: answers.append(push(sha="b1b2c3d4", procfile={"web": "x", "release": "y"}))
-    )
-    deploy.start()
-    deadline = time.monotonic() + 10
-    while not Operation.objects.filter(release__version=3, state="running").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    cancelled = live.post("/v2/apps/blue/deploy/cancel/")
-    deploy.join(10)
-    assert cancelled.json() == {"kind": "deploy", "release": 3, "back_to": 2}
-    assert answers[0].json() == {"detail": "cancelled by bob"}
+    body = {"image": "r.test/x:2", "procfile": {"web": "x", "release": "y"}, "ports": [80]}
+    live.post("/v2/apps/blue/builds/?wait=false", body)
+    operation = Operation.objects.get(release__version=3)
+    apply = cluster.apply
+
+    def cancelled_meanwhile(manifest):
+        if manifest["kind"] == "Job":
+            Operation.objects.filter(pk=operation.pk).update(cancelled_by="bob")
+        return apply(manifest)
+
+    monkeypatch.setattr(cluster, "apply", cancelled_meanwhile)
+    monkeypatch.setattr("controller.cluster.commands.TICK", 0.05)
+    monkeypatch.setattr(Pulse, "PERIOD", 0.05)
+    carry_out.carry_out(operation.pk)
+    operation.refresh_from_db()
+    assert (operation.state, operation.message) == ("failed", "cancelled by bob")
     assert cluster.all("Job") == []
     assert App.objects.get(name="blue").current_release().version == 2
+    assert cluster.get("Deployment", "blue", "blue-web")["metadata"]["annotations"]["deis.io/release"] == "v2"
 
 
 def test_there_may_be_nothing_to_cancel(live):
