@@ -118,14 +118,14 @@ RULES = {
 def test_how_releases_go_live_is_shown_and_set(platform, paas):
     platform.on("GET /v2/apps/hello/deploy/", RULES)
     platform.on("POST /v2/apps/hello/deploy/", RULES, status=201)
-    shown = paas("deploy", "-a", "hello").out.splitlines()
+    shown = paas("deploys", "-a", "hello").out.splitlines()
     assert shown[0] == "=== hello Deploy"
     assert [line.split("  ")[0] for line in shown[1:]] == [
         "surge", "unavailable", "timeout", "release-timeout", "watch", "rollback", "errors",
     ]  # fmt: skip
     assert "one per node (default)" in shown[1] and "off   " in shown[6] and "(default)" not in shown[5]
-    paas("deploy:set", "surge=25%", "watch=300", "rollback=off", "release-timeout=60", "-a", "hello")
-    paas("deploy:unset", "watch", "-a", "hello")
+    paas("deploys:set", "surge=25%", "watch=300", "rollback=off", "release-timeout=60", "-a", "hello")
+    paas("deploys:unset", "watch", "-a", "hello")
     assert platform.bodies("POST /v2/apps/hello/deploy/") == [
         {"surge": "25%", "watch": 300, "rollback": False, "release_timeout": 60},
         {"watch": None},
@@ -134,11 +134,11 @@ def test_how_releases_go_live_is_shown_and_set(platform, paas):
 
 @pytest.mark.parametrize("pair", ["nonsense=1", "watch=long", "rollback=maybe"])
 def test_a_bad_setting_is_wrong_usage_and_asks_nothing(platform, paas, pair):
-    assert paas("deploy:set", pair, "-a", "hello").code == 2
+    assert paas("deploys:set", pair, "-a", "hello").code == 2
     assert platform.asked == []
 
 
-@pytest.mark.parametrize("words", [("deploy:cancel",), ("releases:cancel",)])
+@pytest.mark.parametrize("words", [("deploys:cancel",), ("releases:cancel",)])
 def test_cancelling(platform, paas, words):
     platform.on("POST /v2/apps/hello/deploy/cancel/", {"kind": "deploy", "release": 7, "back_to": 6})
     assert paas(*words, "-a", "hello").out == "Cancelling... done, v7 is cancelled, v6 goes on\n"

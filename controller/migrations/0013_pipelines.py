@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('controller', '0010_shared_config'),
+        ('controller', '0012_log_drains'),
     ]
 
     operations = [
