@@ -144,9 +144,9 @@ def disconnect(session: Session) -> None:
         JSON,
     ),
 )
-def deploy(session: Session, ref: str | None, no_wait: bool | None) -> int:
+def deploy(session: Session, ref: str | None) -> int:
     run = session.api.post(session.app_path("build-runs", ""), {"ref": ref} if ref else {})
-    if session.shown_as_json(run) or no_wait:
+    if session.shown_as_json(run) or not session.waits:
         if not session.json:
             output.line(f"Build {run['number']} is queued; its output: paas builds:output {run['number']} -f")
         return 0
