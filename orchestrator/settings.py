@@ -55,6 +55,11 @@ class ServerSettings:
         """The issuer of ServiceAccount tokens."""
         return f"https://kubernetes.default.svc.{self.cluster_domain}"
 
+    @property
+    def keys_url(self) -> str:
+        """Where those who check ServiceAccount tokens find the keys: pods at least can reach it."""
+        return f"{self.url if self.advertise_address else self.issuer}/openid/v1/jwks"
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> ServerSettings:
         """Raises: BadSetting naming the variable."""

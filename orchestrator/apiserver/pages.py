@@ -84,7 +84,7 @@ class Pages:
             case [".well-known", "openid-configuration"]:
                 issuer = self.api.settings.issuer
                 return {
-                    "issuer": issuer, "jwks_uri": f"{self.api.settings.url}/openid/v1/jwks",
+                    "issuer": issuer, "jwks_uri": self.api.settings.keys_url,
                     "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
                     "id_token_signing_alg_values_supported": ["RS256"],
                 }  # fmt: skip

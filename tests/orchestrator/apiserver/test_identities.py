@@ -89,6 +89,13 @@ async def test_a_secret_for_an_accounts_token_is_filled_and_its_token_dies_with_
     assert status == 403 and 'names no service account of the namespace: "ghost"' in answer["message"]
 
 
+async def test_the_keys_of_tokens_are_where_pods_can_reach_them(call):
+    _, document = await call("GET", "/.well-known/openid-configuration")
+    assert document["jwks_uri"] == f"{document['issuer']}/openid/v1/jwks"
+    _, keys = await call("GET", "/openid/v1/jwks")
+    assert keys["keys"][0]["alg"] == "RS256"
+
+
 async def test_a_local_review_asks_of_its_own_namespace(call):
     path = "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews"
     attributes = {"verb": "get", "resource": "pods", "namespace": "other"}
