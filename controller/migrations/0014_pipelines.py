@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('controller', '0012_log_drains'),
+        ('controller', '0013_identities'),
     ]
 
     operations = [
