@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from orchestrator.network.host_ports import host_ports_of, plan_host_ports
 from orchestrator.network.nft import Firewall, Ranges, remove_firewall, run_tool, table_name
 from orchestrator.network.pods import entered
 from orchestrator.network.policy import Pod, plan_policies
@@ -315,3 +316,23 @@ async def test_an_egress_policy_lets_out_to_its_networks_only(world):
         out["to"][0]["ipBlock"]["except"] = ["10.203.0.2/32"]
         await firewall.apply(with_policies(policy(policyTypes=["Egress"], egress=[out])))
         assert is_cut_off(world, "a", "10.203.0.2", 5000)
+
+
+async def test_a_host_port_leads_to_its_pod_from_everywhere(world, firewall):
+    world.serve("a")
+    rules = plan_rules([], [])
+    asked = [
+        {"containerPort": 5000, "hostPort": 7070},
+        {"containerPort": 5000, "hostPort": 7071, "hostIP": "127.0.0.1"},
+    ]
+    plan_host_ports(rules, host_ports_of({"spec": {"containers": [{"ports": asked}]}}, PODS["a"]))
+    await firewall.apply(rules)
+    assert world.ask("client", "10.203.0.1", 7070) == "a 10.203.0.2", "the client's address is kept"
+    for asker, address in (("b", "10.201.0.1"), ("a", "10.201.0.1"), ("node", "127.0.0.1"), ("node", "10.203.0.1")):
+        assert world.ask(asker, address, 7070).split()[0] == "a", asker
+    assert world.ask("node", "127.0.0.1", 7071).split()[0] == "a"
+    with pytest.raises(OSError):
+        world.ask("client", "10.203.0.1", 7071)
+    await firewall.apply(plan_rules([], []))
+    with pytest.raises(OSError):
+        world.ask("client", "10.203.0.1", 7070)
