@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from builder import tar_stream
 from builder.errors import BuildFailed
 from builder.workspace import APP_UID
 
@@ -130,20 +131,48 @@ def write_layer(
     `time` is every file's time, so equal trees make equal layers; None keeps each file's own, which compiled
     Python needs.
     """
-    writer = LayerWriter()
+    layer = LayerWriter()
+    archive = tar_stream.Writer(layer)
     skipped: set[str] = set()
-    with tarfile.open(fileobj=writer, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 17) as archive:
-        for parent in parents(prefix):
-            archive.addfile(folder_info(parent))
-        for name, info in walk(root):
-            if skip(name) or os.path.dirname(name) in skipped:
-                if stat.S_ISDIR(info.st_mode):
-                    skipped.add(name)
-                continue
-            add_entry(archive, root, name, f"{prefix}/{name}", info, time)
-        for name, content in sorted((extra or {}).items()):
-            add_bytes(archive, f"{prefix}/{name}", content, STABLE_TIME if time is None else time)
-    return writer.finish()
+    for parent in parents(prefix):
+        archive.header(folder_info(parent))
+    for name, info in walk(root):
+        if skip(name) or os.path.dirname(name) in skipped:
+            if stat.S_ISDIR(info.st_mode):
+                skipped.add(name)
+            continue
+        write_entry(archive, f"{root}/{name}", f"{prefix}/{name}", info, time)
+    for name, data in sorted((extra or {}).items()):
+        archive.header(file_info(f"{prefix}/{name}", data, STABLE_TIME if time is None else time))
+        archive.content(io.BytesIO(data), len(data))
+    archive.close()
+    return layer.finish()
+
+
+def write_entry(archive: tar_stream.Writer, path: str, target: str, info: os.stat_result, time: int | None) -> None:
+    entry = described(target, info, time, APP_UID)
+    if stat.S_ISDIR(info.st_mode):
+        archive.header(entry)
+    elif stat.S_ISLNK(info.st_mode):
+        entry.linkname = os.readlink(path)
+        archive.header(entry)
+    elif stat.S_ISREG(info.st_mode):
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
+            entry.size = os.fstat(file.fileno()).st_size
+            archive.header(entry)
+            archive.content(file, entry.size)
+
+
+def described(target: str, info: os.stat_result, time: int | None, owner: int) -> tarfile.TarInfo:
+    """What a tar header says of a file, folder or link but its size and where it leads."""
+    entry = tarfile.TarInfo(target)
+    entry.mode, entry.uid, entry.gid = stat.S_IMODE(info.st_mode) & 0o777, owner, owner
+    entry.mtime = int(info.st_mtime) if time is None else time
+    if stat.S_ISDIR(info.st_mode):
+        entry.type = tarfile.DIRTYPE
+    elif stat.S_ISLNK(info.st_mode):
+        entry.type = tarfile.SYMTYPE
+    return entry
 
 
 def parents(path: str) -> list[str]:
@@ -168,14 +197,11 @@ def add_entry(
     time: int | None,
     owner: int = APP_UID,
 ) -> None:
-    entry = tarfile.TarInfo(target)
-    entry.mode, entry.uid, entry.gid = stat.S_IMODE(info.st_mode) & 0o777, owner, owner
-    entry.mtime = int(info.st_mtime) if time is None else time
+    entry = described(target, info, time, owner)
     if stat.S_ISDIR(info.st_mode):
-        entry.type = tarfile.DIRTYPE
         archive.addfile(entry)
     elif stat.S_ISLNK(info.st_mode):
-        entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(root / name)
+        entry.linkname = os.readlink(root / name)
         archive.addfile(entry)
     elif stat.S_ISREG(info.st_mode):
         with open(os.open(root / name, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
@@ -184,10 +210,14 @@ def add_entry(
 
 
 def add_bytes(archive: tarfile.TarFile, target: str, content: bytes, time: int = STABLE_TIME) -> None:
+    archive.addfile(file_info(target, content, time), io.BytesIO(content))
+
+
+def file_info(target: str, content: bytes, time: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(target)
     entry.mode, entry.mtime, entry.size = 0o644, time, len(content)
     entry.uid = entry.gid = APP_UID
-    archive.addfile(entry, io.BytesIO(content))
+    return entry
 
 
 def fingerprint(root: Path) -> str:

@@ -5,16 +5,19 @@ Runs in a thread: reading, writing and hashing are blocking.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from builder import tar_stream
 from builder.errors import PushRefused
 from builder.progress import human
+from builder.tar_stream import Content, Entry
 
 LFS_MARK = b"version https://git-lfs.github.com/spec/"
 LFS_MAX = 1024  # bytes; pointers are about 130
@@ -55,40 +58,138 @@ class CheckedInfo(tarfile.TarInfo):
         return super()._proc_member(tarfile)  # type: ignore[misc]
 
 
-def unpack(stream: IO[bytes], target: Path, limits: Limits, owner: int, root: str = "") -> Snapshot:
-    """Write the tree of `stream`, or what of it is below `root`, into the empty folder `target`, owned by `owner`.
+HARD_LINK = "hard link"
+
+
+def read_any(stream: IO[bytes]) -> Iterator[tuple[Entry, IO[bytes] | Content]]:
+    """The entries of any tar file, packed or not, as `tar_stream.read` gives those of git's."""
+    kinds = {tarfile.DIRTYPE: tar_stream.FOLDER, tarfile.SYMTYPE: tar_stream.LINK, tarfile.LNKTYPE: HARD_LINK}
+    with tarfile.open(fileobj=stream, mode="r|*", bufsize=1 << 17, tarinfo=CheckedInfo) as archive:
+        for member in archive:
+            archive.members = []  # type: ignore[misc]  # tarfile would keep them all
+            kind = tar_stream.FILE if member.isreg() else kinds.get(member.type, tar_stream.OTHER)
+            entry = Entry(member.name, kind, member.mode, member.size, member.linkname, int(member.mtime))
+            yield entry, (archive.extractfile(member) if member.isreg() else None) or io.BytesIO()
+
+
+def unpack(
+    entries: Iterable[tuple[Entry, IO[bytes] | Content]], target: Path, limits: Limits, owner: int, root: str = ""
+) -> Snapshot:
+    """Write `entries`, or those below `root`, into the empty folder `target`, owned by `owner`.
 
     Raises: PushRefused naming the path that can't be taken.
     """
-    done = Snapshot()
-    folders: set[str] = {""}
+    done, tree = Snapshot(), Tree(target, owner)
     found = not root
-    with tarfile.open(fileobj=stream, mode="r|*", bufsize=1 << 17, tarinfo=CheckedInfo) as archive:
-        for member in archive:
-            name = check_name(member.name)
+    for entry, content in entries:
+        name = check_name(entry.name)
+        if not name:
+            continue
+        done.files += 1
+        done.time = max(done.time, entry.time)
+        done.total_bytes += entry.size
+        check_limits(done, limits)
+        if root:
+            if not is_within(name, root):
+                continue
+            found, name = True, name[len(root) + 1 :]
             if not name:
                 continue
-            done.files += 1
-            done.time = max(done.time, int(member.mtime))
-            done.total_bytes += member.size
+        refuse_reserved(name)
+        if entry.kind == HARD_LINK:
+            done.total_bytes += tree.copy(name, entry, root)
             check_limits(done, limits)
-            if root:
-                if not is_within(name, root):
-                    continue
-                found, name = True, name[len(root) + 1 :]
-                if not name:
-                    continue
-            refuse_reserved(name)
-            make_parents(target, name, folders, owner)
-            if member.islnk():
-                done.total_bytes += copy_linked(member, target, target / name, folders, owner, root)
-                check_limits(done, limits)
-            else:
-                write_member(archive, member, target, name, folders, owner)
+        else:
+            tree.write(name, entry, content)
     if not found:
         raise PushRefused(f"There is no folder {root} in what was pushed: `paas builds:set root=…` names the app's.")
     refuse_submodules(target)
     return done
+
+
+class Tree:
+    """A folder that is filled with entries nobody vouches for; nothing is written through a symlink."""
+
+    def __init__(self, target: Path, owner: int) -> None:
+        self._target, self._owner = str(target), owner
+        self._folders: set[str] = {""}
+
+    def write(self, name: str, entry: Entry, content: IO[bytes] | Content) -> None:
+        self._make_parents(name)
+        path = f"{self._target}/{name}"
+        try:
+            if entry.kind == tar_stream.FILE:
+                self._write_file(path, name, entry, content)
+            elif entry.kind == tar_stream.FOLDER:
+                if name not in self._folders:
+                    self._make_folder(name)
+            elif entry.kind == tar_stream.LINK:
+                os.symlink(entry.link, path)
+                os.chown(path, self._owner, self._owner, follow_symlinks=False)
+            else:
+                raise PushRefused(f"The repository holds {name[:100]!r}, which is neither file, folder nor link.")
+        except FileExistsError as exc:
+            raise PushRefused(f"The repository names {name[:100]!r} twice.") from exc
+
+    def copy(self, name: str, entry: Entry, root: str) -> int:
+        """A hard link becomes a copy of the file that came before it; its bytes."""
+        self._make_parents(name)
+        link = check_name(entry.link)
+        inside = link[len(root) + 1 :] if root and is_within(link, root) else link
+        folder, _, base = inside.rpartition("/")
+        if not base or folder not in self._folders or (root and not is_within(link, root)):
+            raise PushRefused(f"The archive's hard link {name[:100]!r} leads nowhere.")
+        try:
+            source = os.open(f"{self._target}/{inside}", os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError as exc:
+            raise PushRefused(f"The archive's hard link {name[:100]!r} leads nowhere.") from exc
+        try:
+            with open(source, "rb") as original, open(f"{self._target}/{name}", "xb") as copy:
+                shutil.copyfileobj(original, copy, 1 << 20)
+                os.fchmod(copy.fileno(), os.fstat(source).st_mode & 0o777)
+                os.fchown(copy.fileno(), self._owner, self._owner)
+                return os.fstat(source).st_size
+        except FileExistsError as exc:
+            raise PushRefused(f"The archive names {name[:100]!r} twice.") from exc
+
+    def _make_parents(self, name: str) -> None:
+        """Every parent is a real folder of ours."""
+        parent = name.rpartition("/")[0]
+        if parent in self._folders:
+            return
+        self._make_parents(parent)
+        try:
+            self._make_folder(parent)
+        except FileExistsError as exc:
+            raise PushRefused(f"The repository uses {parent[:100]!r} both as a folder and as something else.") from exc
+
+    def _make_folder(self, name: str) -> None:
+        path = f"{self._target}/{name}"
+        os.mkdir(path, 0o755)
+        os.chown(path, self._owner, self._owner)
+        self._folders.add(name)
+
+    def _write_file(self, path: str, name: str, entry: Entry, content: IO[bytes] | Content) -> None:
+        mode = 0o755 if entry.mode & 0o100 else 0o644
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        try:
+            os.fchown(descriptor, self._owner, self._owner)
+            data = content.read(1 << 20)
+            if entry.size <= LFS_MAX and data.startswith(LFS_MARK):
+                raise PushRefused(lfs_text(name))
+            while data:
+                while data:
+                    data = data[os.write(descriptor, data) :]
+                data = content.read(1 << 20)
+        finally:
+            os.close(descriptor)
+
+
+def lfs_text(name: str) -> str:
+    return (
+        f"{name[:100]} is a Git LFS pointer, not the file: LFS content isn't part of a push. "
+        f"Commit the file itself: git lfs migrate export --include={name[:100]!r}"
+    )
 
 
 def is_within(name: str, root: str) -> bool:
@@ -120,82 +221,6 @@ def check_limits(done: Snapshot, limits: Limits) -> None:
         )
     if done.files > limits.files:
         raise PushRefused(f"The repository has more than {limits.files} files.")
-
-
-def make_parents(target: Path, name: str, folders: set[str], owner: int) -> None:
-    """Every parent is a real folder of ours: nothing is written through a symlink."""
-    parts = name.split("/")[:-1]
-    for depth in range(1, len(parts) + 1):
-        parent = "/".join(parts[:depth])
-        if parent in folders:
-            continue
-        try:
-            os.mkdir(target / parent, 0o755)
-        except FileExistsError as exc:
-            raise PushRefused(f"The repository uses {parent[:100]!r} both as a folder and as something else.") from exc
-        os.chown(target / parent, owner, owner)
-        folders.add(parent)
-
-
-def write_member(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, name: str, folders: set[str], owner: int
-) -> None:
-    path = target / name
-    try:
-        if member.isdir():
-            if name not in folders:
-                os.mkdir(path, 0o755)
-                os.chown(path, owner, owner)
-                folders.add(name)
-        elif member.issym():
-            os.symlink(member.linkname, path)
-            os.chown(path, owner, owner, follow_symlinks=False)
-        elif member.isreg():
-            write_file(archive, member, path, name, owner)
-        else:
-            raise PushRefused(f"The repository holds {name[:100]!r}, which is neither file, folder nor link.")
-    except FileExistsError as exc:
-        raise PushRefused(f"The repository names {name[:100]!r} twice.") from exc
-
-
-def copy_linked(member: tarfile.TarInfo, target: Path, path: Path, folders: set[str], owner: int, root: str) -> int:
-    """A hard link becomes a copy of the file that came before it in the archive; its bytes."""
-    name = check_name(member.linkname)
-    inside = name[len(root) + 1 :] if root and is_within(name, root) else name
-    folder, _, base = inside.rpartition("/")
-    if not base or folder not in folders or (root and not is_within(name, root)):
-        raise PushRefused(f"The archive's hard link {member.name[:100]!r} leads nowhere.")
-    try:
-        source = os.open(target / inside, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError as exc:
-        raise PushRefused(f"The archive's hard link {member.name[:100]!r} leads nowhere.") from exc
-    try:
-        with open(source, "rb") as original, path.open("xb") as copy:
-            shutil.copyfileobj(original, copy, 1 << 20)
-            os.fchmod(copy.fileno(), os.fstat(source).st_mode & 0o777)
-            os.fchown(copy.fileno(), owner, owner)
-            return os.fstat(source).st_size
-    except FileExistsError as exc:
-        raise PushRefused(f"The archive names {member.name[:100]!r} twice.") from exc
-
-
-def write_file(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, name: str, owner: int) -> None:
-    source = archive.extractfile(member)
-    assert source is not None
-    descriptor = os.open(
-        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755 if member.mode & 0o100 else 0o644
-    )
-    with open(descriptor, "wb") as file:
-        os.fchown(file.fileno(), owner, owner)
-        head = source.read(1 << 16)
-        if member.size <= LFS_MAX and head.startswith(LFS_MARK):
-            raise PushRefused(
-                f"{name[:100]} is a Git LFS pointer, not the file: LFS content isn't part of a push. "
-                f"Commit the file itself: git lfs migrate export --include={name[:100]!r}"
-            )
-        while head:
-            file.write(head)
-            head = source.read(1 << 20)
 
 
 def refuse_submodules(target: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from builder import snapshot, workspace
+from builder import snapshot, tar_stream, workspace
 from builder.errors import BuildFailed, PushRefused
 from builder.repository import Repositories, git_environment
 
@@ -74,7 +74,7 @@ def unpack_output(
         timer.start()
         assert process.stdout is not None and process.stderr is not None
         try:
-            done = snapshot.unpack(process.stdout, target, limits, workspace.APP_UID, root)
+            done = snapshot.unpack(tar_stream.read(process.stdout), target, limits, workspace.APP_UID, root)
             process.stdout.read()
         except tarfile.TarError as exc:
             told = process.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
@@ -89,6 +89,6 @@ def unpack_file(path: Path, target: Path, limits: snapshot.Limits, root: str = "
     """Unpack an archive from outside. Blocking. Raises: PushRefused."""
     try:
         with path.open("rb") as file:
-            return snapshot.unpack(file, target, limits, workspace.APP_UID, root)
+            return snapshot.unpack(snapshot.read_any(file), target, limits, workspace.APP_UID, root)
     except (tarfile.TarError, EOFError, OSError, ValueError) as exc:
         raise PushRefused(f"The archive can't be read ({exc}); send a tar file, plain or gzip, bzip2, xz.") from exc

@@ -50,7 +50,7 @@ class Deploys:
             source = ArchiveSource(path, commit or digest[:40], self._pipeline.limits)
             return await self._build(request, caller, source, ref)
         finally:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+            forget(path)  # not in a thread: a client that hangs up cancels what is awaited
 
     async def _receive(self, request: web.Request, path: Path) -> str:
         """The body in the file `path`; its SHA-256. Raises: HTTPRequestEntityTooLarge, HTTPBadRequest."""
@@ -92,6 +92,10 @@ class Deploys:
                 stream.progress.error(str(exc))
                 return await stream.end(state="failed")
             return await stream.end(state=live.state, number=live.run.number)
+
+
+def forget(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

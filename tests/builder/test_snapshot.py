@@ -4,8 +4,10 @@ import tarfile
 
 import pytest
 
+from builder import tar_stream
 from builder.errors import PushRefused
-from builder.snapshot import Limits, read_inside, unpack, write_environment
+from builder.snapshot import Limits, read_any, read_inside, write_environment
+from builder.snapshot import unpack as take
 
 ROOMY = Limits(1 << 20, 100)
 ME = os.getuid()
@@ -29,19 +31,25 @@ def tree(*members):
     return stream
 
 
-def test_a_tree_arrives_with_its_folders_links_and_time(tmp_path):
+@pytest.fixture(params=[tar_stream.read, read_any], ids=["git's tar", "any tar"])
+def unpack(request):
+    """Both readers: what holds for one holds for the other."""
+    return lambda stream, *rest: take(request.param(stream), *rest)
+
+
+def test_a_tree_arrives_with_its_folders_links_and_time(unpack, tmp_path):
     done = unpack(tree(("a/", None), ("a/b.txt", b"x"), ("link", "a/b.txt"), ("deep/er/c", b"y")), tmp_path, ROOMY, ME)
     assert (tmp_path / "a/b.txt").read_bytes() == b"x" and os.readlink(tmp_path / "link") == "a/b.txt"
     assert (tmp_path / "deep/er/c").read_bytes() == b"y" and done.time == 1_700_000_000
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "a//b", ".git/config", "sub/.git/hooks/x", "x" * 300])
-def test_a_path_that_leads_elsewhere_is_refused(tmp_path, name):
+def test_a_path_that_leads_elsewhere_is_refused(unpack, tmp_path, name):
     with pytest.raises(PushRefused):
         unpack(tree((name, b"")), tmp_path, ROOMY, ME)
 
 
-def test_nothing_is_written_through_a_link(tmp_path):
+def test_nothing_is_written_through_a_link(unpack, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (tmp_path / "in").mkdir()
@@ -50,12 +58,12 @@ def test_nothing_is_written_through_a_link(tmp_path):
     assert not list(outside.iterdir())
 
 
-def test_the_same_name_twice_is_refused(tmp_path):
+def test_the_same_name_twice_is_refused(unpack, tmp_path):
     with pytest.raises(PushRefused, match="twice"):
         unpack(tree(("a", b"1"), ("a", b"2")), tmp_path, ROOMY, ME)
 
 
-def test_devices_and_hard_links_are_refused(tmp_path):
+def test_devices_and_hard_links_are_refused(unpack, tmp_path):
     entry = tarfile.TarInfo("dev")
     entry.type = tarfile.CHRTYPE
     stream = io.BytesIO()
@@ -66,7 +74,7 @@ def test_devices_and_hard_links_are_refused(tmp_path):
         unpack(stream, tmp_path, ROOMY, ME)
 
 
-def test_too_many_bytes_or_files_are_refused_before_they_are_written(tmp_path):
+def test_too_many_bytes_or_files_are_refused_before_they_are_written(unpack, tmp_path):
     with pytest.raises(PushRefused, match="more than 10 B"):
         unpack(tree(("big", b"x" * 11)), tmp_path, Limits(10, 10), ME)
     assert not (tmp_path / "big").exists()
