@@ -35,6 +35,10 @@ class NotFound(CliError):
     exit_code = 4
 
 
+class UnknownRoute(NotFound):
+    """The controller has no such route: it is older than this client, or a Deis one."""
+
+
 class NotAllowed(CliError):
     exit_code = 5
 

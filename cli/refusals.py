@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from cli.errors import CliError, Conflict, NotAllowed, NotFound, NotLoggedIn
+from cli.errors import CliError, Conflict, NotAllowed, NotFound, NotLoggedIn, UnknownRoute
 
 # What the controller says, and what to do about it.
 ADVICE = (
@@ -65,7 +65,7 @@ def error_of(status: int, data: Any, controller: str) -> CliError:
         return NotAllowed(sentence(text))
     if status == 404:
         if "<html" in text[:200].lower() or not text:
-            return NotFound(f"{controller} does not know this command's route; it may run an older version.")
+            return UnknownRoute(f"{controller} does not know this command's route; it may run an older version.")
         return NotFound(not_found_text(text))
     if status == 409:
         return Conflict(sentence(text))

@@ -24,6 +24,7 @@ NOUNS: dict[str, str] = {
     "explain": "why anything of an app isn't as you wish",
     "ps": "the processes of an app",
     "logs": "the log of an app: how much is kept, where it also goes",
+    "cron": "commands on a schedule",
     "runs": "one-off commands that go on without you",
     "config": "environment variables",
     "domains": "the names an app answers under",

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.cluster.cron import check_schedule
 from controller.errors import Invalid
 
 TYPE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
@@ -157,7 +158,11 @@ def _cron(value: Any, where: str) -> Cron:
     if not isinstance(policy, str) or policy.lower() not in POLICIES:
         _refuse(f"{where}.concurrency_policy", f"it is one of {', '.join(POLICIES)}")
     command = _text(entry.get("command"), f"{where}.command").strip()
-    return Cron(command, _text(entry.get("schedule"), f"{where}.schedule").strip(), policy.lower())
+    try:
+        schedule = check_schedule(_text(entry.get("schedule"), f"{where}.schedule").strip())
+    except ValueError as exc:
+        _refuse(f"{where}.schedule", str(exc))
+    return Cron(command, schedule, policy.lower())
 
 
 def _check(value: Any, where: str) -> Check:

@@ -10,6 +10,14 @@ from cli.table import APP, JSON, Arg, Option, command
 TYPE = Arg("type", "a process type, such as web")
 
 
+TARGETS = (
+    ("cpu_percent", "CPU", "%"),
+    ("memory_percent", "Memory", "%"),
+    ("requests_per_second", "Requests per second", ""),
+    ("latency_ms", "Latency", " ms"),
+)
+
+
 @command("autoscale:list", "List what scales by itself", "paas autoscale", options=(APP, JSON), bare=True)
 def list_autoscale(session: Session) -> None:
     rules = session.api.get(session.app_path("settings", "")).get("autoscale") or {}
@@ -19,7 +27,8 @@ def list_autoscale(session: Session) -> None:
     for kind, rule in sorted(rules.items()):
         output.line()
         output.line(f"--- {kind}:")
-        rows = [("Min Replicas", rule["min"]), ("Max Replicas", rule["max"]), ("CPU", f"{rule['cpu_percent']}%")]
+        rows = [("Min Replicas", rule["min"]), ("Max Replicas", rule["max"])]
+        rows += [(label, f"{rule[name]}{unit}") for name, label, unit in TARGETS if name in rule]
         output.pairs(rows, suffix=":")
     if not rules:
         output.line("No autoscale rules; the counts are those of `paas scale`.")
@@ -34,13 +43,22 @@ def list_autoscale(session: Session) -> None:
         Option("--min", "at least this many", value="N", number=True),
         Option("--max", "at most this many", value="N", number=True),
         Option("--cpu-percent", "the CPU use to aim at", value="PERCENT", number=True),
+        Option("--memory-percent", "the memory use to aim at", value="PERCENT", number=True),
+        Option("--requests-per-second", "of each process, as the router counts them", value="N", number=True),
+        Option("--latency-ms", "what 95 of 100 requests are to take at most", value="MS", number=True),
         APP,
     ),
+    details="CPU and memory may be combined, and so may requests and latency, which are of web alone. Of two targets "
+    "the one that asks for more processes decides. Counts go up at once, and down after five quiet minutes.",
 )
-def set_autoscale(session: Session, type: str, min: int | None, max: int | None, cpu_percent: int | None) -> None:
-    if min is None or max is None or cpu_percent is None:
-        raise UsageError("autoscale:set needs --min, --max and --cpu-percent.")
-    rule = {"min": min, "max": max, "cpu_percent": cpu_percent}
+def set_autoscale(session: Session, type: str, min: int | None, max: int | None, **values: int | None) -> None:
+    targets = {name: values[name] for name, _, _ in TARGETS if values.get(name) is not None}
+    if min is None or max is None or not targets:
+        raise UsageError(
+            "autoscale:set needs --min, --max and --cpu-percent, "
+            "or one of --memory-percent, --requests-per-second and --latency-ms."
+        )
+    rule = {"min": min, "max": max, **targets}
     with output.progress(f"Applying autoscale settings for process type {type} on {session.app}..."):
         session.api.post(session.app_path("settings", ""), {"autoscale": {type: rule}})
 

@@ -9,7 +9,7 @@ from typing import Any
 from cli import output
 from cli.client import DEPLOY
 from cli.commands import ps_sessions  # noqa: F401 - its commands belong to this noun
-from cli.errors import NotFound, OutOfTime, UsageError
+from cli.errors import NotFound, OutOfTime, UnknownRoute, UsageError
 from cli.session import Session
 from cli.table import APP, JSON, WAITING, Arg, Option, command
 
@@ -139,7 +139,7 @@ def wait(session: Session, timeout: int) -> None:
 
 @command(
     "ps:stop",
-    "Stop process types: they are scaled to 0",
+    "Stop process types; how many ran is remembered",
     "paas ps:stop worker",
     args=(Arg("type", "none means every type", required=False, many=True),),
     options=(APP, *WAITING),
@@ -151,7 +151,61 @@ def stop(session: Session, type: list[str]) -> None:
         output.line("Could not find any processes to stop")
         return
     with output.progress(f"Stopping {', '.join(running)}..."):
-        session.deploy(session.app_path("scale", ""), dict.fromkeys(running, 0))
+        try:
+            session.deploy(session.app_path("ps", "stop"), {"types": running})
+        except UnknownRoute:  # a Deis controller: nothing is remembered there
+            session.deploy(session.app_path("scale", ""), dict.fromkeys(running, 0))
+
+
+@command(
+    "ps:start",
+    "Start what ps:stop stopped, with as many processes as before",
+    "paas ps:start worker",
+    args=(Arg("type", "none means every type that was stopped", required=False, many=True),),
+    options=(APP, JSON, *WAITING),
+)
+def start(session: Session, type: list[str]) -> None:
+    with output.long_step(f"Starting processes... but first, {output.drink()}!", quiet=session.json):
+        session.deploy(session.app_path("ps", "start"), {"types": type or []})
+    list_processes(session)
+
+
+@command(
+    "ps:type",
+    "Show or change the size of processes: memory and CPU together",
+    "paas ps:type web=small worker=large",
+    args=(
+        Arg("type=size", "none shows the present ones; `default` takes limits away", required=False, many=True,
+            dest="changes"),
+    ),
+    options=(APP, JSON, *WAITING),
+)  # fmt: skip
+def resize(session: Session, changes: list[str]) -> None:
+    where = session.app_path("ps", "sizes")
+    wanted = dict(parse_size(text) for text in changes)
+    if wanted:
+        with output.progress("Changing sizes...", quiet=session.json):
+            session.deploy(where, {"sizes": wanted})
+    rows = session.api.get(where)
+    if session.shown_as_json(rows):
+        return
+    output.heading(f"{session.app} Process sizes")
+    cells = [
+        (kind, row["size"] or "custom", row["memory"] or "unlimited", row["cpu"] or "unlimited", row["count"])
+        for kind, row in sorted(rows.items())
+    ]
+    output.table(("Type", "Size", "Memory", "CPU", "Count"), cells)
+    if not wanted:
+        sizes = session.api.get("/v2/sizes/")
+        described = [f"{name} ({size['memory']}, {size['cpu']})" for name, size in sizes.items()]
+        output.note(f"Sizes: {', '.join(described)}")
+
+
+def parse_size(text: str) -> tuple[str, str]:
+    kind, equals, size = text.partition("=")
+    if not (kind and equals and size):
+        raise UsageError(f"'{text}' is no size of a process type; write web=small.")
+    return kind, size
 
 
 @command(

@@ -22,7 +22,7 @@ LOOK_CLOSER = 5.0  # seconds between looks at the events of a rollout that takes
 SETTLE = 15.0  # seconds a fresh namespace or an unreachable API may take before an apply counts as refused
 OURS = "heritage=deis"
 ENVIRONMENTS_KEPT = 2  # releases whose environment stays: the current one, and the one its last pods still run
-PRUNED = ("Deployment", "HorizontalPodAutoscaler", "Service", "Secret")
+PRUNED = ("Deployment", "HorizontalPodAutoscaler", "CronJob", "Service", "Secret")
 
 Manifest = dict
 

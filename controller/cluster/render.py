@@ -7,12 +7,14 @@ wished restart changes a pod template, and with it restarts processes. docs/arch
 import base64
 import json
 
+from controller.cluster.cron import KEPT, MISSED, POLICIES, Entry, type_of
 from controller.cluster.processes import command_of, literal, port_of, probes_of, resources_of, routable_type, settle_of
 from controller.cluster.strategy import surge_of, timeout_of
 from controller.cluster.wish import ReleaseWish, Wish
 
 DRAIN = 3  # seconds a routed pod keeps serving after it left the routers' lists; they follow within one
 GRACE = 30  # seconds from TERM to KILL unless the app says otherwise
+RUN_KEPT = 7 * 24 * 3600  # seconds a run of a cron entry that somebody asked for is remembered
 COMMAND_KEPT = 600  # seconds an ended command's Job stays when nobody is left to remove it
 HISTORY = 3  # old ReplicaSets kept per process type
 DEFAULT_REGISTRY = "docker.io"  # what an image without a registry in its name means
@@ -41,10 +43,11 @@ def render_release(wish: Wish) -> list[Manifest]:
     return [
         render_environment(wish, wish.release),
         *(render_deployment(wish, kind, count) for kind, count in sorted(wish.structure.items())),
+        *(render_cron(wish, entry) for entry in wish.cron),
         *(
             render_autoscaler(wish, kind, rule)
             for kind, rule in sorted(wish.autoscale.items())
-            if kind in wish.structure
+            if kind in wish.structure and rule.keys() & {"cpu_percent", "memory_percent"}
         ),
     ]
 
@@ -279,16 +282,15 @@ def render_autoscaler(wish: Wish, kind: str, rule: dict) -> Manifest:
             "minReplicas": rule["min"],
             "maxReplicas": rule["max"],
             "metrics": [
-                {
-                    "type": "Resource",
-                    "resource": {
-                        "name": "cpu",
-                        "target": {"type": "Utilization", "averageUtilization": rule["cpu_percent"]},
-                    },
-                }
+                _use_of(name, rule[f"{name}_percent"]) for name in ("cpu", "memory") if f"{name}_percent" in rule
             ],
         },
     }
+
+
+def _use_of(resource: str, percent: int) -> Manifest:
+    target = {"type": "Utilization", "averageUtilization": percent}
+    return {"type": "Resource", "resource": {"name": resource, "target": target}}
 
 
 def one_off_command(release: ReleaseWish, command: str) -> list[str]:
@@ -320,6 +322,50 @@ def _one_off(wish: Wish, name: str, command: dict[str, list[str]], deadline: int
             "labels": labels(wish, type="run", version=f"v{wish.release.version}"),
         },
         "spec": spec,
+    }
+
+
+def render_cron(wish: Wish, entry: Entry) -> Manifest:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {
+            "name": entry.name,
+            "namespace": wish.app,
+            "labels": labels(wish, type=type_of(entry.name)),
+        },
+        "spec": {
+            "schedule": entry.schedule,
+            "timeZone": entry.timezone,
+            "concurrencyPolicy": POLICIES[entry.policy],
+            "suspend": entry.paused,
+            "startingDeadlineSeconds": MISSED,
+            "successfulJobsHistoryLimit": KEPT,
+            "failedJobsHistoryLimit": KEPT,
+            "jobTemplate": _cron_job(wish, entry),
+        },
+    }
+
+
+def render_cron_run(wish: Wish, entry: Entry, name: str) -> Manifest:
+    """One run of an entry, at once."""
+    job = _cron_job(wish, entry)
+    job["spec"]["ttlSecondsAfterFinished"] = RUN_KEPT
+    metadata = {**job["metadata"], "name": name, "namespace": wish.app}
+    return {"apiVersion": "batch/v1", "kind": "Job", **job, "metadata": metadata}
+
+
+def _cron_job(wish: Wish, entry: Entry) -> Manifest:
+    *init, line = one_off_command(wish.release, entry.command)
+    spec = render_pod_spec(wish, "cron", {"command": init, "args": [literal(line)]}) | {"restartPolicy": "Never"}
+    marks = labels(wish, type=type_of(entry.name), version=f"v{wish.release.version}")
+    return {
+        "metadata": {"labels": marks},
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": entry.deadline,
+            "template": {"metadata": {"labels": marks}, "spec": spec},
+        },
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 
 from controller import app_json
+from controller.cluster.cron import Entry
 from controller.cluster.declared_checks import with_declared
 from controller.cluster.rules import DeployRules
 from controller.models import App, Release
@@ -62,6 +63,7 @@ class Wish:
     maintenance: bool = False
     routable: bool = True
     whitelist: tuple[str, ...] = ()
+    cron: tuple[Entry, ...] = ()
     autoscale: dict[str, dict] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     https_enforced: bool = False
@@ -100,6 +102,7 @@ def wish_of(app: App, release: Release | None, *, nodes: int = 1) -> Wish:
         routable=app.settings.routable,
         whitelist=tuple(app.settings.whitelist),
         autoscale=dict(app.settings.autoscale),
+        cron=cron_of(app, release),
         labels=dict(app.settings.label),
         https_enforced=bool(app.tls.https_enforced),
         deploy=DeployRules(**app.settings.deploy),
@@ -125,3 +128,18 @@ def release_wish(release: Release) -> ReleaseWish:
             "healthcheck": with_declared(config.healthcheck, declared.healthchecks),
         },
     )
+
+
+def cron_of(app: App, release: Release | None) -> tuple[Entry, ...]:
+    """The commands on a schedule, by name: app.json's of the release's build, and those that people added."""
+    paused = set(app.cron_pauses.values_list("name", flat=True))
+    declared = app_json.read(release.build.app_json).cron if release is not None and release.build is not None else ()
+    found = {}
+    for number, one in enumerate(declared, 1):
+        name = f"app-{number}"
+        fields = {"policy": one.policy, "paused": name in paused, "declared": True}
+        found[name] = Entry(name, one.command, one.schedule, **fields)
+    for row in app.cron_entries.all():
+        fields = (row.name, row.command, row.schedule, row.timezone, row.policy, row.deadline)
+        found[row.name] = Entry(*fields, paused=row.name in paused)
+    return tuple(found[name] for name in sorted(found))

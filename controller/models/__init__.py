@@ -7,6 +7,7 @@ from controller.models.build_run import BuildRun
 from controller.models.certificate import Certificate
 from controller.models.config import Config
 from controller.models.config_sharing import ConfigGroup, ConfigLink, ConfigRefresh, GroupAttachment
+from controller.models.cron import CronEntry, CronPause
 from controller.models.domain import Domain
 from controller.models.event import Event
 from controller.models.git_source import GitSource
@@ -20,6 +21,7 @@ from controller.models.operation import Operation
 from controller.models.output import OutputLine
 from controller.models.pipeline import Pipeline, PipelineApp
 from controller.models.release import Release
+from controller.models.scaling import ScalingState
 from controller.models.second_factor import SecondFactor
 from controller.models.service import Service
 from controller.models.team import Member, Team, TeamAccess
@@ -43,6 +45,8 @@ __all__ = (
     "ConfigRefresh",
     "CrashMark",
     "Delivery",
+    "CronEntry",
+    "CronPause",
     "Domain",
     "Event",
     "GitSource",
@@ -64,6 +68,7 @@ __all__ = (
     "PipelineApp",
     "Release",
     "SecondFactor",
+    "ScalingState",
     "Service",
     "Team",
     "TeamAccess",

@@ -14,6 +14,7 @@ class App(Identified):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="apps")
     structure = models.JSONField(default=dict)  # wished processes: type -> count
     procfile_structure = models.JSONField(default=dict)
+    stopped = models.JSONField(default=dict)  # type -> how many ran before `ps:stop`
     restarts = models.JSONField(default=dict)  # type -> time of the last wished restart
     unsynced = models.BooleanField(default=False, db_index=True)  # the cluster has yet to hear of a change
 

@@ -121,6 +121,14 @@ RESERVED_APP_NAMES = ("deis", "deis-builder", "deis-workflow-manager")
 DEPLOY_TIMEOUT = 120  # seconds for a batch of pods to come up, unless the app's DEIS_DEPLOY_TIMEOUT says otherwise
 RUN_TIMEOUT = 20 * 60  # seconds a one-off command may take
 DETACHED_TIMEOUT = 24 * 3600  # seconds a detached command may take at most, and does when nobody says less
+SIZES = {  # what `ps:type` names; memory and CPU as limits take them
+    "tiny": {"memory": "128M", "cpu": "100m"},
+    "small": {"memory": "256M", "cpu": "250m"},
+    "medium": {"memory": "512M", "cpu": "500m"},
+    "large": {"memory": "1G", "cpu": "1"},
+    "xlarge": {"memory": "2G", "cpu": "2"},
+    "2xlarge": {"memory": "4G", "cpu": "4"},
+}
 RESTART_TIMEOUT = 5 * 60  # seconds a restart may take
 ABANDONED_AFTER = (
     20.0  # seconds without one until another worker takes it over; several heartbeats and one slow API call

@@ -1,5 +1,5 @@
 """Celery tasks: an id in, an action called."""
 
-from controller.tasks import hooks, notices, one_offs, operations
+from controller.tasks import autoscale, hooks, notices, one_offs, operations
 
-__all__ = ("hooks", "notices", "one_offs", "operations")
+__all__ = ("autoscale", "hooks", "notices", "one_offs", "operations")
