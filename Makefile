@@ -36,7 +36,7 @@ bench:           ## medians and ratios against peers and physical limits
 	@$(PYTHON) -m bench
 
 lint:            ## style, imports, types
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports && .venv/bin/mypy
 
 lock:            ## pin the versions that pyproject.toml allows (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -q pyproject.toml -o requirements.lock

@@ -131,7 +131,8 @@ class Timeout(ApiError):
 
 
 _BY_REASON = {cls.reason: cls for cls in ApiError.__subclasses__()}
-_BY_CODE = {cls.code: cls for cls in (*ApiError.__subclasses__()[::-1], Conflict, Expired)}
+_CODED: tuple[type[ApiError], ...] = (*ApiError.__subclasses__()[::-1], Conflict, Expired)
+_BY_CODE = {cls.code: cls for cls in _CODED}
 
 
 def error_from_status(status: Mapping[str, Any]) -> ApiError:

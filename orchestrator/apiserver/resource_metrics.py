@@ -79,7 +79,8 @@ class ResourceMetrics:
         name = node["metadata"]["name"]
         try:
             async with asyncio.timeout(_FETCH_TIMEOUT):
-                return await self.proxy.fetch_json(node, f"/stats/summary?node={name}")
+                summary: Summary = await self.proxy.fetch_json(node, f"/stats/summary?node={name}")
+                return summary
         except (ApiError, TimeoutError) as exc:
             log.warning("no usage figures from node %s: %s", name, exc)
             return None

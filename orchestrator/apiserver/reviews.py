@@ -48,7 +48,7 @@ class Reviews:
         return {"user": {}, "error": "the token is unknown, expired, or belongs to something that was deleted"}
 
     def _access(self, user: User, spec: Obj, namespace: str = "") -> Obj:
-        resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+        resource, path = spec.get("resourceAttributes") or {}, spec.get("nonResourceAttributes")
         if bool(resource) == bool(path):
             raise errors.Invalid(
                 "spec: Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified"

@@ -77,8 +77,8 @@ class Protocol(HttpToolsProtocol):
         self.tasks.add(task)
 
     async def _tunnel(self) -> None:
-        app: App = self.app  # type: ignore[assignment]
-        agent = await app.upgrade(self.scope, self.headers, self.transport)
+        app: App = self.app
+        agent = await app.upgrade(dict(self.scope), self.headers, self.transport)
         if agent is not None:
             self.app_state["tunnels"].add(self.transport)
             self.transport.resume_reading()

@@ -158,7 +158,7 @@ def scale_of(resource: Resource, obj: Obj) -> Obj:
         replicas, current = spec.get("replicas", 0), status.get("replicas", 0)
         selector = _selector_text(resource, spec.get("selector"))
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    scale = {
+    scale: Obj = {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {field: meta[field] for field in kept if field in meta},

@@ -139,8 +139,8 @@ class NodeAgent:
     async def _follow_engine(self) -> None:
         async for event in self.services.runtime.events():
             if event.kind == "relist":
-                for worker in list(self.workers.values()):
-                    worker.notify()
+                for each in list(self.workers.values()):
+                    each.notify()
             elif (worker := self.workers.get(event.pod_uid)) is not None:
                 worker.notify(event.container_id)
             elif not event.pod_uid:

@@ -57,7 +57,10 @@ class Lookup:
         return dict(zip(keys, found, strict=True))
 
     async def get(self, resource: Resource, name: str, namespace: str = "", *, since: float) -> Obj | None:
-        return await self._shared((resource.plural, namespace, name), since, self._fetch(resource, name, namespace))
+        found: Obj | None = await self._shared(
+            (resource.plural, namespace, name), since, self._fetch(resource, name, namespace)
+        )
+        return found
 
     async def services(self, namespace: str, *, since: float) -> dict[str, str]:
         """The environment of a namespace's Services, and of the API server's own."""

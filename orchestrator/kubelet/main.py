@@ -101,7 +101,7 @@ class Agent:
             group.create_task(PodSource(self.client, self.nodes).run(), name="pods")
             group.create_task(self._trim_memory(), name="memory")
             for step in self._upkeep:
-                group.create_task(step, name=step.__name__)
+                group.create_task(step, name=getattr(step, "__name__", "upkeep"))
 
     async def close(self) -> None:
         await self.server.close()

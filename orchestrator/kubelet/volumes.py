@@ -122,7 +122,7 @@ class Volumes:
     async def _prepare_one(self, pod: Obj, volume: Mapping[str, Any], address: str, since: float) -> Path:
         if is_live(volume):
             return await self._fill(pod, volume, address, since)
-        folder = self.folder(pod["metadata"]["uid"]) / "volumes" / volume["name"]
+        folder: Path = self.folder(pod["metadata"]["uid"]) / "volumes" / volume["name"]
         if "hostPath" in volume:
             return await asyncio.to_thread(host_path, volume["hostPath"])
         if "persistentVolumeClaim" in volume:
@@ -141,7 +141,7 @@ class Volumes:
         payload = render_payload(pod, volume, sources, tokens, self._node, address)
         secret = bool(tokens) or any(kind == "Secret" for kind, _ in sources)
         base = self._memory / uid if secret else self.folder(uid) / "volumes"
-        folder = base / volume["name"]
+        folder: Path = base / volume["name"]
         await asyncio.to_thread(write_atomically, folder, payload, group=group_of(pod))
         return folder
 

@@ -248,7 +248,7 @@ class PodWorker:
         except MountFailed as exc:
             self.services.recorder.warning(self.pod, "FailedMount", str(exc))
             self._mount_failures += 1
-            return min(0.5 * 2**self._mount_failures, LONGEST_MOUNT_RETRY)
+            return float(min(0.5 * 2**self._mount_failures, LONGEST_MOUNT_RETRY))
         self._mount_failures = 0
         return None
 
@@ -380,7 +380,7 @@ class PodWorker:
         if limit is None:
             return wake_after
         left = max(self.seen.start_time + limit - time.time(), 0.01)
-        return left if wake_after is None else min(left, wake_after)
+        return float(left if wake_after is None else min(left, wake_after))
 
     # helpers
 

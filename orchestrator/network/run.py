@@ -43,12 +43,23 @@ BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 class Settings(Protocol):
     """What of the agent's settings the network needs."""
 
-    kubeconfig: Path
-    instance: str
-    node_name: str
-    pod_cidr: str
-    service_cidr: str
-    cluster_domain: str
+    @property
+    def kubeconfig(self) -> Path: ...
+
+    @property
+    def instance(self) -> str: ...
+
+    @property
+    def node_name(self) -> str: ...
+
+    @property
+    def pod_cidr(self) -> str: ...
+
+    @property
+    def service_cidr(self) -> str: ...
+
+    @property
+    def cluster_domain(self) -> str: ...
 
 
 async def run_network(client: ApiClient, settings: Settings, node_cidr: str, host_ports: HostPorts) -> None:

@@ -152,7 +152,8 @@ def _event_to_group(obj: Obj) -> Obj:
 
 def _first_seen(event: Obj) -> str | None:
     """When an event of the core group began."""
-    return event.get("firstTimestamp") or event["metadata"].get("creationTimestamp")
+    made: str | None = event.get("firstTimestamp") or event["metadata"].get("creationTimestamp")
+    return made
 
 
 def _event_to_core(obj: Obj) -> Obj:

@@ -117,9 +117,9 @@ def _in_one_scope(scope: Mapping[str, Any], pod: Obj) -> bool:
             for one in (*spec["containers"], *(spec.get("initContainers") or ()))
             for part in ("requests", "limits")
         )
-        return best_effort == (name == "BestEffort")
+        return bool(best_effort == (name == "BestEffort"))
     if name in ("Terminating", "NotTerminating"):
-        return (spec.get("activeDeadlineSeconds") is not None) == (name == "Terminating")
+        return bool((spec.get("activeDeadlineSeconds") is not None) == (name == "Terminating"))
     if name == "PriorityClass":
         value, values = spec.get("priorityClassName") or "", scope.get("values") or ()
         match scope.get("operator"):

@@ -154,7 +154,7 @@ class Store:
                 records[key] = change.previous
         return [records[key] for key in sorted(records)]
 
-    async def _history(self, resource: str, after: int, until: int) -> list[Change]:
+    async def _history(self, resource: str, after: int, until: int) -> Sequence[Change]:
         if after < self.compacted:
             raise Compacted(f"revision {after} is older than the oldest kept, {self.compacted}")
         if not self._window or self._window[0].revision > after + 1:

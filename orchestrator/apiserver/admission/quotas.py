@@ -54,14 +54,14 @@ def _enforce(api: Api, call: Call, obj: Obj, quota: Obj, growth: Usage, asked: U
     over = [resource for resource in concerned if base[resource] + growth[resource] > hard[resource].nanos]
     if over:
 
-        def listed(amounts: Usage) -> str:
+        def told(amounts: Usage) -> str:
             return ",".join(f"{r}={format_quantity(amounts[r], hard[r].form)}" for r in over)
 
-        limited = listed({resource: quantity.nanos for resource, quantity in hard.items()})
+        limited = told({resource: quantity.nanos for resource, quantity in hard.items()})
         raise refusals.forbidden(
             call.resource,
             name,
-            f"exceeded quota: {quota_name}, requested: {listed(growth)}, used: {listed(base)}, limited: {limited}",
+            f"exceeded quota: {quota_name}, requested: {told(growth)}, used: {told(base)}, limited: {limited}",
         )
 
 

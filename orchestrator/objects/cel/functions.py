@@ -278,7 +278,7 @@ def _or_value(target: Any, other: Any) -> Any:
 
 
 def _cmp(left: Any, right: Any) -> int:
-    return (left > right) - (left < right)
+    return int(left > right) - int(left < right)
 
 
 def _amount(change: Callable[[int, int], int]) -> Callable[[Any, Any], Quantity]:

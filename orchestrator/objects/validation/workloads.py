@@ -73,7 +73,7 @@ def _with_claims(spec: Mapping[str, Any]) -> Any:
     """The pod template with a volume for each of a StatefulSet's claims, as its pods will have it."""
     template = spec.get("template")
     pod = template.get("spec") if isinstance(template, Mapping) else None
-    if not isinstance(pod, Mapping) or not spec.get("volumeClaimTemplates"):
+    if not isinstance(template, Mapping) or not isinstance(pod, Mapping) or not spec.get("volumeClaimTemplates"):
         return template
     own = list(pod.get("volumes") or ())
     known = {volume.get("name") for volume in own}

@@ -1,48 +1,9 @@
 """The rules that definitions write themselves, in the Common Expression Language."""
 
-import copy
-
 import pytest
 
-from orchestrator import errors
 from orchestrator.objects import crds, kinds
-
-
-def refusal(call, *args, **options):
-    with pytest.raises(errors.Invalid) as refused:
-        call(*args, **options)
-    return refused.value
-
-
-def set_at(obj, path, value):
-    *parents, last = path.split(".")
-    for key in parents:
-        obj = obj[int(key)] if key.isdigit() else obj.setdefault(key, {})
-    if isinstance(obj, list):
-        obj[int(last)] = value
-    else:
-        obj[last] = value
-
-
-def test_the_message_and_causes_name_every_bad_field(pod, create):
-    pod["spec"]["containers"][0] = {"name": "Web"}
-    error = refusal(create, kinds.PODS, pod)
-    assert error.message.startswith(
-        'Pod "web" is invalid: [spec.containers[0].name: Invalid value: "Web": a lowercase RFC 1123'
-    )
-    assert error.message.endswith("spec.containers[0].image: Required value]")
-    assert error.status()["details"]["causes"][1] == {
-        "reason": "FieldValueRequired",
-        "message": "Required value",
-        "field": "spec.containers[0].image",
-    }
-    assert (error.status()["code"], error.status()["details"]["kind"]) == (422, "Pod")
-
-
-def changed(obj, path, value):
-    obj = copy.deepcopy(obj)
-    set_at(obj, path, value)
-    return obj
+from tests.orchestrator.objects.bodies_at_fault import changed, refusal
 
 
 @pytest.fixture

@@ -4,22 +4,7 @@ import pytest
 
 from orchestrator import errors
 from orchestrator.objects import kinds
-
-
-def refusal(call, *args, **options):
-    with pytest.raises(errors.Invalid) as refused:
-        call(*args, **options)
-    return refused.value
-
-
-def set_at(obj, path, value):
-    *parents, last = path.split(".")
-    for key in parents:
-        obj = obj[int(key)] if key.isdigit() else obj.setdefault(key, {})
-    if isinstance(obj, list):
-        obj[int(last)] = value
-    else:
-        obj[last] = value
+from tests.orchestrator.objects.bodies_at_fault import changed, refusal, set_at
 
 
 def test_the_message_and_causes_name_every_bad_field(pod, create):
@@ -300,12 +285,6 @@ SELECTOR = {"matchLabels": {"a": "b"}}
 )
 def test_bad_objects_are_refused(create, resource, body, message):
     assert message in refusal(create, resource, body).message
-
-
-def changed(obj, path, value):
-    obj = copy.deepcopy(obj)
-    set_at(obj, path, value)
-    return obj
 
 
 def test_a_pods_image_may_change_and_its_command_may_not(pod, create, update):
