@@ -126,9 +126,10 @@ class App:
         try:
             self._authenticate(exchange)
             route = routes.parse(self.api.kinds, exchange.method, exchange.path, watching=False)
-            if route is None or route.subresource not in _STREAMED:
-                raise errors.BadRequest("only exec, attach and portforward can be upgraded to a stream")
-            call = self._call(exchange, dataclasses.replace(route, verb="create"))
+            if route is None or route.subresource not in (*_STREAMED, "log"):
+                raise errors.BadRequest("only exec, attach, portforward and log can be upgraded to a stream")
+            verb = route.verb if route.subresource == "log" else "create"
+            call = self._call(exchange, dataclasses.replace(route, verb=verb))
             target = self.rest.nodes.target(exchange, call, route)
             try:
                 return await open_tunnel(target, self.api.node_tls, headers, client)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 
@@ -43,18 +44,45 @@ def is_true(query: Mapping[str, str], name: str) -> bool:
 async def stream_logs(
     request: web.Request, runtime: Runtime, status: ContainerStatus, options: LogOptions, query: Mapping[str, str]
 ) -> web.StreamResponse:
+    """As a plain answer, or over a WebSocket as messages of bytes (`base64.binary.k8s.io`: of text)."""
     left = whole_number(query, "limitBytes") if query.get("limitBytes") else None
     wanted = {"Stdout": 1, "Stderr": 2}.get(query.get("stream", "All"))
+    chunks = wanted_chunks(runtime.logs(status.id, options), wanted, left)
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        return await send_messages(request, chunks)
     response = web.StreamResponse(headers={"Content-Type": "text/plain"})
     await response.prepare(request)
-    async for stream, chunk in runtime.logs(status.id, options):
+    async for chunk in chunks:
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+async def wanted_chunks(
+    logs: AsyncIterator[tuple[int, bytes]], wanted: int | None, left: int | None
+) -> AsyncIterator[bytes]:
+    """Of one stream or all, up to `left` bytes or all."""
+    async for stream, chunk in logs:
         if wanted not in (None, stream):
             continue
         if left is not None:
             chunk = chunk[:left]
             left -= len(chunk)
-        await response.write(chunk)
+        yield chunk
         if left == 0:
+            return
+
+
+async def send_messages(request: web.Request, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+    """Source: apiserver pkg/util/wsstream/stream.go."""
+    socket = web.WebSocketResponse(protocols=("binary.k8s.io", "base64.binary.k8s.io"), heartbeat=30, compress=False)
+    await socket.prepare(request)
+    async for chunk in chunks:
+        if socket.closed:
             break
-    await response.write_eof()
-    return response
+        if socket.ws_protocol == "base64.binary.k8s.io":
+            await socket.send_str(base64.b64encode(chunk).decode())
+        else:
+            await socket.send_bytes(chunk)
+    await socket.close()
+    return socket

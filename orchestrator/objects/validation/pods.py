@@ -6,7 +6,8 @@ Source: kubernetes pkg/apis/core/validation/validation.go.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.objects import names
@@ -17,6 +18,8 @@ from orchestrator.objects.validation.fields import Problems
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 MAX_INT32 = 2**31 - 1
+LONGEST_SYSCTL = 253
+SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?")
 _MUTABLE = (
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
@@ -121,10 +124,26 @@ def _check_security(problems: Problems, security: Mapping[str, Any], path: str) 
         check_id(problems, security.get(field), f"{path}.{field}")
     for at, group in enumerate(security.get("supplementalGroups") or ()):
         check_id(problems, group, f"{path}.supplementalGroups[{at}]")
+    _check_sysctls(problems, security.get("sysctls") or (), f"{path}.sysctls")
     policy = security.get("fsGroupChangePolicy")
     if policy is not None and policy not in ("OnRootMismatch", "Always"):
         problems.not_supported(f"{path}.fsGroupChangePolicy", policy, ("OnRootMismatch", "Always"))
     containers.check_seccomp(problems, security.get("seccompProfile"), f"{path}.seccompProfile")
+
+
+def _check_sysctls(problems: Problems, sysctls: Sequence[Mapping[str, Any]], path: str) -> None:
+    seen: set[str] = set()
+    for at, entry in enumerate(sysctls):
+        name, where = entry.get("name") or "", f"{path}[{at}].name"
+        if not name:
+            problems.required(where)
+        elif len(name) > LONGEST_SYSCTL or not SYSCTL.fullmatch(name):
+            problems.invalid(
+                where, name, f"must have at most {LONGEST_SYSCTL} characters and match regex ^{SYSCTL.pattern}$"
+            )
+        elif name in seen:
+            problems.duplicate(where, name)
+        seen.add(name)
 
 
 def check_id(problems: Problems, value: Any, path: str) -> None:

@@ -86,6 +86,17 @@ async def test_logs_and_their_refusals(endpoint: Endpoint) -> None:
         assert status == code and orjson.loads(body)["kind"] == "Status"
 
 
+@pytest.mark.parametrize(
+    ("protocol", "said"), [("binary.k8s.io", b"one\ntwo\n"), ("base64.binary.k8s.io", "b25lCg==dHdvCg==")]
+)
+async def test_logs_come_over_a_web_socket_too(endpoint: Endpoint, protocol: str, said: Any) -> None:
+    async with endpoint.session() as session:
+        async with session.ws_connect("/containerLogs/default/web/main", protocols=[protocol]) as socket:
+            assert socket.protocol == protocol
+            messages = [message.data async for message in socket]
+    assert type(said)().join(messages) == said
+
+
 async def test_usage_is_told(endpoint: Endpoint) -> None:
     summary = orjson.loads((await endpoint.get("/stats/summary"))[1])
     assert summary["node"]["nodeName"] == "node-1"

@@ -27,6 +27,16 @@ def test_the_message_and_causes_name_every_bad_field(pod, create):
     [
         ("spec.containers", [], "spec.containers: Required value"),
         (
+            "spec.securityContext",
+            {"sysctls": [{"name": "kernel.ok", "value": "1"}, {"name": "foo-", "value": "bar"}]},
+            'sysctls[1].name: Invalid value: "foo-": must have at most 253 characters and match regex',
+        ),
+        (
+            "spec.securityContext",
+            {"sysctls": [{"name": "kernel.ok", "value": "1"}, {"name": "kernel.ok", "value": "2"}]},
+            'sysctls[1].name: Duplicate value: "kernel.ok"',
+        ),
+        (
             "spec.containers.0.ports",
             [{"containerPort": 70000}],
             "ports[0].containerPort: Invalid value: 70000: must be between 1",
