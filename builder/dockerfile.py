@@ -111,10 +111,8 @@ def exposed_ports(config: Mapping[str, Any]) -> tuple[int, ...]:
 def explain(error: str, last_step: str, memory: int) -> str:
     """The engine's error as one sentence."""
     found = re.search(r"(?:returned a non-zero code|exit code): (\d+)", error)
-    if missing := re.search(
-        r"secret (\S+): (?:not found|.*no such secret)|failed to .*secret.* (\S+): not found", error
-    ):
-        name = missing[1] or missing[2]
+    if missing := re.search(r"secret (\S+?):? not found", error):
+        name = missing[1]
         return (
             f"The Dockerfile asks for a secret {name}, and there is no such config variable: paas config:set {name}=…"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +30,13 @@ class BuildContainer:
     id: str
     space: Workspace
     output: aiohttp.ClientResponse
+    init: int | None = None  # descriptor of its first process, readable when that has ended; None: not on this host
     on_killed: Callable[[], None] | None = None  # called when the container is gone, its folders still there
+
+    def close(self) -> None:
+        if self.init is not None:
+            os.close(self.init)
+            self.init = None
 
 
 def labels(instance: str) -> dict[str, str]:
@@ -118,6 +125,7 @@ class Pool:
     async def discard(self, container: BuildContainer) -> None:
         """Kill the container with everything in it and remove its workspace."""
         container.output.close()
+        container.close()
         try:
             await self._engine.remove(container.id)
         except EngineError as exc:
@@ -175,7 +183,7 @@ class Pool:
             )
             output = await self._engine.attach(container)
             await self._engine.start(container)
-            return BuildContainer(container, space, output)
+            return BuildContainer(container, space, output, await self._init_of(container))
         except BaseException:
             if container:
                 await self._engine.remove(container)
@@ -192,6 +200,28 @@ class Pool:
         container.id = await self._engine.create(name, spec)
         container.output = await self._engine.attach(container.id)
         await self._engine.start(container.id)
+        container.close()
+        container.init = await self._init_of(container.id)
+
+    async def _init_of(self, container: str) -> int | None:
+        """The container's first process, if it is one of this host's."""
+        pid = int((await self._engine.inspect(container))["State"].get("Pid") or 0)
+        return open_process(pid, container)
+
+
+def open_process(pid: int, container: str) -> int | None:
+    """A descriptor of process `pid`, if it is this host's and in the control group of `container`."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return None
+    try:
+        if container in Path(f"/proc/{pid}/cgroup").read_text():
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
 
 
 def environment_line(values: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ warn() { echo " !     $*"; }
 indent() { sed -u 's/^/       /'; }
 
 # A config variable of the app, or nothing.
-config() { [ -r "$ENV/$1" ] && cat "$ENV/$1"; }
+config() { [ -r "$ENV/$1" ] && echo "$(<"$ENV/$1")"; }
 
 # Runs something with the app's config as environment.
 with_config() (
@@ -19,9 +19,12 @@ with_config() (
   "$@"
 )
 
-# A hash of words and of the files among them that exist.
+# A hash of words, and of the content of those that are files, in REPLY.
 key_of() {
-  for word in "$@"; do if [ -f "$word" ]; then sha256sum "$word"; else echo "$word"; fi; done | sha256sum | cut -c1-20
+  local word files=() plain=()
+  for word in "$@"; do if [ -f "$word" ]; then files+=("$word"); else plain+=("$word"); fi; done
+  REPLY=$({ printf '%s\n' "${plain[@]}"; [ ${#files[@]} = 0 ] || sha256sum "${files[@]}"; } | sha256sum)
+  REPLY=${REPLY:0:20}
 }
 
 # Keeps the newest two of a kind (`layers/ruby-`) in the cache.

@@ -124,6 +124,7 @@ class FakeController:
 class Handler(BaseHTTPRequestHandler):
     controller: FakeController
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one packet: two wait for each other's acknowledgement, 40 ms
 
     def serve(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)

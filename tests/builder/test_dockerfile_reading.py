@@ -42,6 +42,9 @@ def test_tcp_ports_are_told_in_order():
         ("The command '/bin/sh -c make' returned a non-zero code: 2", "failed with exit code 2: RUN make"),
         ("The command 'x' returned a non-zero code: 137", "out of memory at 1 GiB"),
         ("dockerfile parse error on line 2: unknown instruction: X", "can't be read: dockerfile parse error on line 2"),
+        ("secret TOKEN not found: not found", "paas config:set TOKEN="),
+        ("executor failed running [/bin/sh -c x]: exit code: 3", "failed with exit code 3: RUN make"),
+        ("target stage x could not be found", "has no stage of that name"),
         ("COPY failed: no such file", "The Dockerfile build failed: COPY failed: no such file"),
     ],
 )

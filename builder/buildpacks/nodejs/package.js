@@ -38,6 +38,7 @@ const values = {
   wanted, source, valid: valid ? 'yes' : '',
   fits: !wanted || (valid && semver.satisfies(process.versions.node, wanted)) ? 'yes' : '',
   declared: text(pkg.packageManager),
+  start: text(scripts.start) ? 'yes' : '',
   build: ['heroku-postbuild', 'build'].find((name) => text(scripts[name])) || '',
 };
 for (const [name, value] of Object.entries(values)) console.log(`${name}=${quote(value)}`);
