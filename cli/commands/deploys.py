@@ -37,7 +37,7 @@ def show_rules(session: Session, rules: dict[str, Any]) -> None:
     rows = []
     for name, meaning in MEANINGS.items():
         value = rules.get(name)
-        text = {True: "on", False: "off", None: "one per node"}.get(value, value) if name != "watch" else value
+        text = ("on" if value else "off") if name == "rollback" else "one per node" if value is None else value
         own = "" if name in rules.get("set", ()) else " (default)"
         rows.append((name.replace("_", "-"), f"{f'{text}{own}':<20}  {meaning}"))
     output.pairs(rows)

@@ -4,6 +4,7 @@ from typing import Any
 
 from controller.models import Release
 from controller.models.config import SECTIONS
+from controller.registry_api import split_reference
 
 CODE = ("image", "sha", "stack", "ports", "dockerfile")
 MASKED = ("values", "registry")  # sections whose values are nobody's business here
@@ -41,7 +42,9 @@ def _code_of(release: Release) -> dict[str, Any]:
     build = release.build
     parts = {name: getattr(build, name) for name in CODE}
     parts["dockerfile"] = build.kind == "dockerfile"
-    return {"build": str(build.uuid)} | {name: value for name, value in parts.items() if value not in ("", None)}
+    if found := split_reference(build.image):
+        parts["image"] = found[1]  # the same image has another name in another app
+    return {name: value for name, value in parts.items() if value not in ("", None)}
 
 
 def _changes(old: dict, new: dict, *, masked: bool = False) -> list[Change]:

@@ -162,6 +162,7 @@ def restore(app: App, release: Release, target: Release, structure_before: dict[
     if app.structure == release.structure and structure_before:
         app.structure = structure_before  # nobody scaled meanwhile
         app.save(update_fields=["structure", "updated"])
+    tell(target, f"v{target.version} takes over from v{release.version} again")
     operations.begin(app=app, release=target, by=None, kind=Operation.RESTORE, structure_before=app.structure)
 
 

@@ -123,7 +123,8 @@ def test_how_releases_go_live_is_shown_and_set(platform, paas):
     assert [line.split("  ")[0] for line in shown[1:]] == [
         "surge", "unavailable", "timeout", "release-timeout", "watch", "rollback", "errors",
     ]  # fmt: skip
-    assert "one per node (default)" in shown[1] and "off   " in shown[6] and "(default)" not in shown[5]
+    assert "one per node (default)" in shown[1] and "0 (default)" in shown[2]
+    assert "off   " in shown[6] and "(default)" not in shown[5]
     paas("deploys:set", "surge=25%", "watch=300", "rollback=off", "release-timeout=60", "-a", "hello")
     paas("deploys:unset", "watch", "-a", "hello")
     assert platform.bodies("POST /v2/apps/hello/deploy/") == [
