@@ -112,10 +112,11 @@ def processes_of(api: Cluster, release: Release) -> list[dict]:
 
 
 def nodes_away(api: Cluster, pods: list[dict]) -> set[str]:
-    """The nodes that don't answer, asked for only when some pod isn't ready."""
+    """The nodes that don't answer, or only just do again; asked for only when some pod isn't ready."""
     if all(map(health.is_ready, pods)):
         return set()
-    return {node["metadata"]["name"] for node in api.list("Node", None)[0] if not health.is_ready(node)}
+    nodes, at = api.list("Node", None)[0], timezone.now()
+    return {node["metadata"]["name"] for node in nodes if not health.is_settled(node, at)}
 
 
 def end(watch: Watch, state: str, reason: str = "") -> bool:

@@ -11,6 +11,7 @@ from controller.cluster.diagnose import Finding, Pod, container_status, finding_
 
 CRASHES = 2  # restarts of one process since it went live that count as a loop
 UNREADY_FOR = 15.0  # seconds a process may fail its checks before it counts
+SETTLED = 30.0  # seconds a node must have been well before its pods' checks count
 WINDOW = 20.0  # seconds over which the share of 5xx answers is taken
 FEWEST = 20  # requests in that window below which a share says nothing
 
@@ -63,6 +64,16 @@ def _unready(pod: Pod, at: datetime) -> Finding | None:
             if (at - parse_time(since)).total_seconds() > UNREADY_FOR:
                 return finding_of(pod, "probe")
     return None
+
+
+def is_settled(node: dict, at: datetime) -> bool:
+    """Whether a node has been well for a while, so that its pods have no excuse."""
+    for condition in (node.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "Ready":
+            since = condition.get("lastTransitionTime")
+            well_for = (at - parse_time(since)).total_seconds() if since else SETTLED
+            return condition["status"] == "True" and well_for >= SETTLED
+    return True
 
 
 def keep_samples(samples: Sequence[Sample], newest: Sample) -> list[Sample]:

@@ -113,8 +113,11 @@ def test_checks_that_fail_for_a_while_take_the_release_back(second, cluster):
     assert "web runs but its readiness check fails" in releases(second)[3]["exception"]
 
 
-def test_processes_on_a_node_that_is_away_are_not_the_releases_fault(second, cluster):
-    cluster._objects["Node", None, "node-1"]["status"] = {"conditions": [{"type": "Ready", "status": "Unknown"}]}
+@pytest.mark.parametrize("condition", [{"status": "Unknown"}, {"status": "True", "lastTransitionTime": "now"}])
+def test_processes_on_a_node_that_is_or_was_away_are_not_the_releases_fault(second, cluster, condition):
+    moment = datetime.now(UTC).isoformat()
+    condition = {"type": "Ready", **condition, **({"lastTransitionTime": moment} if len(condition) > 1 else {})}
+    cluster._objects["Node", None, "node-1"]["status"] = {"conditions": [condition]}
     alter(cluster, 3, {"state": {"running": {}}}, status="False", lastTransitionTime="2020-01-01T00:00:00Z")
     for pod in cluster._objects.values():
         pod.get("spec", {})["nodeName"] = "node-1"
