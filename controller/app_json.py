@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.cluster.cron import check_schedule
+from controller.cron import check_schedule
 from controller.errors import Invalid
 
 TYPE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")

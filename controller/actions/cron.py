@@ -9,11 +9,11 @@ from controller.actions.carry_out import sync
 from controller.actions.events import record
 from controller.actions.one_offs import wish_to_run
 from controller.cluster.client import cluster
-from controller.cluster.cron import NAME, POLICIES, Entry, check_schedule, check_timezone
 from controller.cluster.cron_runs import Run, runs_of
 from controller.cluster.pods import ALPHABET
 from controller.cluster.render import render_cron_run
 from controller.cluster.wish import cron_of
+from controller.cron import NAME, POLICIES, Entry, check_schedule, check_timezone
 from controller.errors import BadRequest, Conflict, Invalid, Missing
 from controller.models import App, CronEntry, CronPause, User
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from controller.cluster.client import Cluster
-from controller.cluster.cron import type_of
 from controller.cluster.diagnose import Pod
 from controller.cluster.pods import ending_of
+from controller.cron import type_of
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ wished restart changes a pod template, and with it restarts processes. docs/arch
 import base64
 import json
 
-from controller.cluster.cron import KEPT, MISSED, POLICIES, Entry, type_of
 from controller.cluster.processes import command_of, literal, port_of, probes_of, resources_of, routable_type, settle_of
 from controller.cluster.strategy import surge_of, timeout_of
 from controller.cluster.wish import ReleaseWish, Wish
+from controller.cron import KEPT, MISSED, POLICIES, Entry, type_of
 
 DRAIN = 3  # seconds a routed pod keeps serving after it left the routers' lists; they follow within one
 GRACE = 30  # seconds from TERM to KILL unless the app says otherwise

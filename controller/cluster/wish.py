@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from django.conf import settings
 
 from controller import app_json
-from controller.cluster.cron import Entry
 from controller.cluster.declared_checks import with_declared
 from controller.cluster.rules import DeployRules
+from controller.cron import Entry
 from controller.models import App, Release
 from controller.registry_tokens import pull_login
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.cluster.cron import check_schedule
+from controller.cron import check_schedule
 
 APP_JSON = {"cron": [{"command": "./nightly", "schedule": "0 3 * * *", "concurrency_policy": "replace"}]}
 
