@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from builder import procfile, slugignore, snapshot, workspace
 from builder.detect import named_buildpacks, needed_languages
+from builder.disk import disk_usage
 from builder.engine import Engine, frames
 from builder.errors import BuildFailed, EngineError
 from builder.pool import BuildContainer, Pool, environment_line
@@ -209,19 +209,3 @@ async def stream_lines(container: BuildContainer, progress: Progress) -> None:
             pending = b""
     if pending:
         progress.raw(pending + b"\n")
-
-
-def disk_usage(root: Path, enough: int) -> int:
-    """Bytes on disk below `root`; counting stops once it is more than `enough`."""
-    total, folders = 0, [str(root)]
-    while folders and total <= enough:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    info = entry.stat(follow_symlinks=False)
-                    total += info.st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-        except OSError:
-            continue
-    return total

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from builder.buildpack import disk_usage
 from builder.controller_api import GitSource
+from builder.disk import disk_usage
 from builder.egress import Network, proxy_of, refuse_literal, resolve
 from builder.errors import BuildFailed
-from builder.git_service import end
+from builder.processes import end
 from builder.progress import human
 from builder.repository import git_environment
 from builder.settings import Settings

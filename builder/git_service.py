@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -17,6 +15,7 @@ from functools import partial
 
 from builder.errors import PushRefused
 from builder.locks import AppLocks
+from builder.processes import end
 from builder.push import Pipeline, Push
 from builder.receive import HookServer
 from builder.refs import DEPLOYED
@@ -25,7 +24,6 @@ from builder.repository import Repositories, git_environment
 log = logging.getLogger("builder.git")
 CHUNK = 1 << 16
 TIDY_TIMEOUT = 600.0  # seconds for packing a repository
-KILL_GRACE = 2.0  # seconds a git process may take to end
 SILENCE = 60.0  # seconds a client may send nothing while its pack is awaited
 RECEIVE, UPLOAD = "receive-pack", "upload-pack"
 
@@ -60,7 +58,8 @@ class GitService:
             await asyncio.to_thread(self.repositories.ensure_of, push.app, uuid)
             if protocol:
                 extra["GIT_PROTOCOL"] = protocol[:64]
-            command = self.repositories.service_command(service, push.app, flags)
+            room = await asyncio.to_thread(self.repositories.room_left, push.app) if service == RECEIVE else 0
+            command = self.repositories.service_command(service, push.app, flags, room)
             yield Exchange(command, git_environment(extra), is_received)
             if service == RECEIVE:
                 self.deployed(push.app)
@@ -181,17 +180,6 @@ async def run_quietly(command: list[str]) -> None:
     finally:
         if child.returncode is None:
             await end(child)
-
-
-async def end(child: asyncio.subprocess.Process) -> None:
-    """TERM, then KILL, for the child's whole session."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(KILL_GRACE):
-                await child.wait()
-                return
 
 
 def error_packet(text: str) -> bytes:

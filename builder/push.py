@@ -28,6 +28,7 @@ from builder.settings import Settings
 from builder.slots import BuildSlots
 from builder.sources import CommitSource, Source
 from builder.stack_image import StackImage
+from builder.submodules import Submodules
 
 log = logging.getLogger("builder.push")
 WAITING = 10.0  # seconds between signs of life while the controller deploys
@@ -67,10 +68,12 @@ class Pipeline:
         assembler: Assembler,
         stack: StackImage,
         runs: Runs,
+        submodules: Submodules,
     ) -> None:
         self._settings, self._repositories, self._engine, self._controller = settings, repositories, engine, controller
         self._buildpacks, self._dockerfiles, self._assembler, self._stack = buildpacks, dockerfiles, assembler, stack
-        self._runs, self._slots = runs, BuildSlots(settings.concurrency)
+        self._runs, self._submodules = runs, submodules
+        self._slots = BuildSlots(settings.concurrency)
         self.outcomes = {"deployed": 0, "refused": 0, "failed": 0}
         self.phase_seconds: dict[str, float] = {}  # summed over all pushes; bench/push.py reads the difference
 
@@ -157,7 +160,10 @@ class Pipeline:
             container = await preparing.__aenter__()
         try:
             with progress.phase("unpack"):
-                tree = await source.unpack(container.space.app, run.root)
+                tree = await source.unpack(container.space.app, run.root, run.submodules)
+                if run.submodules and isinstance(source, CommitSource):
+                    space = container.space.app
+                    await self._submodules.add(run, source.commit, source.git, space, self.limits, progress)
             with progress.phase("config"):
                 config = await config_task
             progress.hide({**self._buildpacks.credentials, **config})

@@ -8,11 +8,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.disk import disk_usage
+from builder.errors import PushRefused
+from builder.progress import human
+
 CODE = Path(__file__).resolve().parent
 CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
 # Old repositories carry these harmless flaws; everything else fsck finds refuses the push.
 LENIENT = ("zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate")
 YOUNG = 600  # seconds; an app made since the list was read keeps its repository
+KEPT_BESIDE = ("cache", "layers", "logs", "modules")  # folders with one an app
 STALE_OBJECTS = ("incoming-*", "tmp_*", "pack/tmp_*")
 
 
@@ -21,7 +26,8 @@ class Repositories:
     root: Path  # …/repos
     hooks: Path  # folder with git's hooks, written by `write_hooks`
     git: str | None
-    max_bytes: int
+    max_bytes: int  # of one push
+    quota: int = 4 << 30  # bytes of a repository with all its history
 
     def path(self, app: str) -> Path:
         return self.root / f"{app}.git"
@@ -53,7 +59,10 @@ class Repositories:
 
     def drop(self, app: str) -> None:
         """Remove everything kept for the app."""
-        for folder in (self.path(app), *(self.root.parent / name / app for name in ("cache", "layers", "logs"))):
+        for folder in (
+            self.path(app),
+            *(self.root.parent / name / app for name in ("cache", "layers", "logs", "modules")),
+        ):
             shutil.rmtree(folder, ignore_errors=True)
 
     def drop_others(self, apps: Collection[str], now: float) -> list[str]:
@@ -87,15 +96,32 @@ class Repositories:
                 removed += 1
         return removed
 
-    def service_command(self, service: str, app: str, flags: Sequence[str] = ()) -> list[str]:
-        """argv of `receive-pack` or `upload-pack` on the app's repository; `flags` are git's own, for HTTP."""
+    def room_left(self, app: str) -> int:
+        """Bytes that a push may bring. Blocking. Raises: PushRefused when the repository is as large as it may be."""
+        room = self.quota - disk_usage(self.path(app), self.quota)
+        if room <= 0:
+            raise PushRefused(
+                f"The repository of {app} has reached its quota, {human(self.quota)} (BUILD_REPOSITORY_BYTES). "
+                f"To drop the history kept here and push afresh: paas git:reset -a {app}"
+            )
+        return min(room, self.max_bytes)
+
+    def reset(self, app: str) -> None:
+        """Drop the repository with its history; caches, logs and what runs stay."""
+        shutil.rmtree(self.path(app), ignore_errors=True)
+
+    def service_command(self, service: str, app: str, flags: Sequence[str] = (), room: int = 0) -> list[str]:
+        """argv of `receive-pack` or `upload-pack` on the app's repository; `flags` are git's own, for HTTP.
+
+        `room`: bytes that may come, by default those of one push.
+        """
         path = str(self.path(app))
         if not self.git:
             return [sys.executable, "-m", "builder.dulwich_git", service, path, *flags]
         options = {
             "core.hooksPath": str(self.hooks),
             "receive.fsckObjects": "true",
-            "receive.maxInputSize": str(self.max_bytes),
+            "receive.maxInputSize": str(room or self.max_bytes),
             "receive.autogc": "false",
             "receive.unpackLimit": "100",
             "transfer.hideRefs": "refs/notes",

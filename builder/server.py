@@ -31,6 +31,7 @@ from builder.settings import Settings
 from builder.stack.build import Stack
 from builder.stack.toolchains import Toolchains
 from builder.stack_image import StackImage
+from builder.submodules import Submodules
 from builder.web.app import WebServer
 from builder.web.builds import Builds
 from builder.web.deploys import Deploys
@@ -75,8 +76,9 @@ class Builder:
         data = settings.data
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._host = host_config.collect(settings.host, HOST_FILES, data / "host")
+        limits = settings.limits
         self.repositories = repository.Repositories(
-            data / "repos", data / "hooks", settings.git, settings.limits.source_bytes
+            data / "repos", data / "hooks", settings.git, limits.source_bytes, limits.repository_bytes
         )
         self.pool = Pool(engine, settings, self._host)
         self.hooks = HookServer(socket_path(data))
@@ -84,6 +86,7 @@ class Builder:
         assembler = Assembler(registry, LayerMemory(data / "layers"))
         self.stack = StackImage(engine, registry, assembler, settings)
         toolchains = Toolchains(engine, stack_to_make(settings))
+        host = GitHost(settings)
         self.runs = Runs(controller, BuildLogs(data / "logs"))
         self.pipeline = Pipeline(
             settings,
@@ -95,10 +98,11 @@ class Builder:
             assembler,
             self.stack,
             self.runs,
+            Submodules(self.repositories, host, data / "modules"),
         )
         git = GitService(self.repositories, self.locks, self.hooks, self.pipeline)
         self.sessions = ssh.Sessions(controller, git)
-        self.queue = WorkQueue(controller, self.pipeline, git, GitHost(settings))
+        self.queue = WorkQueue(controller, self.pipeline, git, host)
         self.web = self._web(controller, git)
         self._controller = controller
 
@@ -106,7 +110,7 @@ class Builder:
         return WebServer(
             GitOverHttp(controller, git),
             Deploys(controller, self.pipeline, self.locks, self.repositories, self.settings.data / "uploads"),
-            Builds(controller, self.runs, self.queue, self.repositories),
+            Builds(controller, self.runs, self.queue, git),
             Webhooks(controller, self.queue),
             self.metrics,
         )

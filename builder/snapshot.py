@@ -73,10 +73,16 @@ def read_any(stream: IO[bytes]) -> Iterator[tuple[Entry, IO[bytes] | Content]]:
 
 
 def unpack(
-    entries: Iterable[tuple[Entry, IO[bytes] | Content]], target: Path, limits: Limits, owner: int, root: str = ""
+    entries: Iterable[tuple[Entry, IO[bytes] | Content]],
+    target: Path,
+    limits: Limits,
+    owner: int,
+    root: str = "",
+    with_submodules: bool = False,
 ) -> Snapshot:
     """Write `entries`, or those below `root`, into the empty folder `target`, owned by `owner`.
 
+    `with_submodules`: they come afterwards; otherwise an empty one is refused.
     Raises: PushRefused naming the path that can't be taken.
     """
     done, tree = Snapshot(), Tree(target, owner)
@@ -103,7 +109,8 @@ def unpack(
             tree.write(name, entry, content)
     if not found:
         raise PushRefused(f"There is no folder {root} in what was pushed: `paas builds:set root=…` names the app's.")
-    refuse_submodules(target)
+    if not with_submodules:
+        refuse_submodules(target)
     return done
 
 
@@ -233,8 +240,8 @@ def refuse_submodules(target: Path) -> None:
     missing = [path for path in paths if is_empty_folder(target, path)]
     if missing:
         raise PushRefused(
-            f"The submodule {missing[0][:100]} isn't part of a push. Commit its files instead: "
-            f"git rm --cached {missing[0][:100]}, remove its .git, git add it."
+            f"The submodule {missing[0][:100]} isn't part of a push. Have it fetched: paas builds:set submodules=yes; "
+            f"or commit its files: git rm --cached {missing[0][:100]}, remove its .git, git add it."
         )
 
 

@@ -21,7 +21,7 @@ UNPACK_TIMEOUT = 300.0  # seconds
 class Source(Protocol):
     commit: str
 
-    async def unpack(self, target: Path, root: str) -> snapshot.Snapshot:
+    async def unpack(self, target: Path, root: str, with_submodules: bool = False) -> snapshot.Snapshot:
         """The files below `root` in the empty folder `target`. Raises: PushRefused, BuildFailed."""
 
 
@@ -33,9 +33,11 @@ class CommitSource:
     limits: snapshot.Limits
     git: Mapping[str, str]  # where objects of a push lie that isn't accepted yet
 
-    async def unpack(self, target: Path, root: str) -> snapshot.Snapshot:
+    async def unpack(self, target: Path, root: str, with_submodules: bool = False) -> snapshot.Snapshot:
         command = self.repositories.archive_command(self.app, self.commit)
-        return await asyncio.to_thread(unpack_output, command, git_environment(self.git), target, self.limits, root)
+        return await asyncio.to_thread(
+            unpack_output, command, git_environment(self.git), target, self.limits, root, with_submodules
+        )
 
     async def changed_since(self, old: str, paths: Sequence[str]) -> bool:
         """Whether anything in `paths` differs from the commit `old`; True when there is no telling."""
@@ -52,7 +54,7 @@ class ArchiveSource:
     commit: str
     limits: snapshot.Limits
 
-    async def unpack(self, target: Path, root: str) -> snapshot.Snapshot:
+    async def unpack(self, target: Path, root: str, with_submodules: bool = False) -> snapshot.Snapshot:
         return await asyncio.to_thread(unpack_file, self.path, target, self.limits, root)
 
 
@@ -64,7 +66,12 @@ def run_git(command: list[str], environment: Mapping[str, str]) -> subprocess.Co
 
 
 def unpack_output(
-    command: list[str], environment: Mapping[str, str], target: Path, limits: snapshot.Limits, root: str = ""
+    command: list[str],
+    environment: Mapping[str, str],
+    target: Path,
+    limits: snapshot.Limits,
+    root: str = "",
+    with_submodules: bool = False,
 ) -> snapshot.Snapshot:
     """Unpack what `command` writes. Blocking. Raises: PushRefused, BuildFailed."""
     with subprocess.Popen(
@@ -74,7 +81,8 @@ def unpack_output(
         timer.start()
         assert process.stdout is not None and process.stderr is not None
         try:
-            done = snapshot.unpack(tar_stream.read(process.stdout), target, limits, workspace.APP_UID, root)
+            entries = tar_stream.read(process.stdout)
+            done = snapshot.unpack(entries, target, limits, workspace.APP_UID, root, with_submodules)
             process.stdout.read()
         except tarfile.TarError as exc:
             told = process.stderr.read().decode(errors="replace").strip().splitlines()[-1:]

@@ -33,6 +33,7 @@ class WebServer:
         app.router.add_post(APP + "/deploy", deploys.deploy)
         app.router.add_get(APP + r"/builds/{number:[0-9]{1,9}}/output", builds.output)
         app.router.add_post(APP + r"/builds/{number:[0-9]{1,9}}/cancel", builds.cancel)
+        app.router.add_post(APP + "/reset", builds.reset)
         app.router.add_post("/builder/hooks/{app}", webhooks.take)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
 

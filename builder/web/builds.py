@@ -9,7 +9,7 @@ from aiohttp import web
 
 from builder.controller_api import Controller
 from builder.errors import PushRefused
-from builder.repository import Repositories
+from builder.git_service import GitService
 from builder.runs import Runs
 from builder.web.callers import Caller, identify
 from builder.work_queue import WorkQueue
@@ -21,8 +21,8 @@ ALIVE = 15.0  # seconds of silence before an empty line keeps the connection
 
 
 class Builds:
-    def __init__(self, controller: Controller, runs: Runs, queue: WorkQueue, repositories: Repositories) -> None:
-        self._controller, self._runs, self._queue, self._repositories = controller, runs, queue, repositories
+    def __init__(self, controller: Controller, runs: Runs, queue: WorkQueue, git: GitService) -> None:
+        self._controller, self._runs, self._queue, self._git = controller, runs, queue, git
 
     async def output(self, request: web.Request) -> web.StreamResponse:
         """The whole output as text; with `?follow=true` until the build ends, one that is queued included."""
@@ -52,9 +52,19 @@ class Builds:
             raise web.HTTPNotFound(text=f"Build {number} of {caller.app} is not under way.\n")
         return web.json_response({"number": number, "state": "cancelled"})
 
+    async def reset(self, request: web.Request) -> web.Response:
+        """Drop the app's repository; the next push brings it anew."""
+        caller = await identify(request, self._controller)
+        try:
+            with self._git.locks.hold(caller.app, caller.user):
+                await asyncio.to_thread(self._git.repositories.reset, caller.app)
+        except PushRefused as exc:
+            raise web.HTTPConflict(text=f"{exc}\n") from exc
+        return web.json_response({"app": caller.app})
+
     async def _named(self, request: web.Request) -> tuple[Caller, int]:
         caller = await identify(request, self._controller)
-        await asyncio.to_thread(self._repositories.drop_if_other, caller.app, caller.uuid)
+        await asyncio.to_thread(self._git.repositories.drop_if_other, caller.app, caller.uuid)
         return caller, int(request.match_info["number"])
 
     async def _wait_for(self, path: Path, response: web.StreamResponse) -> None:

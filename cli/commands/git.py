@@ -151,3 +151,15 @@ def deploy(session: Session, ref: str | None) -> int:
             output.line(f"Build {run['number']} is queued; its output: paas builds:output {run['number']} -f")
         return 0
     return print_output(session, run["number"], follow=True)
+
+
+@command(
+    "git:reset",
+    "Drop the history that the platform keeps of an app's repository; what runs stays",
+    "paas git:reset -a hello",
+    options=(APP,),
+    details="For a repository that has reached its quota: the next push brings it anew.",
+)
+def reset(session: Session) -> None:
+    session.api.post(f"/builder/apps/{session.app}/reset")
+    output.line(f"The repository of {session.app} is empty now; the next push brings all of its history.")
