@@ -59,19 +59,22 @@ class Repositories:
 
     def drop(self, app: str) -> None:
         """Remove everything kept for the app."""
-        for folder in (
-            self.path(app),
-            *(self.root.parent / name / app for name in ("cache", "layers", "logs", "modules")),
-        ):
+        for folder in self.folders(app):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def folders(self, app: str) -> list[Path]:
+        return [self.path(app), *(self.root.parent / name / app for name in ("cache", "layers", "logs", "modules"))]
 
     def drop_others(self, apps: Collection[str], now: float) -> list[str]:
         """Drop what belongs to none of `apps`, the platform's list a moment ago; the names that went."""
-        settled = [path for path in self.root.glob("*.git") if now - path.stat().st_mtime > YOUNG]
-        gone = [path.stem for path in settled if path.stem not in apps]
+        gone = self.others(apps, now)
         for app in gone:
             self.drop(app)
         return gone
+
+    def others(self, apps: Collection[str], now: float) -> list[str]:
+        settled = [path for path in self.root.glob("*.git") if now - path.stat().st_mtime > YOUNG]
+        return [path.stem for path in settled if path.stem not in apps]
 
     def point_head(self, app: str, ref: str) -> None:
         """Let a clone check out the branch that was deployed, while its HEAD names nothing."""

@@ -13,6 +13,7 @@ from typing import Any
 from builder import host_config, repository, ssh
 from builder.build_log import BuildLogs
 from builder.buildpack import BuildpackBuilds
+from builder.collect import Collector
 from builder.controller_api import Controller
 from builder.dockerfile import DockerfileBuilds
 from builder.engine import Engine
@@ -34,6 +35,7 @@ from builder.stack_image import StackImage
 from builder.submodules import Submodules
 from builder.web.app import WebServer
 from builder.web.builds import Builds
+from builder.web.collections import Collections
 from builder.web.deploys import Deploys
 from builder.web.git import GitOverHttp
 from builder.web.webhooks import Webhooks
@@ -103,15 +105,17 @@ class Builder:
         git = GitService(self.repositories, self.locks, self.hooks, self.pipeline)
         self.sessions = ssh.Sessions(controller, git)
         self.queue = WorkQueue(controller, self.pipeline, git, host)
-        self.web = self._web(controller, git)
+        collector = Collector(engine, settings.instance, settings.registry.host, self.repositories)
+        self.web = self._web(controller, git, collector)
         self._controller = controller
 
-    def _web(self, controller: Controller, git: GitService) -> WebServer:
+    def _web(self, controller: Controller, git: GitService, collector: Collector) -> WebServer:
         return WebServer(
             GitOverHttp(controller, git),
             Deploys(controller, self.pipeline, self.locks, self.repositories, self.settings.data / "uploads"),
             Builds(controller, self.runs, self.queue, git),
             Webhooks(controller, self.queue),
+            Collections(collector, self.settings.builder_key),
             self.metrics,
         )
 

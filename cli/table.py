@@ -51,6 +51,7 @@ NOUNS: dict[str, str] = {
     "notifications": "mail to you about it",
     "audit": "who did what from where",
     "users": "who has an account",
+    "gc": "let go of images and files that nobody needs",
     "shortcuts": "short names of common commands",
     "completion": "completion for your shell",
     "api": "any route of the controller, for scripts",

@@ -6,6 +6,7 @@ message therefore delays work until the next recovery, and a doubled one finds t
 
 from celery import Celery, bootsteps
 from celery.beat import EmbeddedService
+from celery.schedules import crontab
 from celery.signals import setup_logging, worker_ready
 from django.conf import settings
 
@@ -63,6 +64,7 @@ def configuration() -> dict:
             "deliver-due": {"task": "controller.deliver_due", "schedule": 10.0},
             "look-for-crashes": {"task": "controller.look_for_crashes", "schedule": 15.0, "options": {"expires": 30}},
             "look-at-certificates": {"task": "controller.look_at_certificates", "schedule": 3600.0},
+            "collect": {"task": "controller.collect", "schedule": crontab(minute=30, hour=settings.COLLECT_HOUR)},
             "tidy": {"task": "controller.tidy", "schedule": 3600.0},
         },
     }

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from host.operator_settings import operator_settings
+from host.operator_settings import controller_settings, registry_settings
 from host.secret_files import REGISTRY_TOKENS
 from host.settings import CHECKOUT, Platform
 
@@ -65,7 +65,13 @@ def build_choices(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def plan_programs(platform: Platform, environ: Mapping[str, str]) -> list[Program]:
-    programs = [_redis(platform), _registry(platform), *_orchestrator(platform), *_controller(platform)]
+    programs = [
+        _redis(platform),
+        _registry(platform),
+        *_registry_cache(platform),
+        *_orchestrator(platform),
+        *_controller(platform),
+    ]
     programs += [_builder(platform, environ), *_router(platform), _logger(platform), _guardian(platform)]
     if platform.docker_host == own_docker_host(platform):
         programs.insert(0, _engine(platform))
@@ -96,6 +102,7 @@ def controller_environment(platform: Platform) -> dict[str, str]:
         "REGISTRY_HOST": platform.registry_host,
         "REGISTRY_CREDENTIALS_FILE": f"{home}/secrets/registry.json",
         "ROUTER_METRICS_URL": f"http://127.0.0.1:{platform.router_metrics_port}/metrics",
+        "BUILDER_URL": f"http://127.0.0.1:{platform.builder_http_port}",
         "REGISTRY_ADMIN_SOCKET": f"{home}/registry/admin.sock",
         "REGISTRY_TOKEN_KEY_FILE": f"{home}/secrets/{REGISTRY_TOKENS}.key",
         "REGISTRY_TOKEN_CERT_FILE": f"{home}/secrets/{REGISTRY_TOKENS}.crt",
@@ -104,7 +111,7 @@ def controller_environment(platform: Platform) -> dict[str, str]:
         "FIRST_ANSWER": "false" if platform.engine_can_exec is False else "true",
         "LOGGER_SOCKET": logger_socket(platform),
         "CONTROLLER_LISTEN": f"127.0.0.1:{platform.controller_port}",
-        **operator_settings(home),
+        **controller_settings(home),
     }
 
 
@@ -120,7 +127,7 @@ def _engine(platform: Platform) -> Program:
     home = platform.home
     return Program(
         "docker-engine",
-        _script("engine.sh", f"{home}/docker", f"{home}/run"),
+        _script("engine.sh", f"{home}/docker", f"{home}/run", registry_settings(home).get("REGISTRY_CACHE_LISTEN", "")),
         priority=100,
         stop_seconds=40,
         ready=f"unix:{home}/run/docker.sock",
@@ -152,8 +159,26 @@ def _registry(platform: Platform) -> Program:
     )
 
 
+def _registry_cache(platform: Platform) -> list[Program]:
+    """Keeps copies of a public registry's images, when the operator named one (`registry.env`)."""
+    wanted = registry_settings(platform.home)
+    if not wanted.get("REGISTRY_REMOTE_URL"):
+        return []
+    environment = {
+        "REGISTRY_DATA": f"{platform.home}/registry-cache",
+        "REGISTRY_LISTEN": wanted["REGISTRY_CACHE_LISTEN"],
+        "REGISTRY_REMOTE_URL": wanted["REGISTRY_REMOTE_URL"],
+    }
+    command, listening = _python("-m", "registry", "serve"), f"tcp://{wanted['REGISTRY_CACHE_LISTEN']}"
+    return [
+        Program("registry-cache", command, environment, 150, stop_seconds=30, ready=listening),
+    ]
+
+
 def registry_environment(platform: Platform) -> dict[str, str]:
+    wanted = registry_settings(platform.home)
     return {
+        **{name: value for name, value in wanted.items() if name.startswith("REGISTRY_S3_")},
         "REGISTRY_DATA": f"{platform.home}/registry",
         "REGISTRY_LISTEN": platform.registry_host,
         "REGISTRY_NOTIFY_URL": f"http://127.0.0.1:{platform.controller_port}/v2/hooks/registry/",

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from builder.web.builds import Builds
+from builder.web.collections import Collections
 from builder.web.deploys import Deploys
 from builder.web.git import GitOverHttp
 from builder.web.webhooks import Webhooks
@@ -21,7 +22,13 @@ class WebServer:
     """Listens on loopback; the router passes on `/APP.git/` and `/builder/` of the platform's host."""
 
     def __init__(
-        self, git: GitOverHttp, deploys: Deploys, builds: Builds, webhooks: Webhooks, metrics: Callable[[], str]
+        self,
+        git: GitOverHttp,
+        deploys: Deploys,
+        builds: Builds,
+        webhooks: Webhooks,
+        collections: Collections,
+        metrics: Callable[[], str],
     ) -> None:
         self._active: set[asyncio.Task[object]] = set()
         self._metrics = metrics
@@ -35,6 +42,7 @@ class WebServer:
         app.router.add_post(APP + r"/builds/{number:[0-9]{1,9}}/cancel", builds.cancel)
         app.router.add_post(APP + "/reset", builds.reset)
         app.router.add_post("/builder/hooks/{app}", webhooks.take)
+        app.router.add_post("/collect", collections.collect)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
 
     @property

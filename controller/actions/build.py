@@ -35,6 +35,7 @@ def create_build(
         build = Build(app=app, owner=by, image=image, **fields)
         keep_types_of(previous, build)
         build.save()
+        app.builds.filter(image=image, collected__isnull=False).update(collected=None)  # it is there again
         config = declared_config(app, by, build, previous, current.config)
         release = create_release(app=app, by=by, build=build, config=config, cause=cause, summary=summary)
         record(app, f"build {app.name}-{str(build.uuid)[:7]} created")

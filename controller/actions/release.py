@@ -123,4 +123,6 @@ def rollback_target(app: App, version: int | None) -> Release:
         raise BadRequest("Release matching query does not exist.")
     if target.failed:
         raise BadRequest("Cannot roll back to failed release.")
+    if target.build and target.build.collected:
+        raise BadRequest(f"The image of v{version} is no longer kept; push its commit again.")
     return target

@@ -17,6 +17,7 @@ class Build(Identified):
     git_ref = models.CharField(max_length=255, blank=True, default="")
     app_json = models.JSONField(null=True, default=None)  # the app's app.json as it is (controller/app_json.py)
     ports = models.JSONField(null=True, default=None)  # ports the image exposes; None when nobody could look
+    collected = models.DateTimeField(null=True, default=None)  # when its image was let go of (actions/collection.py)
 
     class Meta:
         ordering = ("-created",)

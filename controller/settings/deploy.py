@@ -5,7 +5,15 @@ import os
 from pathlib import Path
 
 from controller.settings.base import *  # noqa: F403
-from controller.settings.parsing import BadSetting, database, mail, redis_broker_url, redis_client_url, secret_line
+from controller.settings.parsing import (
+    BadSetting,
+    database,
+    mail,
+    redis_broker_url,
+    redis_client_url,
+    secret_line,
+    whole_number,
+)
 
 
 def _needed(name: str) -> str:
@@ -40,6 +48,10 @@ REGISTRY_TOKEN_KEY, REGISTRY_TOKEN_CERT = (
     for name in ("REGISTRY_TOKEN_KEY_FILE", "REGISTRY_TOKEN_CERT_FILE")
 )
 LOGGER_SOCKET = os.environ.get("LOGGER_SOCKET", "")
+REGISTRY_ADMIN_SOCKET = os.environ.get("REGISTRY_ADMIN_SOCKET", "")
+BUILDER_URL = os.environ.get("BUILDER_URL", "")
+KEEP_IMAGES = whole_number("KEEP_IMAGES", os.environ.get("KEEP_IMAGES", ""), 10, least=1)
+COLLECT_HOUR = whole_number("COLLECT_HOUR", os.environ.get("COLLECT_HOUR", ""), 3, least=0, most=23)
 FIRST_ANSWER = os.environ.get("FIRST_ANSWER", "true").lower() != "false"
 ROUTER_METRICS_URL = os.environ.get("ROUTER_METRICS_URL", "")
 REGISTRATION_MODE = os.environ.get("REGISTRATION_MODE", "admin_only")

@@ -53,6 +53,18 @@ def redis_broker_url(url: str) -> str:
     return "redis+socket" + url.removeprefix("unix") if url.startswith("unix://") else url
 
 
+def whole_number(setting: str, text: str, default: int, *, least: int, most: int | None = None) -> int:
+    """`text` as a number within bounds; `default` when it is empty."""
+    try:
+        number = int(text) if text else default
+    except ValueError:
+        number = least - 1
+    if number < least or (most is not None and number > most):
+        bounds = f"{least} or more" if most is None else f"{least} to {most}"
+        raise BadSetting(f"{setting}={text!r} is not a whole number, {bounds}")
+    return number
+
+
 def secret_line(path: str, setting: str) -> str:
     """The one line of the key file at `path`."""
     try:

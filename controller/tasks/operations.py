@@ -5,6 +5,7 @@ from celery import shared_task
 from controller.actions import (
     build_runs,
     carry_out,
+    collection,
     config_rerelease,
     docker_push,
     events,
@@ -41,6 +42,11 @@ def resync_apps() -> None:
 @shared_task(name="controller.watch_releases")
 def watch_releases() -> None:
     watches.look_at_releases()
+
+
+@shared_task(name="controller.collect")
+def collect() -> None:
+    collection.collect(dry_run=False)
 
 
 @shared_task(name="controller.tidy")

@@ -37,6 +37,7 @@ ACCOUNT = [
     Row("GET", "", SIGNED_IN),
     Row("GET", "info", OPEN),
     Row("GET", "registry/token", OPEN, 400),
+    Row("POST", "gc/", ADMIN),
     Row("POST", "auth/register/", OPEN, 400, {}),
     Row("POST", "auth/login/", OPEN, 400, {}),
     Row("POST", "auth/tokens/", SIGNED_IN),

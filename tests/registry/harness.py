@@ -60,18 +60,8 @@ class RunningRegistry:
             [sys.executable, "-m", "registry", "serve"],
             cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        self._wait()
-
-    def _wait(self, seconds: float = 20) -> None:
-        host, _, port = self.host.rpartition(":")
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"ended with {self.process.returncode}"
-            with socket.socket() as probe:
-                if probe.connect_ex((host, int(port))) == 0 and self.admin.exists():
-                    return
-            time.sleep(0.05)
-        raise AssertionError(f"nothing listens on {self.host}")
+        wait_for(int(self.host.rpartition(":")[2]), self.process)
+        assert self.admin.exists()
 
     def stop(self) -> None:
         self.process.terminate()
@@ -83,3 +73,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def wait_for(port: int, process: subprocess.Popen, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"ended with {process.returncode}"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on {port}")
