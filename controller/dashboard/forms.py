@@ -7,6 +7,7 @@ import re
 from django import forms
 from django.http import HttpRequest
 
+from controller.actions.release import CODE, CONFIG
 from controller.errors import BadRequest
 
 APP_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -51,6 +52,7 @@ class Restart(forms.Form):
 
 class Rollback(forms.Form):
     version = forms.IntegerField(min_value=1)
+    only = forms.ChoiceField(choices=(("", "both"), (CODE, CODE), (CONFIG, CONFIG)), required=False)
 
 
 class Variable(forms.Form):

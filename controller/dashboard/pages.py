@@ -195,6 +195,7 @@ def release_rows(releases: Iterable[Release], current: Release | None, now: date
             {
                 "version": release.version,
                 "summary": release.summary,
+                "by": release.owner.username,
                 "failed": release.failed,
                 "reason": reason_of(release) if release.failed else "",
                 "current": is_current,

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from controller.dashboard import sessions, sign_on, streams, views, writes
+from controller.dashboard import release_pages, sessions, sign_on, streams, views, writes
 
 app_name = "dashboard"
 urlpatterns = [
@@ -26,6 +26,9 @@ urlpatterns = [
     path("apps/<slug:app>/restart/", writes.restart, name="restart"),
     path("apps/<slug:app>/releases/", views.releases, name="releases"),
     path("apps/<slug:app>/releases/rollback/", writes.rollback, name="rollback"),
+    path("apps/<slug:app>/releases/cancel/", release_pages.cancel, name="cancel"),
+    path("apps/<slug:app>/releases/v<int:version>/", release_pages.release, name="release"),
+    path("apps/<slug:app>/explain/", release_pages.explain, name="explain"),
     path("apps/<slug:app>/config/", views.config, name="config"),
     path("apps/<slug:app>/config/set/", writes.config_set, name="config-set"),
     path("apps/<slug:app>/config/unset/", writes.config_unset, name="config-unset"),

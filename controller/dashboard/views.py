@@ -179,7 +179,7 @@ def processes_live(request: HttpRequest, app: str) -> HttpResponse:
 
 
 def releases_context(app: App, observed: Observed, count: int, before: int | None = None) -> Context:
-    rows = app.releases.select_related("build").order_by("-version")
+    rows = app.releases.select_related("build", "owner").order_by("-version")
     if before:
         rows = rows.filter(version__lt=before)
     found = list(rows[: count + 1])

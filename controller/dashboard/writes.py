@@ -50,10 +50,11 @@ def restart(request: HttpRequest, app: str) -> Next:
 @write(views.show_releases)
 def rollback(request: HttpRequest, app: str) -> Next:
     found = app_for(request.user, app, DEVELOP)
-    version = forms.read(forms.Rollback, request)["version"]
-    release, operation = roll_back(app=found, version=version, by=request.user)
+    fields = forms.read(forms.Rollback, request)
+    version, only = fields["version"], fields["only"]
+    release, operation = roll_back(app=found, version=version, by=request.user, only=only)
     ending = "is on its way" if operation else "is made"
-    return ("dashboard:releases", app), f"v{release.version}, with code and config of v{version}, {ending}."
+    return ("dashboard:releases", app), f"v{release.version}, with {only or 'code and config'} of v{version}, {ending}."
 
 
 @write(views.show_config)

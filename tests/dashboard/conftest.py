@@ -33,8 +33,7 @@ def database(transactional_db):
 @pytest.fixture(autouse=True)
 def cluster(monkeypatch):
     made = MemoryCluster()
-    for module in ("actions.carry_out", "actions.app", "actions.config", "actions.processes", "actions.logs"):
-        monkeypatch.setattr(f"controller.{module}.cluster", lambda: made)
+    load("memory_cluster").put_in_place(monkeypatch, made)
     monkeypatch.setattr("controller.dashboard.observe.cluster", lambda: made)
     monkeypatch.setattr("controller.cluster.deploy.SETTLE", 0.5)
     return made

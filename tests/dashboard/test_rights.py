@@ -9,6 +9,8 @@ PAGES = [
     "domains/",
     "logs/",
     "settings/",
+    "releases/v2/",
+    "explain/",
     "live/head/",
     "live/processes/",
     "live/releases/",
