@@ -85,7 +85,8 @@ def refusal_text(data: Any) -> str:
     if isinstance(data, str):
         return data.strip()
     if isinstance(data, list):
-        return "; ".join(refusal_text(item) for item in data)
+        texts = [refusal_text(item) for item in data]
+        return (" " if all(text.endswith(".") for text in texts) else "; ").join(texts)
     if isinstance(data, dict):
         parts = []
         for field, value in data.items():

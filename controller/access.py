@@ -75,12 +75,17 @@ def app_for(user: User, name: str, right: Right = READ) -> App:
 def require(user: User, app: App, right: Right) -> None:
     """Raises: Forbidden unless `user` has `right` to `app`, by role and by the token used."""
     if not within_limits(user, right.scope, app):
-        raise Forbidden(LIMITED.format(scope=right.scope))
+        raise Forbidden(limited_text(user, right.scope))
     if not may(user, app, right):
         raise Forbidden()
 
 
-LIMITED = "This token isn't made for that: it needs the scope '{scope}' here (`paas tokens` shows what yours are for)."
+def limited_text(user: User, scope: str) -> str:
+    """Why the token that `user` came with doesn't allow `scope`."""
+    advice = "`paas tokens` shows what yours are for."
+    if user.limits is not None and user.limits.allow(scope, user.limits.app_id):
+        return f"This token is for another app alone; {advice}"
+    return f"This token isn't made for that, which needs the scope '{scope}'; {advice}"
 
 
 def within_limits(user: User, scope: str, app: App | None) -> bool:

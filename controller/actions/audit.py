@@ -13,9 +13,10 @@ log = logging.getLogger("controller.audit")
 TOLD = frozenset(
     "id username owner name team role manager version image sha stack git_ref domain maintenance routable "
     "https_enforced whitelist addresses procfile_type path_pattern type count on scopes app days events "
-    "email receive_repo group template".split()
+    "email source source_key secrets receive_repo group template".split()
 )  # fields whose values are no secrets; of any other only the name is kept
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+NEVER_TOLD = frozenset("code password new_password secret token".split())  # not even as numbers
 LONGEST = 200  # characters of a value
 
 
@@ -52,6 +53,8 @@ def summary_of(name: str, value: object) -> object:
         return str(value)  # a form's variable; a certificate's private key is none
     if isinstance(value, Mapping):
         return sorted(plain(key)[:100] for key in value)
+    if isinstance(value, int) and name not in NEVER_TOLD:
+        return value
     if name not in TOLD:
         return HIDDEN
     if isinstance(value, list):

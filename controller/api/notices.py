@@ -2,6 +2,7 @@
 
 import secrets
 
+from django.conf import settings
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -130,6 +131,8 @@ class NotificationsView(View):
 
     def post(self, request):
         parsed = self.parsed(NotificationChange)
+        if not settings.MAIL_ENABLED:
+            raise BadRequest("This platform can't send mail: its operator has set no SMTP_URL")
         if not request.user.email:
             raise BadRequest("Your account has no mail address")
         app = app_for(request.user, parsed["app"]) if parsed.get("app") else None

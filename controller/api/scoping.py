@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import CharField, Field, Serializer
 from rest_framework.views import APIView
 
-from controller.access import LIMITED, OPERATE, READ, REMOVE, Right, app_for
+from controller.access import OPERATE, READ, REMOVE, Right, app_for, limited_text
 from controller.actions import audit
 from controller.errors import Forbidden, Invalid
 from controller.models import App, AuditEntry
@@ -54,7 +54,7 @@ class View(APIView):
         scope = self.scopes.get(request.method, "admin")
         readable = self.open_to_app_tokens and request.method not in WRITES
         if limits and not limits.allow(scope, limits.app_id if readable else None):
-            raise Forbidden(LIMITED.format(scope=scope))
+            raise Forbidden(limited_text(request.user, scope))
 
     def finalize_response(self, request, response, *args, **kwargs):
         response = super().finalize_response(request, response, *args, **kwargs)

@@ -52,7 +52,8 @@ def page(view: View) -> View:
 
 
 def write(show: View) -> Callable[[View], View]:
-    """A form's target. The view does it and answers with (where to go next, what to say);
+    """A form's target. The view does it and answers with (where to go next, what to say), or with a page that shows
+    something this once;
     what goes wrong is said on the page `show`, with what was typed still there.
     """
 
@@ -77,7 +78,7 @@ def write(show: View) -> Callable[[View], View]:
 
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
-                target, text = view(request, *args, **kwargs)
+                done = view(request, *args, **kwargs)
             except (Missing, Forbidden) as exc:
                 return dressed(error_page(request, exc))
             except PaasError as exc:
@@ -85,6 +86,9 @@ def write(show: View) -> Callable[[View], View]:
                 response = show(request, *args, **kwargs, entered=request.POST)
                 response.status_code = exc.status
                 return dressed(response)
+            if isinstance(done, HttpResponse):
+                return dressed(done)
+            target, text = done
             if text:
                 messages.success(request, text)
             return dressed(redirect(*target))

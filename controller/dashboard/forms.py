@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 from django import forms
+from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.http import HttpRequest
 
 from controller.actions.release import CODE, CONFIG
 from controller.errors import BadRequest
+from controller.models.roles import ROLES
+from controller.models.token import SCOPES
 
 APP_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -86,7 +89,48 @@ class DomainName(forms.Form):
     domain = forms.CharField(max_length=253, error_messages={"required": "Which name? Write it as www.example.com."})
 
 
-class Maintenance(forms.Form):
+class Role(forms.Form):
+    username = forms.CharField(max_length=150)
+    role = forms.ChoiceField(choices=[(role, "") for role in ROLES])
+
+
+class RoleTaken(forms.Form):
+    username = forms.CharField(required=False, max_length=150)
+    team = forms.CharField(required=False, max_length=63)
+
+
+class Password(forms.Form):
+    password = forms.CharField(required=False, max_length=1024, strip=False)
+
+
+class NewPassword(Password):
+    new_password = forms.CharField(max_length=1024, strip=False)
+
+
+class Joining(forms.Form):
+    username = forms.CharField(max_length=150, validators=[UnicodeUsernameValidator()])
+    password = forms.CharField(max_length=1024, strip=False)
+
+
+class Code(forms.Form):
+    code = forms.CharField(max_length=32)
+
+
+class NewToken(forms.Form):
+    name = forms.CharField(
+        max_length=100,
+        validators=[matching(re.compile(r"[\w.@+:-]+"), "A token's name has letters, digits and . @ + : - _.")],
+    )
+    scope = forms.ChoiceField(choices=[(scope, "") for scope in SCOPES])
+    app = forms.CharField(required=False, max_length=63)
+    days = forms.IntegerField(min_value=1, max_value=3650)
+
+
+class TokenName(forms.Form):
+    name = forms.CharField(max_length=100)
+
+
+class Switch(forms.Form):
     on = forms.ChoiceField(choices=[("true", ""), ("false", "")])
 
 

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from controller.access import CONFIGURE, OPERATE, READ
 from controller.cluster.pods import Process
-from controller.models import App, Config, Domain, Operation, Release
+from controller.models import App, AuditEntry, Config, Domain, Operation, Release
 
 GOOD, BUSY, BAD, IDLE = "good", "busy", "bad", "idle"
 UNITS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
@@ -19,12 +20,14 @@ LOG_LINE = re.compile(r"^(\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\S*) (\S+?)(?:\[(\S*?)
 LOG_COLOURS = 5
 ROLLED_BACK_TO = 2  # the lowest version with something to go back to: v1 is the empty start
 TABS = (
-    ("app", "Processes"),
-    ("releases", "Releases"),
-    ("config", "Config"),
-    ("domains", "Domains"),
-    ("logs", "Logs"),
-    ("settings", "Settings"),
+    ("app", "Processes", READ),
+    ("releases", "Releases", READ),
+    ("config", "Config", CONFIGURE),
+    ("domains", "Domains", READ),
+    ("logs", "Logs", READ),
+    ("access", "Access", READ),
+    ("activity", "Activity", OPERATE),
+    ("settings", "Settings", READ),
 )
 
 State = dict[str, str]
@@ -244,7 +247,33 @@ def log_row(line: str) -> dict[str, Any]:
     return {"time": time, "clock": clock, "source": source, "colour": colour, "text": text, "error": error}
 
 
-def tab_rows(app: str, current: str, url_of: Any) -> list[dict[str, Any]]:
+def audit_rows(entries: Iterable[AuditEntry], now: datetime) -> list[dict[str, Any]]:
+    rows = []
+    for entry in entries:
+        outcome = getattr(entry, "outcome", None)
+        status = outcome.status if outcome else None
+        rows.append(
+            {
+                "actor": entry.actor,
+                "origin": " · ".join(part for part in (entry.via, entry.address) if part),
+                "action": entry.action,
+                "detail": ", ".join(f"{name} {told(value)}" for name, value in entry.detail.items()),
+                "tone": IDLE if status is None else BAD if status >= 400 else GOOD,
+                "outcome": "cut off" if status is None else f"refused ({status})" if status >= 400 else "done",
+                "time": entry.time,
+                "ago": ago(entry.time, now),
+            }
+        )
+    return rows
+
+
+def told(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def tab_rows(app: str, current: str, level: int, url_of: Any) -> list[dict[str, Any]]:
     return [
-        {"title": title, "url": url_of(f"dashboard:{name}", app), "current": name == current} for name, title in TABS
+        {"title": title, "url": url_of(f"dashboard:{name}", app), "current": name == current}
+        for name, title, right in TABS
+        if level >= right.level
     ]

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from controller.dashboard import release_pages, sessions, sign_on, streams, views, writes
+from controller.dashboard import account, people, release_pages, sessions, sign_on, streams, views, writes
 
 app_name = "dashboard"
 urlpatterns = [
@@ -14,6 +14,15 @@ urlpatterns = [
     path("login/oidc/callback/", sign_on.come_back, name="sign-on-back"),
     path("login/cli/", sign_on.command_line, name="command-line"),
     path("logout/", sessions.sign_out, name="logout"),
+    path("join/", account.join, name="join"),
+    path("account/", account.account, name="account"),
+    path("account/password/", account.password, name="password"),
+    path("account/two-factor/begin/", account.factor_begin, name="factor-begin"),
+    path("account/two-factor/confirm/", account.factor_confirm, name="factor-confirm"),
+    path("account/two-factor/off/", account.factor_off, name="factor-off"),
+    path("account/tokens/add/", account.token_add, name="token-add"),
+    path("account/tokens/revoke/", account.token_revoke, name="token-revoke"),
+    path("account/mail/", account.mail, name="mail"),
     path("keys/", views.keys, name="keys"),
     path("keys/add/", writes.key_add, name="key-add"),
     path("keys/remove/", writes.key_remove, name="key-remove"),
@@ -38,9 +47,13 @@ urlpatterns = [
     path("apps/<slug:app>/domains/remove/", writes.domain_remove, name="domain-remove"),
     path("apps/<slug:app>/logs/", views.logs, name="logs"),
     path("apps/<slug:app>/logs/stream/", streams.logs_stream, name="logs-stream"),
+    path("apps/<slug:app>/access/", people.access, name="access"),
+    path("apps/<slug:app>/access/give/", people.access_give, name="access-give"),
+    path("apps/<slug:app>/access/take/", people.access_take, name="access-take"),
+    path("apps/<slug:app>/activity/", people.activity, name="activity"),
     path("apps/<slug:app>/settings/", views.app_settings, name="settings"),
     path("apps/<slug:app>/settings/maintenance/", writes.maintenance, name="maintenance"),
     path("apps/<slug:app>/settings/destroy/", writes.destroy, name="destroy"),
     # Typed by hand, without the slash at the end.
-    re_path(r"^(?P<place>login|keys|apps/[a-z0-9-]+)$", RedirectView.as_view(url="/%(place)s/")),
+    re_path(r"^(?P<place>login|keys|account|apps/[a-z0-9-]+)$", RedirectView.as_view(url="/%(place)s/")),
 ]

@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from controller.access import CONFIGURE, OWN, READ, Right, app_for, may, visible_apps
+from controller.access import CONFIGURE, OWN, READ, Right, app_for, level_of, may, visible_apps
 from controller.actions.logs import read_logs
 from controller.cluster.pods import Process
 from controller.dashboard import pages
@@ -122,7 +122,9 @@ def app_page(
     context |= {
         "title": app.name,
         "place": "apps",
-        "tabs": pages.tab_rows(app.name, tab, lambda route, app: reverse(route, args=[app])),
+        "tabs": pages.tab_rows(
+            app.name, tab, level_of(request.user, app), lambda route, app: reverse(route, args=[app])
+        ),
         "head_version": version_of(render_to_string("dashboard/parts/head.html", context, request)),
         "entered": entered or {},
         "may_delete": may(request.user, app, OWN),

@@ -97,7 +97,7 @@ def domain_remove(request: HttpRequest, app: str) -> Next:
 @write(views.show_settings)
 def maintenance(request: HttpRequest, app: str) -> Next:
     found = app_for(request.user, app, OPERATE)
-    on = forms.read(forms.Maintenance, request)["on"] == "true"
+    on = forms.read(forms.Switch, request)["on"] == "true"
     change_settings(app=found, changes={"maintenance": on}, by=request.user)
     return ("dashboard:settings", app), "Visitors see the maintenance page." if on else "Visitors reach the app again."
 

@@ -19,7 +19,7 @@ def test_a_write_says_who_what_and_from_where(live, since):
     live.post("/v2/apps/blue/scale/", {"worker": 2})
     entry = since()[-1]
     assert (entry.actor, entry.via, entry.address, entry.app) == ("bob", "login", "127.0.0.1", "blue")
-    assert entry.action == "POST /v2/apps/blue/scale/"
+    assert (entry.action, entry.detail) == ("POST /v2/apps/blue/scale/", {"worker": 2})
     assert entry.outcome.status == 204
 
 

@@ -8,6 +8,8 @@ PAGES = [
     "config/",
     "domains/",
     "logs/",
+    "access/",
+    "activity/",
     "settings/",
     "releases/v2/",
     "explain/",
@@ -24,9 +26,11 @@ WRITES = {
     "domains/add/": {"domain": "x.example.test"},
     "domains/remove/": {"domain": "shop"},
     "settings/maintenance/": {"on": "true"},
+    "access/give/": {"username": "admin", "role": "viewer"},
+    "access/take/": {"username": "nobody"},
     "settings/destroy/": {"confirm": "shop"},
 }
-OWNERS_ONLY = {"domains/remove/", "settings/destroy/"}
+OWNERS_ONLY = {"domains/remove/", "access/give/", "access/take/", "settings/destroy/"}
 
 
 def statuses_of_writes(browser):

@@ -1,0 +1,123 @@
+"""A person's own page: password, two-factor, tokens, mail; and the page of an invitation."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth import login, update_session_auth_hash
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from controller.actions import audit, invitations, second_factor, tokens
+from controller.actions.auth import change_password, prove_password
+from controller.dashboard import forms
+from controller.dashboard.edge import dressed, page, sentence, write
+from controller.dashboard.views import Entered
+from controller.errors import BadRequest, PaasError, Unauthorized
+from controller.models import MailSubscription
+from controller.models.token import SCOPES
+from controller.peer import client_address
+
+Next = tuple[tuple[str, ...], str]
+
+
+def show_account(request: HttpRequest, entered: Entered | None = None, **more: object) -> HttpResponse:
+    user = request.user
+    context = {
+        "title": "Account",
+        "place": "account",
+        "entered": entered or {},
+        "factor": second_factor.state_of(user),
+        "tokens": user.tokens.select_related("app").order_by("name"),
+        "scopes": SCOPES.items(),
+        "mail": user.mail_subscriptions.filter(app=None).exists(),
+        "mail_enabled": settings.MAIL_ENABLED,
+        "sign_on": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+        "connected": user.identities.exists(),
+        "has_password": user.has_usable_password(),
+        **more,
+    }
+    return render(request, "dashboard/account.html", context)
+
+
+account = page(show_account)
+
+
+@write(show_account)
+def password(request: HttpRequest) -> Next:
+    fields = forms.read(forms.NewPassword, request)
+    try:
+        prove_password(request.user, fields["password"], client_address(request))
+        change_password(by=request.user, username=None, old=fields["password"], new=fields["new_password"])
+    except Unauthorized as exc:
+        raise BadRequest(str(exc)) from exc
+    request.user.refresh_from_db()
+    update_session_auth_hash(request, request.user)  # this browser stays signed in, others don't
+    return ("dashboard:account",), "Your password is changed."
+
+
+@write(show_account)
+def factor_begin(request: HttpRequest) -> HttpResponse:
+    prove_password(request.user, forms.read(forms.Password, request)["password"], client_address(request))
+    return show_account(request, enrolment=second_factor.enrol(request.user))
+
+
+@write(show_account)
+def factor_confirm(request: HttpRequest) -> HttpResponse:
+    codes = second_factor.confirm(request.user, forms.read(forms.Code, request)["code"])
+    return show_account(request, recovery_codes=codes)
+
+
+@write(show_account)
+def factor_off(request: HttpRequest) -> Next:
+    if not second_factor.check_code(request.user, forms.read(forms.Code, request)["code"]):
+        raise BadRequest(second_factor.WRONG)
+    second_factor.turn_off(request.user)
+    return ("dashboard:account",), "Two-factor is off."
+
+
+@write(show_account)
+def token_add(request: HttpRequest) -> HttpResponse:
+    fields = forms.read(forms.NewToken, request)
+    _, text = tokens.create_token(
+        user=request.user, name=fields["name"], scopes=[fields["scope"]], days=fields["days"], app=fields["app"] or None
+    )
+    return show_account(request, made=text, made_name=fields["name"])
+
+
+@write(show_account)
+def token_revoke(request: HttpRequest) -> Next:
+    name = forms.read(forms.TokenName, request)["name"]
+    tokens.revoke_token(user=request.user, name=name)
+    return ("dashboard:account",), f"{name} is revoked."
+
+
+@write(show_account)
+def mail(request: HttpRequest) -> Next:
+    rows = request.user.mail_subscriptions.filter(app=None)
+    if forms.read(forms.Switch, request)["on"] != "true":
+        rows.delete()
+        return ("dashboard:account",), "You get no more mail about every app."
+    if not request.user.email:
+        raise BadRequest("Your account has no mail address.")
+    MailSubscription.objects.get_or_create(user=request.user, app=None)
+    return ("dashboard:account",), f"Mail about your apps goes to {request.user.email}."
+
+
+def join(request: HttpRequest) -> HttpResponse:
+    """Makes an account from an invitation; who is signed in accepts it as themselves."""
+    token = request.POST.get("token") or request.GET.get("token", "")
+    known = request.user if request.user.is_authenticated else None
+    context = {"title": "Join", "token": token, "known": known, "entered": request.POST}
+    if request.method != "POST":
+        return dressed(render(request, "dashboard/join.html", context))
+    try:
+        given = {} if known else forms.read(forms.Joining, request)
+        user = invitations.accept(token=token, by=known, **given)
+    except PaasError as exc:
+        context["error"] = sentence(exc)
+        return dressed(render(request, "dashboard/join.html", context, status=exc.status))
+    address = client_address(request)
+    audit.note(actor=user.username, via="invitation", address=address, action="accept an invitation")
+    if known is None:
+        login(request, user)
+    return dressed(redirect("dashboard:apps"))
