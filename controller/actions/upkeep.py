@@ -1,21 +1,27 @@
-"""What nobody asks for and everybody wants to know: crashes, and certificates about to expire."""
+"""What nobody asks for and everybody wants to know: crashes, failed schedules, certificates about to expire."""
 
 import logging
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from controller.actions.notices import emit
 from controller.cluster.client import cluster
+from controller.cluster.cron_runs import run_of, runs_of
 from controller.cluster.deploy import OURS
+from controller.cluster.diagnose import parse_time
 from controller.cluster.observe import is_process
+from controller.cron import type_of
 from controller.errors import ClusterTrouble
 from controller.models import App, Certificate, CrashMark, MailSubscription, Webhook
 
 log = logging.getLogger(__name__)
 
 QUIET = timedelta(minutes=10)  # between two notices of crashes of the same app
+NEWS = timedelta(minutes=10)  # a run that failed before that was there before anybody wanted to hear of it
+TYPE_PREFIX = type_of("")
 WARNED_BEFORE = (30, 14, 7, 3, 1)  # days
 
 
@@ -63,6 +69,44 @@ def tell_of_crashes(app: App, seen: dict[str, tuple[int, dict]]) -> None:
                 release=app.current_release(),
             )
         mark.save()
+
+
+def look_for_failed_runs() -> None:
+    """A notice for each run of a schedule that failed since the last look."""
+    if not (Webhook.objects.exists() or MailSubscription.objects.exists()):
+        return
+    try:
+        jobs, _ = cluster().list("Job", None, OURS)
+        failed: dict[str, list[tuple[str, str]]] = {}
+        for job in jobs:
+            kind = (job["metadata"].get("labels") or {}).get("type", "")
+            if kind.startswith(TYPE_PREFIX) and run_of(kind, job, None).state == "failed":
+                name = (kind.removeprefix(TYPE_PREFIX), job["metadata"]["name"])
+                failed.setdefault(job["metadata"]["namespace"], []).append(name)
+        marked = CrashMark.objects.exclude(failed_runs=[]).values("app__name")
+        for app in App.objects.filter(Q(name__in=failed) | Q(name__in=marked)):
+            tell_of_failed_runs(app, failed.get(app.name, []))
+    except ClusterTrouble as exc:
+        log.info("no look at schedules", extra={"error": str(exc)})
+
+
+def tell_of_failed_runs(app: App, failed: list[tuple[str, str]]) -> None:
+    """`failed` are names of schedules and their Jobs. Raises: ClusterTrouble."""
+    with transaction.atomic():
+        CrashMark.objects.get_or_create(app=app)
+        mark = CrashMark.objects.select_for_update().get(app=app)
+        for name, job in sorted(failed):
+            if job in mark.failed_runs:
+                continue
+            run = next((run for run in runs_of(cluster(), app.name, name) if run.name == job), None)
+            if run is None or (run.ended and timezone.now() - parse_time(run.ended) > NEWS):
+                continue
+            how = run.reason or (f"exit code {run.exit_code}" if run.exit_code is not None else "for no known reason")
+            text = f"cron {name} failed: {how}; `paas logs -a {app.name}` has what it wrote"
+            emit(app, "cron.failed", text, release=app.current_release())
+        if mark.failed_runs != [job for _, job in failed]:
+            mark.failed_runs = [job for _, job in failed]
+            mark.save(update_fields=["failed_runs"])
 
 
 def crash_text(crashed: dict[str, tuple[int, dict]]) -> str:

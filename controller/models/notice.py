@@ -78,8 +78,9 @@ class Delivery(models.Model):
 
 
 class CrashMark(models.Model):
-    """What was seen of an app's restarts, so that each crash is told of once."""
+    """What was seen of an app's restarts and failed runs, so that each is told of once."""
 
     app = models.OneToOneField("App", on_delete=models.CASCADE, related_name="crash_mark")
     restarts = models.JSONField(default=dict)  # process -> times its container was started again
     told = models.DateTimeField(null=True)
+    failed_runs = models.JSONField(default=list)  # Jobs of schedules that were told of, as long as they are there

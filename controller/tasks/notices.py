@@ -18,6 +18,7 @@ def deliver_due() -> None:
 @shared_task(name="controller.look_for_crashes")
 def look_for_crashes() -> None:
     upkeep.look_for_crashes()
+    upkeep.look_for_failed_runs()
 
 
 @shared_task(name="controller.look_at_certificates")

@@ -320,3 +320,30 @@ def test_a_certificate_that_serves_no_app_is_told_to_its_owner_by_mail(live):
     )
     upkeep.look_at_certificates()
     assert [message.to for message in mail.outbox] == [["bob@example.test"]]
+
+
+def test_a_failed_run_of_a_schedule_is_told_once(hook, ear, live, cluster, monkeypatch):
+    hook(events=["cron.failed"])
+    monkeypatch.setattr(upkeep, "cluster", lambda: cluster)
+
+    def job(name, ended):
+        labels = {"heritage": "deis", "app": "blue", "type": "cron-nightly"}
+        failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "lastTransitionTime": ended}
+        return {
+            "kind": "Job",
+            "metadata": {"name": name, "namespace": "blue", "labels": labels, "creationTimestamp": ended},
+            "status": {"conditions": [failed]},
+        }
+
+    now = timezone.now()
+    stamps = [moment.strftime("%Y-%m-%dT%H:%M:%SZ") for moment in (now, now - timedelta(hours=1))]
+    jobs = [job("nightly-2", stamps[0]), job("nightly-1", stamps[1])]
+    monkeypatch.setattr(cluster, "list", lambda kind, *args: (jobs if kind == "Job" else [], "1"))
+    upkeep.look_for_failed_runs()
+    upkeep.look_for_failed_runs()
+    assert [json.loads(body)["text"].partition(";")[0] for _, _, body in ear.requests] == [
+        "cron nightly failed: its time was over"
+    ]
+    jobs.clear()
+    upkeep.look_for_failed_runs()
+    assert App.objects.get().crash_mark.failed_runs == []
