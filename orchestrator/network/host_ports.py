@@ -63,4 +63,7 @@ def plan_host_ports(rules: Rules, ports: Iterable[HostPort]) -> None:
             rules.services[f"{port.host_address} . {port.protocol} . {port.number}"] = chain
         else:
             rules.node_ports[f"{port.protocol} . {port.number}"] = chain
+        if port.protocol == "udp":
+            sent_to = f"--orig-dst {port.host_address}" if port.host_address else f"--orig-port-dst {port.number}"
+            rules.follow_udp(sent_to, [port.target])
         rules.hairpin.add(f"{port.target.address} . {port.target.address}")

@@ -199,12 +199,12 @@ class Firewall:
 
     async def _forget_udp(self, old: Rules, new: Rules) -> None:
         """UDP has no end of a connection: the kernel would go on sending a client's packets where they went."""
-        for address, targets in old.udp.items():
-            for target in targets - new.udp.get(address, frozenset()):
-                await _drop_connections(["--orig-dst", address, "--dst-nat", target])
-        for address, targets in new.udp.items():
-            if targets and not old.udp.get(address):
-                await _drop_connections(["--orig-dst", address])
+        for sent_to, targets in old.udp.items():
+            for target in targets - new.udp.get(sent_to, frozenset()):
+                await _drop_connections([*sent_to.split(), "--dst-nat", target])
+        for sent_to, targets in new.udp.items():
+            if targets and not old.udp.get(sent_to):
+                await _drop_connections(sent_to.split())
 
     async def check(self) -> None:
         """Has the table made anew at the next `apply` if something else on the host removed it."""

@@ -51,7 +51,12 @@ class Rules:
     """Pod address → the chain of what may reach it; pods without one are open."""
     isolated_out: dict[str, str] = field(default_factory=dict)
     udp: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Addresses of UDP Services → their endpoints: connections to lost endpoints have to be forgotten."""
+    """conntrack's words for where packets of UDP Services are sent → the endpoints they reach: connections to lost
+    endpoints have to be forgotten.
+    """
+
+    def follow_udp(self, sent_to: str, targets: Iterable[Target]) -> None:
+        self.udp[sent_to] = self.udp.get(sent_to, frozenset()) | {target.address for target in targets}
 
 
 def plan_rules(
@@ -150,8 +155,6 @@ def _add_port(
     chain = add_chain(rules, f"{title}/in", protocol, inside, affinity)
     for address in addresses:
         _lead(rules, f"{address} . {protocol} . {number}", chain)
-        if protocol == "udp":
-            rules.udp[address] = rules.udp.get(address, frozenset()) | {target.address for target in inside}
 
     if outside == inside:
         outer = chain
@@ -172,6 +175,13 @@ def _add_port(
         else:
             rules.refused_node_ports.add(key)
     rules.hairpin |= {f"{target.address} . {target.address}" for target in inside + outside}
+    if protocol == "udp":
+        for address in addresses:
+            rules.follow_udp(f"--orig-dst {address}", inside)
+        for address in (*(spec.get("externalIPs") or ()), *balanced):
+            rules.follow_udp(f"--orig-dst {address}", outside)
+        if node_port:
+            rules.follow_udp(f"--orig-port-dst {int(node_port)}", outside)
 
 
 def _ingress(service: Obj) -> list[dict[str, Any]]:

@@ -227,16 +227,17 @@ async def test_pods_do_not_reach_what_listens_on_the_hosts_loopback(world, firew
             server.recv(10)
 
 
-async def test_udp_follows_when_its_endpoint_goes(world, firewall):
+@pytest.mark.parametrize("place", [(SERVICE, 80), ("10.203.0.1", 31053)], ids=["service address", "node port"])
+async def test_udp_follows_when_its_endpoint_goes(world, firewall, place):
     for name in PODS:
         world.serve_udp(name)
-    asked = service(port={"protocol": "UDP"})
+    asked = service(port={"protocol": "UDP", "nodePort": 31053}, type="NodePort")
     await firewall.apply(plan_rules([asked], [pods("a", protocol="UDP")]))
     with world.inside("client"):
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with client:
         client.settimeout(3)
-        client.connect((SERVICE, 80))
+        client.connect(place)
         client.send(b"?")
         assert client.recv(10) == b"a"
         await firewall.apply(plan_rules([asked], [pods("b", protocol="UDP")]))
