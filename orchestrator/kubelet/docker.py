@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 CONCURRENT_STARTS = 4  # more only adds latency
 CONCURRENT_REMOVALS = 2  # removals wait for nobody: leave the disk to starts
+OVERLAP = 1.0  # seconds of events heard again: what happens between the look at all containers and the first of them
 RECONNECT_DELAYS = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds; the last one repeats
 STATES = {"created": "created", "running": "running", "paused": "running", "restarting": "running"}
 
@@ -184,8 +186,9 @@ class DockerRuntime:
             try:
                 pending = b""
                 await self._engine.call("GET", "/version", deadline=10)
+                asked = {"filters": filters, "since": f"{time.time() - OVERLAP:.3f}"}
                 yield RuntimeEvent("relist")
-                async for chunk in self._engine.stream("GET", "/events", params={"filters": filters}):
+                async for chunk in self._engine.stream("GET", "/events", params=asked):
                     failures = 0
                     *lines, pending = (pending + chunk).split(b"\n")
                     for line in filter(None, lines):

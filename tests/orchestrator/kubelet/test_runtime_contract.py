@@ -137,6 +137,19 @@ async def test_the_end_of_a_container_is_told(setting: tuple[Runtime, str]) -> N
     listening.cancel()
 
 
+async def test_an_end_between_the_look_at_everything_and_the_listening_is_told(setting: tuple[Runtime, str]) -> None:
+    runtime, _ = setting
+    container_id = await run_container(setting)
+    events = runtime.events()
+    assert (await anext(events)).kind == "relist"
+    await runtime.signal_container(container_id, "SIGKILL")
+    await ended(runtime, container_id)
+    async with asyncio.timeout(10):
+        while (await anext(events)).container_id != container_id:
+            continue
+    await events.aclose()  # type: ignore[attr-defined]
+
+
 async def test_commands_run_inside(setting: tuple[Runtime, str]) -> None:
     runtime, _ = setting
     container_id = await run_container(setting, environment={"COLOR": "blue"})
