@@ -157,5 +157,5 @@ async def create_pods(cluster: Cluster, count: int) -> None:
 
 @contextlib.asynccontextmanager
 async def connected(cluster: Cluster) -> AsyncIterator[HttpClient]:
-    async with HttpClient.from_kubeconfig(cluster.data / "admin.kubeconfig", "paas-bench") as client:
+    async with HttpClient.from_kubeconfig(cluster.data / "admin.kubeconfig", "paas-bench", AT_ONCE) as client:
         yield client

@@ -88,14 +88,17 @@ def _content(section: Mapping[str, Any], field: str) -> bytes:
 class HttpClient:
     """Implements `client.ApiClient`. Open it with `async with`, or `await close()` it."""
 
-    def __init__(self, config: Kubeconfig, user_agent: str = "paas-agent") -> None:
-        self._config = config
+    def __init__(self, config: Kubeconfig, user_agent: str = "paas-agent", connections: int = _CONNECTIONS) -> None:
+        """`connections`: how many requests are under way at a time; watches don't count."""
+        self._config, self._connections = config, connections
         self._agent = user_agent
         self._sessions: dict[int, aiohttp.ClientSession] = {}
 
     @classmethod
-    def from_kubeconfig(cls, path: Path | str, user_agent: str = "paas-agent") -> HttpClient:
-        return cls(Kubeconfig.load(Path(path)), user_agent)
+    def from_kubeconfig(
+        cls, path: Path | str, user_agent: str = "paas-agent", connections: int = _CONNECTIONS
+    ) -> HttpClient:
+        return cls(Kubeconfig.load(Path(path)), user_agent, connections)
 
     async def __aenter__(self) -> HttpClient:
         return self
@@ -140,7 +143,7 @@ class HttpClient:
         data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": content_type} if data is not None else {}
         try:
-            async with self._open_session(_CONNECTIONS).request(
+            async with self._open_session(self._connections).request(
                 method, URL(url), params=params or {}, data=data, headers=headers
             ) as response:
                 return await _decode(response)
