@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from builder.log_store import StoreLines
+
 LARGEST = 8 << 20  # bytes of one build's output; what comes after is left out, but for steps and errors
 KEPT = 100  # logs of one app
 OLDEST = 90 * 24 * 3600.0  # seconds
@@ -21,8 +23,8 @@ MARKED = (b"-----> ", b"=====> ", b" !     ")
 class LogWriter:
     """Takes the lines of one build."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, store: StoreLines) -> None:
+        self.path, self._store = path, store
         self._file: IO[bytes] | None = path.open("wb", buffering=0)
         self._room = LARGEST
 
@@ -32,6 +34,7 @@ class LogWriter:
         if self._room < 0 and not data.startswith(MARKED):
             return
         self._file.write(data)
+        self._store.write(data)
         was_open, self._room = self._room >= 0, self._room - len(data)
         if was_open and self._room < 0:
             self._file.write(b"       (the rest of this build's output is not kept)\n")
@@ -40,11 +43,13 @@ class LogWriter:
         if self._file:
             self._file.close()
             self._file = None
+            self._store.close()
 
 
 @dataclass(frozen=True)
 class BuildLogs:
     root: Path
+    intake: str = ""  # where the log store of this host takes lines
 
     def path(self, app: str, number: int) -> Path:
         return self.root / app / f"{number}.log"
@@ -54,7 +59,7 @@ class BuildLogs:
         folder = self.root / app
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._tidy(folder)
-        return LogWriter(self.path(app, number))
+        return LogWriter(self.path(app, number), StoreLines(self.intake, app))
 
     def keep_end(self, app: str, number: int, uuid: str, end: dict[str, Any]) -> Path:
         """The build's end, on disk until the controller knows it."""

@@ -89,7 +89,7 @@ class Builder:
         self.stack = StackImage(engine, registry, assembler, settings)
         toolchains = Toolchains(engine, stack_to_make(settings))
         host = GitHost(settings)
-        self.runs = Runs(controller, BuildLogs(data / "logs"))
+        self.runs = Runs(controller, BuildLogs(data / "logs", settings.log_intake))
         self.pipeline = Pipeline(
             settings,
             self.repositories,

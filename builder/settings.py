@@ -53,6 +53,7 @@ class Settings:
     concurrency: int = 2  # builds at once; others wait and are told their place
     pool: int = 1  # build containers kept ready
     git: str | None = None  # path of the git binary; None: dulwich receives
+    log_intake: str = ""  # socket on which the log store takes lines
     app_url_template: str = ""  # http://{app}.example.com
     deploy_timeout: float = 900.0  # seconds the controller may take to make a release live
     mtu: int = 0  # of build networks; 0: the smallest of the host's
@@ -133,6 +134,7 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         docker_host=env.get("DOCKER_HOST") or Settings.docker_host,
         ssh_listen=parse_listen(env.get("BUILDER_SSH_LISTEN") or "0.0.0.0:2222,[::]:2222"),
         http_listen=parse_listen(env.get("BUILDER_HTTP_LISTEN") or "127.0.0.1:2280")[0],
+        log_intake=env.get("LOGGER_INTAKE", ""),
         instance=env.get("BUILDER_INSTANCE") or Settings.instance,
         stack_image=env.get("STACK_IMAGE") or Settings.stack_image,
         limits=limits,

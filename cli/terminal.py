@@ -161,7 +161,7 @@ def raw_terminal(wanted: bool) -> Iterator[None]:
 
     number = sys.stdin.fileno()
     before = termios.tcgetattr(number)
-    tty.setraw(number)
+    tty.setraw(number, termios.TCSADRAIN)  # what was typed ahead is kept
     try:
         yield
     finally:

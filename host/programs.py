@@ -270,6 +270,7 @@ def builder_environment(platform: Platform, environ: Mapping[str, str]) -> dict[
         "BUILD_MEMORY": str(platform.build_memory),
         "BUILD_CPUS": str(platform.build_cpus),
         "BUILD_TIMEOUT": str(platform.build_timeout),
+        "LOGGER_INTAKE": f"{logger_socket(platform)}.intake",
         "BUILDER_INSTANCE": platform.instance,
     }
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from logger.store import AppLog
 log = logging.getLogger("logger")
 
 SAVE = 1.0  # seconds between saves of the state
+TRIM = 30.0  # seconds between returns of unused memory
 FORGET = 3600.0  # seconds between looks for folders of apps that are gone
 
 
@@ -101,10 +102,13 @@ class Program:
             task.result()
 
     async def _upkeep(self) -> None:
-        next_look = time.monotonic() + FORGET
+        next_look, next_trim, trim = time.monotonic() + FORGET, time.monotonic() + TRIM, memory_trimmer()
         while True:
             await asyncio.sleep(SAVE)
             self._save()
+            if time.monotonic() >= next_trim:
+                next_trim = time.monotonic() + TRIM
+                trim()
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + FORGET
                 await asyncio.to_thread(self._forget_gone)
@@ -122,6 +126,17 @@ class Program:
             if not self.is_known(folder.name) and time.time() - folder.stat().st_mtime > FORGET:
                 self._open.pop(folder.name, None)
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def memory_trimmer() -> Callable[[], object]:
+    """What gives memory that a flood took back to the system, where the C library can."""
+    import ctypes
+
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return lambda: None
+    return lambda: trim(0)
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from logger.state import State
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000  # lines a drain may be behind …
-MOST_BYTES = 4 * 1024 * 1024  # … and bytes; the oldest go first, and are counted
+MOST_BYTES = 2 * 1024 * 1024  # … and bytes; the oldest go first, and are counted
 BATCH, BATCH_BYTES = 500, 256 * 1024
 GATHER = 0.5  # seconds in which lines become a batch
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between tries

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 FLUSH = 0.25  # seconds between writes
 TIDY = 60.0  # seconds between looks at what retention removes
-MOST_PENDING = 8 * 1024 * 1024  # bytes of one app that wait for the disk; more are dropped and counted
+MOST_PENDING = 4 * 1024 * 1024  # bytes of one app that wait for the disk; more are dropped and counted
 BURST = 2.0  # seconds of the allowed rate that may come at once
 OURS = b"deis[logger]"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from logger.lines import STAMP, source_of
 
-SEGMENT = 4 * 1024 * 1024  # bytes
+SEGMENT = 2 * 1024 * 1024  # bytes
 OLD_POSITION = 2 * 24 * 3600  # seconds; a source silent for longer needs no position any more
 POSITION = b"#pos "
 WRITING, PACKED = ".log", ".log.gz"
