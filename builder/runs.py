@@ -110,7 +110,9 @@ class Runs:
         if live is None or live.task is None:
             return False
         if live.releasing:
-            raise PushRefused(f"Build {number} is done and being brought live; to go back: paas rollback -a {app}")
+            raise PushRefused(
+                f"Build {number} is done and being brought live; to stop that: paas deploys:cancel -a {app}"
+            )
         live.cancelled_by = by
         live.task.cancel()
         return True

@@ -66,6 +66,15 @@ def finish(
     rows.update(ended=now, claimed=False, updated=now, **fields)
 
 
+def stop_deploy(run: BuildRun) -> None:
+    """Stops the deploy of a cancelled run's release, if it is still on its way: the push didn't go through either."""
+    row = BuildRun.objects.select_related("by").get(pk=run.pk)
+    unfinished = Operation.objects.filter(app=row.app_id, release__version=row.release, state__in=Operation.UNFINISHED)
+    operation = unfinished.select_related("app", "release").first() if row.release else None
+    if operation is not None:
+        operations.ask_to_stop(operation, row.by.username if row.by else "the pusher")
+
+
 def start(run: BuildRun) -> bool:
     """A claimed run's turn has come; False when it was cancelled meanwhile."""
     now = timezone.now()

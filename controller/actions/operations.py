@@ -162,8 +162,7 @@ def cancel(app: App, by: User, patience: float | None = None) -> Operation:
     operation = unfinished(app)
     if operation is None:
         raise Conflict(f"nothing of {app.name} is being deployed or scaled; there is nothing to cancel")
-    Operation.objects.filter(pk=operation.pk).update(cancelled_by=by.username)
-    if abandon(operation, f"cancelled by {by.username}", ending=(Operation.QUEUED,)):
+    if ask_to_stop(operation, by.username):
         return operation
     deadline = time.monotonic() + (patience or settings.ABANDONED_AFTER + 30)
     with Waiter(topic(operation.pk)) as waiter:
@@ -178,6 +177,12 @@ def cancel(app: App, by: User, patience: float | None = None) -> Operation:
     if operation.state == Operation.SUCCEEDED:
         raise Conflict(f"too late to cancel: v{operation.release.version} is live; `paas rollback` goes back")
     return operation
+
+
+def ask_to_stop(operation: Operation, by: str) -> bool:
+    """Has the operation's worker stop and undo it; True when there is none yet, and it is over already."""
+    Operation.objects.filter(pk=operation.pk).update(cancelled_by=by)
+    return abandon(operation, f"cancelled by {by}", ending=(Operation.QUEUED,))
 
 
 def abandon(operation: Operation, text: str, ending: tuple[str, ...] = Operation.UNFINISHED) -> bool:

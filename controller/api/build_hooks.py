@@ -86,6 +86,8 @@ class OneRunHook(HookView):
         state = parsed.pop("state")
         if state != BuildRun.BUILDING:
             build_runs.finish(run, state, **parsed)
+            if state == BuildRun.CANCELLED:
+                build_runs.stop_deploy(run)
         elif not build_runs.start(run):
             return Response({"detail": "The build was cancelled."}, status=409)
         return Response({"number": run.number})

@@ -175,3 +175,16 @@ def test_there_may_be_nothing_to_cancel(live):
     answer = live.post("/v2/apps/blue/deploy/cancel/")
     text = "nothing of blue is being deployed or scaled; there is nothing to cancel"
     assert (answer.status_code, answer.json()) == (409, {"detail": text})
+
+
+@pytest.mark.parametrize("state", ["cancelled", "failed"])
+def test_a_pusher_who_hangs_up_stops_the_deploy_of_the_push(live, push, builder, monkeypatch, state):
+    run = builder.post(
+        "/v2/hooks/build-runs/", {"receive_user": "bob", "receive_repo": "blue", "source": "git-ssh"}
+    ).json()
+    monkeypatch.setattr("controller.actions.operations.enqueue", lambda *args: None)
+    monkeypatch.setattr("controller.actions.operations.wait", lambda operation: None)
+    push(sha="b1b2c3d4", run=run["uuid"])
+    assert builder.post(f"/v2/hooks/build-runs/{run['uuid']}/", {"state": state}).status_code == 200
+    exception = listed(live)[3]["exception"]
+    assert exception == ("error: cancelled by bob" if state == "cancelled" else None)
