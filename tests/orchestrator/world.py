@@ -16,6 +16,9 @@ from orchestrator.scheduler.loop import Scheduler
 from tests.orchestrator.in_process import InProcessApi
 
 
+PATIENT_FROM = 500  # turns of the event loop after which what still goes on may be waiting for a thread
+
+
 class Killed(Exception):
     """A part that was given hands that fail (see `crashes.Mortal`) has lost them."""
 
@@ -31,9 +34,9 @@ class Plane:
     async def settle(self, turns: int = 2000) -> None:
         """Until nothing moves any more (time stands still)."""
         quiet = 0
-        for _ in range(turns):
+        for turn in range(turns):
             writes = self.api.writes
-            await asyncio.sleep(0)
+            await asyncio.sleep(0 if turn < PATIENT_FROM else 0.001)
             if any(getattr(part.api.client, "killed", False) for part in self.parts):
                 raise Killed
             busy = any(not part.queue.is_idle for part in self.parts)
