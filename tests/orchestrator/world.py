@@ -15,7 +15,6 @@ from orchestrator.objects.meta import Obj, is_deleting, key_of
 from orchestrator.scheduler.loop import Scheduler
 from tests.orchestrator.in_process import InProcessApi
 
-
 PATIENT_FROM = 500  # turns of the event loop after which what still goes on may be waiting for a thread
 
 
