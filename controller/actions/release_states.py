@@ -20,8 +20,7 @@ def states_of(app: App, releases: Iterable[Release]) -> dict[int, str]:
     """The state of each of `releases`, all of `app`, by version; a fixed number of queries."""
     operation = app.operations.filter(state__in=Operation.UNFINISHED, kind=Operation.DEPLOY).first()
     busy = operation.release_id if operation else None
-    serving = serving_release(app, busy)
-    watched = Watch.objects.filter(release=serving, state=Watch.WATCHING).exists()
+    serving, watched = serving_release(app, busy)
     states = {}
     for release in releases:
         if release.failed:
@@ -37,7 +36,8 @@ def states_of(app: App, releases: Iterable[Release]) -> dict[int, str]:
     return states
 
 
-def serving_release(app: App, busy: UUID | None) -> UUID | None:
-    """Which release runs, while that of the key `busy` is still on its way."""
+def serving_release(app: App, busy: UUID | None) -> tuple[UUID | None, bool]:
+    """Which release runs, while that of the key `busy` is still on its way, and whether it is being watched."""
     good = app.releases.filter(failed=False, build__isnull=False).exclude(pk=busy)
-    return good.order_by("-version").values_list("pk", flat=True).first()
+    pk, state = good.order_by("-version").values_list("pk", "watch__state").first() or (None, None)
+    return pk, state == Watch.WATCHING

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from controller.models import App, Domain, Event, Key, Release, User
+from controller.models import App, Domain, Event, Key, OutputLine, Pipeline, PipelineApp, Release, User
 
 
 def fill(count):
@@ -23,6 +23,10 @@ def fill(count):
         Domain.objects.create(app=app, owner=other, domain=f"{stamp}.test", canonical=f"{stamp}.test")
         Key.objects.create(owner=bob, name=stamp, public=stamp, fingerprint=stamp)
         Event.objects.create(app=app, message=stamp)
+        OutputLine.objects.create(release=release, text=stamp)
+        Pipeline.objects.create(name=f"pipeline-{stamp}", owner=bob)
+        place = App.objects.create(name=f"placed-{stamp}", owner=bob)
+        PipelineApp.objects.create(pipeline=Pipeline.objects.get_or_create(name="shop", owner=bob)[0], app=place)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +38,10 @@ def fill(count):
         "keys/",
         "certs/",
         "apps/blue/releases/",
+        "apps/blue/releases/?detail=true",
+        "apps/blue/releases/v2/output/",
+        "pipelines/",
+        "pipelines/shop/",
         "apps/blue/builds/",
         "apps/blue/domains/",
         "apps/blue/perms/",
