@@ -16,7 +16,7 @@ from controller.api.builds import BuildFields
 from controller.api.config import ConfigSerializer
 from controller.api.scoping import Strict, View
 from controller.errors import Missing, NotFound, PaasError
-from controller.models import App, Key, Operation, OutputLine, Release
+from controller.models import App, BuildRun, Config, Key, Operation, OutputLine, Release
 
 STREAM = "application/x-ndjson"
 
@@ -81,8 +81,17 @@ class ConfigHook(HookView):
         parsed = self.parsed(Received)
         app = app_for(user_named(parsed["receive_user"]), parsed["receive_repo"], DEVELOP)
         config = app.current_release().config
-        shown = {**ConfigSerializer(config).data, "values": config.environment()}  # builds get what processes get
+        shown = {**ConfigSerializer(config).data, "values": build_values(config)}
         return Response({**shown, "secrets": sorted(config.hidden_keys())})
+
+
+def build_values(config: Config) -> dict[str, str]:
+    """What a build gets: what processes get, less what must not stay in an image that keeps its build arguments."""
+    values = config.environment()
+    if not values.get("DEIS_DOCKER_BUILD_ARGS_ENABLED"):
+        return values
+    hidden = config.hidden_keys()
+    return {key: value for key, value in values.items() if key not in hidden}
 
 
 class BuildHook(HookView):
@@ -97,7 +106,7 @@ class BuildHook(HookView):
         self.entry = audit.begin(
             actor=user.username,
             via="git push",
-            address=parsed.pop("receive_address", None) or "",
+            address=parsed.pop("receive_address", None) or origin_of(parsed.get("run")),
             action="POST /v2/hooks/build/",
             app=parsed["receive_repo"],
             detail=audit.summarize(request.data),
@@ -111,6 +120,11 @@ class BuildHook(HookView):
             return StreamingHttpResponse(told(operation), content_type=STREAM)
         operations.wait(operation)
         return Response(outcome(operation.release))
+
+
+def origin_of(run) -> str:
+    """Where a build came from, as the builder said when it began: the pusher's address, or a git host's."""
+    return BuildRun.objects.filter(pk=run).values_list("origin", flat=True).first() or "" if run else ""
 
 
 def outcome(release: Release) -> dict:

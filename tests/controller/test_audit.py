@@ -95,3 +95,10 @@ def test_the_trail_costs_no_more_queries_when_it_grows(live, django_assert_max_n
         live.post("/v2/apps/blue/scale/", {"worker": count})
     with django_assert_max_num_queries(6):
         live.get("/v2/apps/blue/audit/")
+
+
+def test_a_push_that_was_recorded_says_where_it_came_from(live, builder, push, since):
+    body = {"receive_user": "bob", "receive_repo": "blue", "source": "git-ssh", "origin": "192.0.2.9"}
+    run = builder.post("/v2/hooks/build-runs/", body).json()["uuid"]
+    push(sha="cccccccc", run=run)
+    assert since()[-1].address == "192.0.2.9"

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CONTRACT = ["tests/contracts/deis_api", "tests/controller/test_operations.py", "tests/controller/test_queries.py"]
+CONTRACT = ["tests/contracts/deis_api", *(f"tests/controller/test_{name}.py" for name in (
+    "operations", "queries", "audit", "key_rotation", "shared_config", "second_factor", "invitations", "notices"
+))]  # fmt: skip
 
 
 def program(name):

@@ -206,3 +206,9 @@ def test_a_chain_of_links_is_followed(linked, config):
     config("store", values={"URL": "postgres://3"})
     refresh_configs()
     assert environment("third") == {"DB": "postgres://3"}
+
+
+def test_a_write_only_variable_becomes_no_build_argument(config, builder):
+    config(values={"TOKEN": "s3cret", "COLOUR": "blue", "DEIS_DOCKER_BUILD_ARGS_ENABLED": "1"}, secrets=["TOKEN"])
+    hook = builder.post("/v2/hooks/config/", {"receive_user": "bob", "receive_repo": "blue"}).json()
+    assert "TOKEN" not in hook["values"] and hook["values"]["COLOUR"] == "blue"
