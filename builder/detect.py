@@ -12,15 +12,19 @@ from builder.errors import BuildFailed
 class Way(Enum):
     DOCKERFILE = "dockerfile"
     BUILDPACK = "buildpack"
+    CNB = "cnb"  # the lifecycle of a builder image
 
 
 def choose_way(root: Collection[str], config: Mapping[str, str]) -> Way:
-    """A Dockerfile wins, unless HEPHY_BUILDER says `procfile`; anything else is a buildpack's.
+    """The app's CNB_BUILDER comes first. Else a Dockerfile wins, unless HEPHY_BUILDER says `procfile`; anything else
+    is a buildpack's.
 
     heroku.yml and DOCKERFILE_PATH stand for a Dockerfile somewhere else.
 
     Raises: BuildFailed when HEPHY_BUILDER asks for what isn't there.
     """
+    if config.get("CNB_BUILDER"):
+        return Way.CNB
     asked = config.get("HEPHY_BUILDER", "")
     if asked not in ("", "dockerfile", "procfile"):
         raise BuildFailed(f"HEPHY_BUILDER is {asked!r}; it can be dockerfile or procfile.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ def network_name(instance: str) -> str:
     return f"{instance}-builds"
 
 
-def container_spec(settings: Settings, host: HostConfig, space: Workspace, image: str) -> dict[str, object]:
+def container_spec(settings: Settings, host: HostConfig, space: Workspace, image: str) -> dict[str, Any]:
     """A build container: unprivileged user, no capabilities, capped, and nothing of the host but read-only mounts."""
     binds = [f"{space.root}:/workspace", f"{space.app}:/app", f"{BUILDPACKS}:/buildpacks:ro"]
     binds += [f"{source}:{target}:ro" for source, target in host.binds]
@@ -191,12 +191,23 @@ class Pool:
             self._network = False
             raise
 
-    async def exchange(self, container: BuildContainer, image: str) -> None:
-        """Have `container` be one of `image`, over the same workspace. Raises: EngineError; then it is gone."""
+    async def exchange(
+        self,
+        container: BuildContainer,
+        image: str,
+        changes: Mapping[str, Any] | None = None,
+        binds: Sequence[str] | None = None,
+    ) -> None:
+        """Have `container` be one of `image`, over the same workspace. Raises: EngineError; then it is gone.
+
+        `changes` and `binds` take the place of what a buildpack's container has.
+        """
         container.output.close()
         await self._engine.remove(container.id)
         name = f"{self._settings.instance}-build-{container.space.root.name}"
-        spec = container_spec(self._settings, self._host, container.space, image)
+        spec = {**container_spec(self._settings, self._host, container.space, image), **(changes or {})}
+        if binds is not None:
+            spec["HostConfig"] = {**spec["HostConfig"], "Binds": list(binds)}
         container.id = await self._engine.create(name, spec)
         container.output = await self._engine.attach(container.id)
         await self._engine.start(container.id)

@@ -13,6 +13,7 @@ from typing import Any
 
 from builder import app_json, snapshot
 from builder.buildpack import BuildpackBuilds, Job
+from builder.cnb import CnbBuilds
 from builder.controller_api import Controller, Release, Run
 from builder.detect import Way, choose_way
 from builder.dockerfile import DockerfileBuilds
@@ -65,6 +66,7 @@ class Pipeline:
         controller: Controller,
         buildpacks: BuildpackBuilds,
         dockerfiles: DockerfileBuilds,
+        cnb: CnbBuilds,
         assembler: Assembler,
         stack: StackImage,
         runs: Runs,
@@ -73,7 +75,7 @@ class Pipeline:
         self._settings, self._repositories, self._engine, self._controller = settings, repositories, engine, controller
         self._buildpacks, self._dockerfiles, self._assembler, self._stack = buildpacks, dockerfiles, assembler, stack
         self._runs, self._submodules = runs, submodules
-        self._slots = BuildSlots(settings.concurrency)
+        self._slots, self._cnb = BuildSlots(settings.concurrency), cnb
         self.outcomes = {"deployed": 0, "refused": 0, "failed": 0}
         self.phase_seconds: dict[str, float] = {}  # summed over all pushes; bench/push.py reads the difference
 
@@ -175,6 +177,10 @@ class Pipeline:
                 built = await self._dockerfiles.build(push.app, tag, container.space.app, config, progress)
                 return Result(built.digest, built.processes, built.ports, way, document)
             job = Job(push.app, source.commit, secrets.token_hex(8), tree.time, config)
+            image = config.get("CNB_BUILDER") or (self._settings.cnb_builder if way is Way.BUILDPACK else "")
+            if image:
+                made = await self._cnb.build(container, job, git_tag(source.commit), image, progress)
+                return Result(made.digest, made.processes, made.ports, Way.CNB, document)
             return replace(await self._buildpack(job, container, progress), app_json=document)
         finally:
             await preparing.__aexit__(None, None, None)
@@ -204,7 +210,7 @@ class Pipeline:
             "receive_repo": push.app,
             "image": image,
             "procfile": result.processes,
-            "dockerfile": "true" if result.way is Way.DOCKERFILE else "",
+            "dockerfile": "" if result.way is Way.BUILDPACK else "true",
             "ports": list(result.ports),
             "stack": result.stack,
         }

@@ -17,7 +17,7 @@ CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = tru
 # Old repositories carry these harmless flaws; everything else fsck finds refuses the push.
 LENIENT = ("zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate")
 YOUNG = 600  # seconds; an app made since the list was read keeps its repository
-KEPT_BESIDE = ("cache", "layers", "logs", "modules")  # folders with one an app
+KEPT_BESIDE = ("cache", "cnb", "layers", "logs", "modules")  # folders with one an app
 STALE_OBJECTS = ("incoming-*", "tmp_*", "pack/tmp_*")
 
 
@@ -63,7 +63,7 @@ class Repositories:
             shutil.rmtree(folder, ignore_errors=True)
 
     def folders(self, app: str) -> list[Path]:
-        return [self.path(app), *(self.root.parent / name / app for name in ("cache", "layers", "logs", "modules"))]
+        return [self.path(app), *(self.root.parent / name / app for name in KEPT_BESIDE)]
 
     def drop_others(self, apps: Collection[str], now: float) -> list[str]:
         """Drop what belongs to none of `apps`, the platform's list a moment ago; the names that went."""

@@ -13,6 +13,7 @@ from typing import Any
 from builder import host_config, repository, ssh
 from builder.build_log import BuildLogs
 from builder.buildpack import BuildpackBuilds
+from builder.cnb import CnbBuilds
 from builder.collect import Collector
 from builder.controller_api import Controller
 from builder.dockerfile import DockerfileBuilds
@@ -97,6 +98,7 @@ class Builder:
             controller,
             BuildpackBuilds(engine, self.pool, toolchains, settings),
             DockerfileBuilds(engine, registry, self._host, settings),
+            CnbBuilds(engine, registry, self.stack, self.pool, self._host, settings),
             assembler,
             self.stack,
             self.runs,

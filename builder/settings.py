@@ -49,6 +49,7 @@ class Settings:
     http_listen: tuple[str, int] = ("127.0.0.1", 2280)
     instance: str = "paas"  # label value on every container and network the builder makes
     stack_image: str = "paas/stack:trixie"
+    cnb_builder: str = ""  # builder image for apps that bring no Dockerfile and name none themselves
     limits: BuildLimits = BuildLimits()
     concurrency: int = 2  # builds at once; others wait and are told their place
     pool: int = 1  # build containers kept ready
@@ -137,6 +138,7 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         log_intake=env.get("LOGGER_INTAKE", ""),
         instance=env.get("BUILDER_INSTANCE") or Settings.instance,
         stack_image=env.get("STACK_IMAGE") or Settings.stack_image,
+        cnb_builder=env.get("CNB_BUILDER", ""),
         limits=limits,
         concurrency=max(1, int(number("BUILD_CONCURRENCY", Settings.concurrency))),
         pool=max(0, int(number("BUILD_POOL", Settings.pool))),
