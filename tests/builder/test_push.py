@@ -1,6 +1,7 @@
 """Real git clients push to a real builder, registry and engine; only the controller is a double."""
 
 import json
+import secrets
 import subprocess
 import time
 import urllib.error
@@ -131,7 +132,7 @@ def test_a_static_site_is_served_with_fallback_headers_and_compression(builder, 
 
 def test_steps_of_a_dockerfile_that_did_not_change_are_not_run_again(builder, tmp_path):
     client = builder.client(tmp_path / "c", apps=("cached",))
-    text = f"FROM paas/stack:trixie\nRUN echo {tmp_path.name} > /tmp/once\nCOPY x /app/x\nCMD cat /app/x\n"
+    text = f"FROM paas/stack:trixie\nRUN echo {secrets.token_hex(8)} > /tmp/once\nCOPY x /app/x\nCMD cat /app/x\n"
     path = client.repository("cached", {"Dockerfile": text, "x": "1"})
     assert "Using cache" not in client.push(path)
     client.commit(path, {"x": "2"})
