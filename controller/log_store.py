@@ -53,12 +53,18 @@ def read(app: str, query: Mapping[str, str]) -> str:
 
 
 def follow(app: str, query: Mapping[str, str]) -> Iterator[str]:
-    """The matching lines, then new ones as they come, in pieces. Raises: StoreAway, BadRequest."""
+    """The matching lines, then new ones as they come: whole lines, one or many at a time.
+
+    Raises: StoreAway, BadRequest.
+    """
     connection, response = _open(target_of(app, {**query, "follow": "1"}), SILENCE)
     with contextlib.closing(connection):
         try:
+            rest = b""
             while piece := response.read1(65536):
-                yield piece.decode("utf-8", "replace")
+                whole, newline, rest = (rest + piece).rpartition(b"\n")
+                if newline:
+                    yield f"{whole.decode('utf-8', 'replace')}\n"
         except (OSError, http.client.HTTPException) as exc:
             raise StoreAway(_away(exc)) from exc
 

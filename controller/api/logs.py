@@ -1,29 +1,22 @@
 """`/v2/apps/APP/logs`, its drains and retention, and what the log store asks."""
 
-import re
-from datetime import UTC, datetime, timedelta
-
 from django.http import HttpResponse, StreamingHttpResponse
-from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.response import Response
 
 from controller import log_store
 from controller.access import OPERATE
 from controller.actions import log_drains
+from controller.actions.log_filters import filters
 from controller.actions.logs import follow_logs, read_logs
 from controller.api.hooks import HookView
 from controller.api.scoping import AppView, Strict
 from controller.api.upgrades import connection_of, take_over
 from controller.cluster import tunnels
-from controller.errors import BadRequest, ClusterTrouble, Invalid
+from controller.errors import ClusterTrouble
 from controller.middleware import API_VERSION, PLATFORM_VERSION
 
 MOST_LINES = 10_000
-AGO = re.compile(r"(\d{1,6})\s*(s|sec|m|min|h|d|w)")
-SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-SOURCES = ("app", "router", "controller", "builder", "platform", "logger", "build", "release")
-PASSED = ("ps", "source", "grep")
 HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nX-Accel-Buffering: no\r\n"
     f"DEIS_API_VERSION: {API_VERSION}\r\nDEIS_PLATFORM_VERSION: {PLATFORM_VERSION}\r\n\r\n"
@@ -64,37 +57,6 @@ class LogsView(AppView):
                 return nothing
         followed = follow_logs(self.app, lines, query=query)
         return StreamingHttpResponse(followed, content_type="text/plain; charset=utf-8")
-
-
-def filters(params) -> dict[str, str]:
-    """What of the log is wanted. Raises: BadRequest, Invalid."""
-    query = {name: params[name] for name in PASSED if params.get(name)}
-    for name in ("since", "until"):
-        if params.get(name):
-            query[name] = moment(params[name], name)
-    if query.get("source", "app") not in SOURCES:
-        raise Invalid(source=f"A source is one of {', '.join(SOURCES)}")
-    for name, value in query.items():
-        if len(value) > 1000 or "\x00" in value:
-            raise BadRequest(f"{name} is too long, or has a NUL character")
-    return query
-
-
-def moment(text: str, field: str) -> str:
-    """A time in UTC, from one, from a day, or from how long ago it was (`90s`, `15m`, `2h`, `3d`). Raises: Invalid."""
-    text = text.strip()
-    if ago := AGO.fullmatch(text.removesuffix(" ago")):
-        when = timezone.now() - timedelta(seconds=int(ago[1]) * SECONDS[ago[2]])
-    else:
-        try:
-            when = datetime.fromisoformat(
-                text.replace(" ", "+") if "T" in text else text
-            )  # a bare + arrives as a blank
-        except ValueError as exc:
-            wanted = "a time such as 2026-01-31T10:00:00Z, or how long ago: 90s, 15m, 2h, 3d"
-            raise Invalid(**{field: f"{text} is no time; write {wanted}"}) from exc
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class DrainSerializer(serializers.Serializer):

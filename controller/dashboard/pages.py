@@ -239,10 +239,10 @@ def log_row(line: str) -> dict[str, Any]:
         return {"time": "", "clock": "", "source": "", "colour": 0, "text": line, "error": False}
     time, clock, name, process, text = match.groups()
     platform = name == "deis"
-    source = "platform" if platform else process or name
+    source = ("platform" if process == "controller" else process) if platform else process or name
     kind = source.partition(".")[0]
     colour = 0 if platform else zlib.crc32(kind.encode()) % LOG_COLOURS + 1
-    error = platform and text.startswith("ERROR ")
+    error = platform and text.startswith(("ERROR ", "at=error "))
     text = text.removeprefix("INFO ") if platform else text
     return {"time": time, "clock": clock, "source": source, "colour": colour, "text": text, "error": error}
 

@@ -16,18 +16,20 @@ from django.urls import reverse
 from django.utils import timezone
 
 from controller.access import CONFIGURE, OWN, READ, Right, app_for, level_of, may, visible_apps
+from controller.actions.log_filters import filters
 from controller.actions.logs import read_logs
 from controller.cluster.pods import Process
 from controller.dashboard import pages
 from controller.dashboard.edge import page
 from controller.dashboard.observe import Observed, observe
-from controller.errors import ClusterTrouble, Missing
+from controller.errors import BadRequest, ClusterTrouble, Invalid, Missing, Unsupported
 from controller.models import App
 
 APPS_SHOWN = 50
 RELEASES_SHOWN = 30
 RELEASES_ON_FIRST_TAB = 5
 LOG_LINES = 500
+LOG_SOURCES = ("app", "router", "build", "release", "platform")
 
 Context = dict[str, Any]
 Entered = Mapping[str, str]
@@ -259,11 +261,14 @@ domains = page(show_domains)
 
 
 def logs_context(request: HttpRequest, app: App, observed: Observed) -> Context:
+    asked = {name: request.GET.get(name, "") for name in ("grep", "ps", "source", "since")}
+    context: Context = {"asked": asked, "searched": any(asked.values()), "sources": LOG_SOURCES}
     try:
-        lines = read_logs(app, LOG_LINES).splitlines()
-    except ClusterTrouble as exc:
-        return {"lines": [], "trouble": f"The log can't be read right now: {exc}."}
-    return {"lines": [pages.log_row(line) for line in lines]}
+        query = filters(request.GET)
+        lines = (read_logs(app, LOG_LINES, query) if query else read_logs(app, LOG_LINES)).splitlines()
+    except (ClusterTrouble, BadRequest, Invalid, Unsupported) as exc:
+        return {**context, "lines": [], "trouble": f"The log can't be read: {exc}."}
+    return {**context, "lines": [pages.log_row(line) for line in lines]}
 
 
 @page

@@ -7,6 +7,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 
 import pytest
 
+from controller import log_store
 from controller.actions import log_drains
 from controller.models import App, Event
 
@@ -60,6 +61,21 @@ def test_following_goes_on_over_the_store(live, store):
     answer = live.get("/v2/apps/blue/logs?follow=true")
     assert b"".join(answer.streaming_content).decode() == LINE
     assert "follow=1" in store[-1] and "lines=100" in store[-1]
+
+
+def test_lines_come_whole_however_the_store_sends_them(settings, monkeypatch):
+    class Response:
+        pieces = [b"one\ntw", b"o \xc3", b"\xa9\nthree\n", b""]
+
+        def read1(self, size):
+            return self.pieces.pop(0)
+
+    class Connection:
+        def close(self):
+            """Nothing is open."""
+
+    monkeypatch.setattr(log_store, "_open", lambda target, timeout: (Connection(), Response()))
+    assert list(log_store.follow("blue", {})) == ["one\n", "two \u00e9\nthree\n"]
 
 
 def test_a_store_that_is_away_leaves_what_containers_hold(live, cluster, settings, tmp_path):

@@ -258,6 +258,22 @@ def test_a_page_knows_the_version_of_its_live_part(admin, deployed, part):
     assert admin.get(f"/apps/shop/live/{part}/", headers={"X-Seen": version}).status_code == 204
 
 
+def test_the_whole_log_is_searched_without_a_stream(admin, deployed, monkeypatch):
+    asked = []
+
+    def read(app, count, query):
+        asked.append(query)
+        return "2026-01-02T03:04:05+00:00 deis[router]: at=error status=502\n"
+
+    monkeypatch.setattr("controller.dashboard.views.read_logs", read)
+    answer = admin.get("/apps/shop/logs/?grep=502&source=router&since=&ps=")
+    assert asked == [{"grep": "502", "source": "router"}]
+    assert "03:04:05 router at=error status=502" in words(answer)
+    assert b"data-stream" not in answer.content and b"logs.js" not in answer.content
+    wrong = admin.get("/apps/shop/logs/?since=yesterday")
+    assert wrong.status_code == 200 and "yesterday is no time" in words(wrong)
+
+
 def test_logs_are_shown_in_columns_and_streamed_as_events(admin, deployed, monkeypatch):
     lines = (
         "2026-01-02T03:04:05+00:00 shop[web.v2.abc]: hello <b>\n2026-01-02T03:04:06+00:00 deis[controller]: ERROR no\n"
