@@ -17,7 +17,7 @@ def refresh_configs() -> None:
 def refresh(pk) -> None:
     """The app's release with its shared config as it is now, unless it is so already."""
     with transaction.atomic():
-        row = ConfigRefresh.objects.select_for_update().select_related("by").filter(app_id=pk).first()
+        row = ConfigRefresh.objects.select_for_update(of=("self",)).select_related("by").filter(app_id=pk).first()
         if row is None:
             return
         app = operations.lock(App(pk=pk))
