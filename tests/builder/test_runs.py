@@ -107,7 +107,7 @@ def test_what_is_being_brought_live_is_not_cancelled(tmp_path, controller):
         await asyncio.sleep(0.05)
 
     def during(runs, task):
-        with pytest.raises(PushRefused, match="paas rollback"):
+        with pytest.raises(PushRefused, match="being brought live"):
             runs.cancel("app", 1, "bob")
         assert not runs.cancel("app", 2, "bob")
 
