@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from builder import fence
 from builder.engine import Engine
 from builder.errors import EngineError
 from builder.pool import labels
@@ -23,6 +24,7 @@ async def remove_everything(engine: Engine, instance: str) -> list[str]:
     for network in await engine.call("GET", "/networks", params={"filters": filters}):
         await engine.remove_network(network["Id"])
         removed.append(f"network {network['Name']}")
+    await fence.take_down(instance)
     filters = {"label": [f"paas.io/instance={instance}"]}
     for image in await engine.call("GET", "/images/json", params={"filters": filters, "all": 0}):
         try:

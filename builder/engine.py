@@ -215,11 +215,10 @@ class Engine:
 
     # networks
 
-    async def ensure_network(self, name: str, labels: Mapping[str, str], mtu: int) -> None:
-        """A bridge for builds: no traffic between its containers, the host's MTU."""
+    async def ensure_network(self, name: str, labels: Mapping[str, str], mtu: int) -> str:
+        """A bridge for builds: no traffic between its containers, the host's MTU. The name of its link."""
         try:
-            await self.call("GET", f"/networks/{name}")
-            return
+            return link_of(await self.call("GET", f"/networks/{name}"))
         except EngineError as exc:
             if exc.status != 404:
                 raise
@@ -230,6 +229,7 @@ class Engine:
         except EngineError as exc:
             if exc.status != 409:
                 raise
+        return link_of(await self.call("GET", f"/networks/{name}"))
 
     async def remove_network(self, name: str) -> None:
         """Missing, or still used by a container, is fine."""
@@ -238,6 +238,12 @@ class Engine:
         except EngineError as exc:
             if exc.status not in (403, 404, 409):
                 raise
+
+
+def link_of(network: Mapping[str, Any]) -> str:
+    """The host's end of a bridge network, as the engine names it."""
+    named = (network.get("Options") or {}).get("com.docker.network.bridge.name")
+    return str(named or f"br-{network['Id'][:12]}")
 
 
 async def frames(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[int, bytes]]:

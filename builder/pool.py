@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from builder import workspace
+from builder import fence, workspace
 from builder.engine import Engine, host_mtu
 from builder.errors import BuildFailed, EngineError
 from builder.host_config import HostConfig
@@ -80,7 +80,7 @@ class Pool:
         self._engine, self._settings, self._host = engine, settings, host
         self._ready: asyncio.Queue[BuildContainer] = asyncio.Queue()
         self._wanted = asyncio.Event()
-        self._network, self._making_network = False, asyncio.Lock()
+        self._bridge, self._making_network = "", asyncio.Lock()
         self._pending: set[asyncio.Task[Any]] = set()  # goes on though nobody waits for it
 
     @property
@@ -143,6 +143,8 @@ class Pool:
             await asyncio.wait(self._pending)
         with suppress(EngineError):
             await self._engine.remove_network(network_name(self._settings.instance))
+            if self._settings.engine_is_here:
+                await fence.take_down(self._settings.instance)
 
     async def _alive(self, container: BuildContainer) -> bool:
         """Whether it runs and its output still reaches us; an engine that restarted keeps the one, not the other."""
@@ -169,11 +171,7 @@ class Pool:
 
     async def _make(self) -> BuildContainer:
         async with self._making_network:  # the engine makes two networks of one name
-            if not self._network:
-                mtu = self._settings.mtu or host_mtu()
-                name, marks = network_name(self._settings.instance), labels(self._settings.instance)
-                await self._engine.ensure_network(name, marks, mtu)
-                self._network = True
+            await self._ensure_network()
         space = workspace.create(self._settings.data / "work")
         name = f"{self._settings.instance}-build-{space.root.name}"
         container = ""
@@ -188,8 +186,17 @@ class Pool:
             if container:
                 await self._engine.remove(container)
             await workspace.remove(space)
-            self._network = False
+            self._bridge = ""
             raise
+
+    async def _ensure_network(self) -> None:
+        """The builds' network, fenced; the rules are written anew each time, for somebody may have flushed them."""
+        if not self._bridge:
+            mtu = self._settings.mtu or host_mtu()
+            name, marks = network_name(self._settings.instance), labels(self._settings.instance)
+            self._bridge = await self._engine.ensure_network(name, marks, mtu)
+        if self._settings.engine_is_here:
+            await fence.put_up(self._settings.instance, self._bridge, self._settings.denied, self._host)
 
     async def exchange(
         self,

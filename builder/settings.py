@@ -59,8 +59,14 @@ class Settings:
     deploy_timeout: float = 900.0  # seconds the controller may take to make a release live
     mtu: int = 0  # of build networks; 0: the smallest of the host's
     fetch_allow: tuple[Network, ...] = ()  # private networks with git hosts to fetch from
+    denied: tuple[Network, ...] = ()  # networks that builds can't reach: the platform's pods and Services
     docker_cert_path: str = ""  # certificates for an engine on TCP
     host: Mapping[str, str] = field(default_factory=dict, repr=False)  # the environment: proxies, pip's and npm's own
+
+    @property
+    def engine_is_here(self) -> bool:
+        """Whether its networks are this host's."""
+        return self.docker_host.startswith("unix:")
 
     @property
     def build_image(self) -> str:
@@ -90,11 +96,12 @@ def read_key(path: str) -> str:
     return Path(path).read_text().strip() if path else ""
 
 
-def read_networks(text: str) -> tuple[Network, ...]:
+def read_networks(name: str, env: Mapping[str, str]) -> tuple[Network, ...]:
+    text = env.get(name, "")
     try:
         return parse_networks(text)
     except ValueError as exc:
-        raise SettingsError(f"BUILD_FETCH_ALLOW={text!r} is not a comma-separated list of networks") from exc
+        raise SettingsError(f"{name}={text!r} is not a comma-separated list of networks") from exc
 
 
 def read_registry(env: Mapping[str, str]) -> Registry:
@@ -146,7 +153,8 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         app_url_template=env.get("APP_URL_TEMPLATE", ""),
         deploy_timeout=number("DEPLOY_TIMEOUT", Settings.deploy_timeout),
         mtu=int(number("BUILDER_MTU", 0)),
-        fetch_allow=read_networks(env.get("BUILD_FETCH_ALLOW", "")),
+        fetch_allow=read_networks("BUILD_FETCH_ALLOW", env),
+        denied=read_networks("BUILD_DENIED_NETWORKS", env),
         docker_cert_path=env.get("DOCKER_CERT_PATH", ""),
         host=dict(env),
     )

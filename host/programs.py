@@ -273,6 +273,7 @@ def builder_environment(platform: Platform, environ: Mapping[str, str]) -> dict[
         "BUILD_TIMEOUT": str(platform.build_timeout),
         "LOGGER_INTAKE": f"{logger_socket(platform)}.intake",
         "BUILDER_INSTANCE": platform.instance,
+        "BUILD_DENIED_NETWORKS": f"{platform.pod_cidr},{platform.service_cidr}",
     }
 
 
