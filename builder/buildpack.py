@@ -92,7 +92,7 @@ class BuildpackBuilds:
         snapshot.write_environment(space.env, job.config, workspace.APP_UID)
         await asyncio.to_thread(slugignore.prune, space.app)
         if not is_custom(space.app, job.config):  # ours survive being killed; others may leave half a file
-            container.on_killed = lambda: workspace.give_back_cache(space, self.caches, job.app)
+            container.on_killed = lambda: workspace.give_back_cache(space, self.caches, job.app, finished=False)
         code = await self._run(container, job, progress)
         container.on_killed = None
         workspace.give_back_cache(space, self.caches, job.app)

@@ -66,11 +66,20 @@ def take_cache(space: Workspace, caches: Path, app: str, fresh: bool) -> None:
         os.chown(space.cache, APP_UID, APP_UID)
 
 
-def give_back_cache(space: Workspace, caches: Path, app: str) -> None:
-    """Keep the cache for the next build of the app."""
+def give_back_cache(space: Workspace, caches: Path, app: str, finished: bool = True) -> None:
+    """Keep the cache for the next build of the app.
+
+    A build that was killed gives its cache back late, when the next one may have begun without it: what a finished
+    build leaves takes the place of that, and a killed one's takes nobody's.
+    """
     caches.mkdir(parents=True, exist_ok=True)
-    if space.cache.exists() and not (caches / app).exists():
-        os.rename(space.cache, caches / app)
+    if not space.cache.exists():
+        return
+    if (caches / app).exists():
+        if not finished:
+            return
+        os.rename(caches / app, space.root / "cache-before")  # goes with the workspace
+    os.rename(space.cache, caches / app)
 
 
 async def remove(space: Workspace) -> None:
