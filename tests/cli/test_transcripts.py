@@ -353,3 +353,61 @@ def test_shared_config_is_shown_with_its_origin(platform, paas):
     assert paas("config", "-a", "hello").out == (
         "=== hello Config\nA      1\n\n=== Shared\nDB          ******** (store.URL)\nREGION      north (group shared)\n"
     )
+
+
+HOOK = {"id": 3, "url": "https://ci.example.com/x", "events": ["deploy.failed"], "owner": "bob"}
+DELIVERY = {
+    "id": 17, "event": "deploy.failed", "time": "2026-01-02T03:04:05Z", "state": "queued", "attempts": 2,
+    "status": 500, "error": "answered with status 500", "next_try": "2026-01-02T03:05:05Z",
+}  # fmt: skip
+
+
+def test_webhooks_are_listed_added_and_tried(platform, paas):
+    platform.page("/v2/apps/hello/webhooks/", [HOOK])
+    assert paas("webhooks", "-a", "hello").out == (
+        "=== hello Webhooks\nID  URL                       EVENTS\n3   https://ci.example.com/x  deploy.failed\n"
+    )
+    platform.on("POST /v2/apps/hello/webhooks/", {**HOOK, "secret": "s" * 64}, 201)
+    added = paas("webhooks:add", HOOK["url"], "--events=deploy.failed", "-a", "hello")
+    assert added.out == f"Webhook 3 of hello is added.\nIts secret, which is not shown again: {'s' * 64}\n"
+    assert platform.bodies("POST /v2/apps/hello/webhooks/") == [{"url": HOOK["url"], "events": ["deploy.failed"]}]
+    platform.on("POST /v2/apps/hello/webhooks/3/test/", DELIVERY, 201)
+    assert paas("webhooks:test", "3", "-a", "hello").out.startswith("Delivery 17 is on its way;")
+    platform.on("DELETE /v2/apps/hello/webhooks/3", status=204)
+    assert paas("webhooks:remove", "3", "-a", "hello").out == "Removing webhook 3 of hello... done\n"
+
+
+def test_deliveries_say_how_they_went(platform, paas):
+    sent = {**DELIVERY, "id": 16, "state": "sent", "status": 204, "error": "", "attempts": 1}
+    lost = {**DELIVERY, "id": 15, "state": "failed", "attempts": 7}
+    platform.page("/v2/apps/hello/webhooks/3/deliveries/", [DELIVERY, sent, lost])
+    assert paas("webhooks:deliveries", "3", "-a", "hello").out == (
+        "=== Deliveries of webhook 3\n"
+        "ID  TIME                  EVENT          TRIES  STATE\n"
+        "17  2026-01-02T03:04:05Z  deploy.failed  2      again at 2026-01-02T03:05:05Z: answered with status 500\n"
+        "16  2026-01-02T03:04:05Z  deploy.failed  1      sent (204)\n"
+        "15  2026-01-02T03:04:05Z  deploy.failed  7      failed: answered with status 500\n"
+    )
+    platform.on("POST /v2/apps/hello/webhooks/3/deliveries/17/redeliver/", {**DELIVERY, "id": 18}, 201)
+    assert "Delivery 18 is on its way" in paas("webhooks:redeliver", "3", "17", "-a", "hello").out
+
+
+def test_notifications_are_turned_on_and_off(platform, paas):
+    platform.on("GET /v2/notifications/", {"email": "b@x.test", "mail": [{"app": None, "events": []}]})
+    assert paas("notifications").out == "=== Mail to b@x.test\nevery app  all events\n"
+    platform.on("POST /v2/notifications/", {}, 201)
+    platform.on("DELETE /v2/notifications/", status=204)
+    assert paas("notifications:on", "--events=deploy.failed", "-a", "hello").out == "You get mail about hello.\n"
+    assert platform.bodies("POST /v2/notifications/") == [{"app": "hello", "events": ["deploy.failed"]}]
+    assert paas("notifications:off").out == "You get no more mail about every app.\n"
+
+
+def test_two_factor_is_turned_on(platform, paas, monkeypatch):
+    platform.on("POST /v2/auth/totp/", {"secret": "ABC", "uri": "otpauth://totp/x"}, 201)
+    platform.on("POST /v2/auth/totp/confirm/", {"recovery_codes": ["1111-2222"]}, 201)
+    monkeypatch.setattr("sys.stdin", io.StringIO("123456\n"))
+    out = paas("twofactor:on", "--password=secret").out
+    assert "  otpauth://totp/x\n  secret: ABC\n" in out and out.endswith("keep them:\n  1111-2222\n")
+    assert platform.bodies("POST /v2/auth/totp/confirm/") == [{"code": "123456"}]
+    platform.on("GET /v2/auth/totp/", {"enabled": True, "recovery_codes_left": 9})
+    assert paas("twofactor").out == "Two-factor is on; 9 recovery codes are left.\n"

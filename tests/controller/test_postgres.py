@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ["tests/contracts/deis_api", *(f"tests/controller/test_{name}.py" for name in (
-    "operations", "queries", "audit", "key_rotation", "shared_config", "second_factor", "invitations", "notices"
+    "operations", "queries", "audit", "key_rotation", "shared_config", "notices"
 ))]  # fmt: skip
 
 
