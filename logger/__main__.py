@@ -82,7 +82,7 @@ class Program:
             self.directory.run(),
             self.collector.run(),
             Intake(settings.intake, self.inbox, self.directory.nudge, self.is_known).run(),
-            Server(settings.listen, self.folder_of, self.inbox, self.status).run(),
+            Server(settings.listen, self.folder_of, self.inbox, self.status, self.directory.caught_up).run(),
             self._upkeep(),
         ]
         if settings.router_log is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -21,7 +22,8 @@ from logger.store import AppLog, Position, Retention
 log = logging.getLogger(__name__)
 
 LOOK = 15.0  # seconds between looks that nobody asked for
-AFTER_NUDGE = 0.05  # seconds in which nudges are gathered
+CATCH_UP = 1.5  # seconds a reader waits at most for events it knows of
+AFTER_NUDGE = 0.02  # seconds in which nudges are gathered
 CONTROLLER = b"deis[controller]"
 
 
@@ -29,6 +31,7 @@ class Directory:
     def __init__(self, settings: Settings, state: State, inbox: Inbox, logs: Callable[[str], AppLog]) -> None:
         self._settings, self._state, self._inbox, self._logs = settings, state, inbox, logs
         self._nudged = asyncio.Event()
+        self._moved = asyncio.Event()
         self._first = True
         self._key = Path(settings.builder_key_file).read_text().strip()
         self.on_change: Callable[[], None] = lambda: None
@@ -46,6 +49,17 @@ class Directory:
 
     def nudge(self) -> None:
         self._nudged.set()
+
+    async def caught_up(self, number: int) -> None:
+        """Returns once the controller's event `number` is here: who has just done something sees it. Not for long."""
+        if self._state.events_after >= number:
+            return
+        self.nudge()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP):
+                while self._state.events_after < number:
+                    self._moved.clear()
+                    await self._moved.wait()
 
     async def run(self) -> None:
         while True:
@@ -77,6 +91,7 @@ class Directory:
             self._take_event(event)
         await self._inbox.flush()
         self._state.events_after, self._first = document["last"], False
+        self._moved.set()
         return bool(document["more"])
 
     def _take_apps(self, document: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """What readers ask, over HTTP on a unix socket that only this host's programs can open.
 
 `GET /apps/APP?lines=&since=&until=&ps=&source=&grep=` answers text; with `follow=1` it goes on as lines come, and an
-empty line now and then says that it stands. `GET /status` tells how the store is.
+empty line now and then says that it stands. `events=N` first waits a moment for the controller's event N.
+`GET /status` tells how the store is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -59,8 +60,16 @@ class Follower:
 
 
 class Server:
-    def __init__(self, path: Path, folder: Callable[[str], Path], inbox: Inbox, status: Callable[[], dict]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        folder: Callable[[str], Path],
+        inbox: Inbox,
+        status: Callable[[], dict[str, Any]],
+        caught_up: Callable[[int], Awaitable[None]],
+    ) -> None:
         self._path, self._folder, self._inbox, self._status = path, folder, inbox, status
+        self._caught_up = caught_up
         self._followers: set[Follower] = set()
         self._searches = asyncio.Semaphore(MOST_SEARCHES)
         inbox.listeners.append(self._pass_on)
@@ -104,6 +113,8 @@ class Server:
 
     async def _read(self, app: str, query: dict[str, str], reader: Any, writer: asyncio.StreamWriter) -> None:
         wanted, count = filter_of(query), lines_of(query)
+        if (events := query.get("events", "")).isdigit():
+            await self._caught_up(int(events[:18]))
         follower = Follower(app, wanted)
         following = query.get("follow") in ("1", "true")
         if following:

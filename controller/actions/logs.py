@@ -37,7 +37,7 @@ def read_logs(app: App, lines: int, query: Mapping[str, str] = NO_FILTER) -> str
     """
     if log_store.is_configured():
         try:
-            return log_store.read(app.name, {**query, "lines": str(lines or "")})
+            return log_store.read(app.name, {**query, "lines": str(lines or ""), "events": newest_event(app)})
         except log_store.StoreAway as exc:
             if query:
                 raise
@@ -52,6 +52,11 @@ def read_logs(app: App, lines: int, query: Mapping[str, str] = NO_FILTER) -> str
     newest = heapq.nlargest(lines, merged, key=lambda line: line[0])
     ordered = sorted(newest, key=lambda line: line[0])
     return "".join(f"{text}\n" for _, text in ordered)
+
+
+def newest_event(app: App) -> str:
+    """The number of the app's newest event, which the store is to have before it answers; empty without any."""
+    return str(app.events.order_by("-id").values_list("id", flat=True).first() or "")
 
 
 def event_lines(app: App, count: int, after: int = 0) -> list[Line]:

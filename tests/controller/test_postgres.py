@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ["tests/contracts/deis_api", *(f"tests/controller/test_{name}.py" for name in (
-    "operations", "queries", "audit", "key_rotation", "shared_config", "notices"
+    "operations", "queries", "audit", "key_rotation", "shared_config", "notices", "one_offs", "formation"
 ))]  # fmt: skip
 
 
