@@ -19,7 +19,16 @@ class NewRole(Strict):
     )
 
 
+TEAM_ROLE = {"team": str, "role": str}
+Given = dict[str, str]
+
+
 class AccessView(AppView):
+    takes = {"POST": NewRole}
+    gives = {
+        "GET": {"owner": str, "users": [{"username": str, "role": str}], "teams": [TEAM_ROLE], "mine": str | None},
+        "POST": {201: Given},
+    }
     rights = {"GET": READ, "HEAD": READ, "POST": OWN}
 
     def get(self, request, **kwargs):
@@ -41,6 +50,8 @@ class AccessView(AppView):
 class OneUserAccessView(AppView):
     """Whoever was given a role may give it up; taking it from others is for owners."""
 
+    gives = {"DELETE": 204}
+
     rights = {"DELETE": OWN}
 
     def initial(self, request, *args, **kwargs):
@@ -54,6 +65,7 @@ class OneUserAccessView(AppView):
 
 
 class OneTeamAccessView(AppView):
+    gives = {"DELETE": 204}
     rights = {"DELETE": OWN}
 
     def delete(self, request, **kwargs):

@@ -12,6 +12,7 @@ from controller.actions.one_offs import run
 from controller.actions.operations import OperationFailed
 from controller.api.config_fields import TYPE
 from controller.api.scoping import IDENTITY, AppView, Strict, View
+from controller.api.shapes import Page
 from controller.api.upgrades import has_hung_up
 from controller.api.waiting import await_end
 from controller.errors import BadRequest, ClusterTrouble
@@ -59,6 +60,8 @@ class RunSerializer(Strict):
 
 
 class AppsView(View):
+    takes = {"POST": NewAppSerializer}
+    gives = {"GET": Page(AppSerializer), "POST": (201, AppSerializer)}
     open_to_app_tokens = True
 
     def get(self, request):
@@ -71,6 +74,8 @@ class AppsView(View):
 
 
 class OneAppView(AppView):
+    takes = {"POST": TransferSerializer}
+    gives = {"GET": AppSerializer, "POST": 200, "DELETE": 204}
     rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP, "DELETE": OWN}
 
     def get(self, request, **kwargs):
@@ -90,6 +95,8 @@ class OneAppView(AppView):
 
 
 class ScaleView(AppView):
+    takes = {"POST": dict[str, int | str]}
+    gives = {"POST": 204}
     rights = {"POST": DEVELOP}
 
     def post(self, request, **kwargs):
@@ -121,6 +128,8 @@ def parse_counts(data) -> dict[str, int]:
 
 
 class RunView(AppView):
+    takes = {"POST": RunSerializer}
+    gives = {"POST": {"exit_code": int, "output": str}}
     rights = {"POST": OPERATE}
 
     def post(self, request, **kwargs):

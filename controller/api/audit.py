@@ -5,6 +5,7 @@ from rest_framework import serializers
 from controller.access import OPERATE
 from controller.actions.audit import entries_for, entries_of
 from controller.api.scoping import AppView, View
+from controller.api.shapes import Page
 
 
 class EntrySerializer(serializers.Serializer):
@@ -25,11 +26,14 @@ class EntrySerializer(serializers.Serializer):
 
 
 class AuditView(View):
+    gives = {"GET": Page(EntrySerializer)}
+
     def get(self, request):
         return self.page(entries_for(request.user), EntrySerializer)
 
 
 class AppAuditView(AppView):
+    gives = {"GET": Page(EntrySerializer)}
     rights = {"GET": OPERATE, "HEAD": OPERATE}
 
     def get(self, request, **kwargs):

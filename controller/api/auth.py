@@ -10,6 +10,7 @@ from controller.access import require_admin
 from controller.actions import audit
 from controller.actions import auth as actions
 from controller.api.scoping import Strict, View
+from controller.api.shapes import Page
 from controller.errors import BadRequest
 from controller.models import User
 from controller.peer import client_address
@@ -84,6 +85,7 @@ class NamedSerializer(Strict):
 
 
 class RootView(View):
+    gives = {"GET": {}}
     open_to_app_tokens = True
 
     def get(self, request):
@@ -91,6 +93,8 @@ class RootView(View):
 
 
 class RegisterView(View):
+    takes = {"POST": RegisterSerializer}
+    gives = {"POST": (201, UserSerializer)}
     permission_classes = (AllowAny,)
 
     def post(self, request):
@@ -102,6 +106,8 @@ class RegisterView(View):
 
 
 class LoginView(View):
+    takes = {"POST": LoginSerializer}
+    gives = {"POST": {"token": str}}
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
@@ -112,6 +118,7 @@ class LoginView(View):
 
 
 class WhoamiView(View):
+    gives = {"GET": UserSerializer}
     open_to_app_tokens = True
 
     def get(self, request):
@@ -119,6 +126,9 @@ class WhoamiView(View):
 
 
 class PasswordView(View):
+    takes = {"POST": PasswordSerializer}
+    gives = {"POST": {"status": str}}
+
     def post(self, request):
         parsed = self.parsed(PasswordSerializer)
         if not parsed.get("new_password"):
@@ -135,6 +145,9 @@ class PasswordView(View):
 
 
 class TokensView(View):
+    takes = {"POST": TokensSerializer}
+    gives = {"POST": dict[str, str] | str}
+
     def post(self, request):
         parsed = self.parsed(TokensSerializer)
         if "all" in parsed:
@@ -149,6 +162,9 @@ class TokensView(View):
 
 
 class CancelView(View):
+    takes = {"DELETE": UsernameSerializer}
+    gives = {"DELETE": 204}
+
     def delete(self, request):
         username = self.parsed(UsernameSerializer).get("username")
         actions.cancel(by=request.user, username=username)
@@ -156,6 +172,8 @@ class CancelView(View):
 
 
 class UsersView(View):
+    gives = {"GET": Page(UserSerializer)}
+
     def get(self, request):
         require_admin(request.user)
         return self.page(User.objects.order_by("username"), UserSerializer)
@@ -167,6 +185,9 @@ class AdminSerializer(serializers.Serializer):
 
 
 class AdminsView(View):
+    takes = {"POST": NamedSerializer}
+    gives = {"GET": Page(AdminSerializer), "POST": 201}
+
     def get(self, request):
         require_admin(request.user)
         return self.page(User.objects.filter(is_superuser=True).order_by("username"), AdminSerializer)
@@ -178,6 +199,8 @@ class AdminsView(View):
 
 
 class OneAdminView(View):
+    gives = {"DELETE": 204}
+
     def delete(self, request, username):
         require_admin(request.user)
         actions.set_admin(username, admin=False)

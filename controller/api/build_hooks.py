@@ -17,8 +17,14 @@ from controller.models import App, BuildRun, GitSource
 RESULTS = (BuildRun.SUCCEEDED, BuildRun.FAILED, BuildRun.CANCELLED, BuildRun.SKIPPED)
 
 
+RUN = {"uuid": str, "number": int, "app": str, "app_uuid": str, "settings": dict[str, object]}
+TAKEN = {"detail": str, "queued": bool}
+
+
 class PushHook(HookView):
     """Whose the `Authorization` header is that a git client or `paas` sent, and that they may deploy to the app."""
+
+    gives = {"GET": {"username": str, "uuid": str}}
 
     def get(self, request, app):
         if request.user is None or not request.auth:
@@ -66,6 +72,9 @@ def git_of(source: GitSource | None) -> dict | None:
 
 
 class RunsHook(HookView):
+    takes = {"POST": NewRun}
+    gives = {"POST": (201, {**RUN, "git": dict[str, str] | None})}
+
     def post(self, request):
         parsed = self.parsed(NewRun)
         user = user_named(parsed.pop("receive_user"))
@@ -77,6 +86,9 @@ class RunsHook(HookView):
 
 class OneRunHook(HookView):
     """`building` when a claimed run begins (409 when it was cancelled meanwhile), else how a run ended."""
+
+    takes = {"POST": EndOfRun}
+    gives = {"POST": {"number": int}}
 
     def post(self, request, uuid):
         run = BuildRun.objects.filter(pk=uuid).first()
@@ -94,6 +106,8 @@ class OneRunHook(HookView):
 
 
 class ClaimHook(HookView):
+    gives = {"POST": dict[str, dict[str, object] | None]}
+
     def post(self, request):
         claimed = build_runs.claim()
         if claimed is None:
@@ -111,6 +125,9 @@ class ClaimHook(HookView):
 class AbandonedHook(HookView):
     """A builder began `age` seconds ago: nobody builds what was being built before."""
 
+    takes = {"POST": Age}
+    gives = {"POST": {}}
+
     def post(self, request):
         build_runs.take_up_abandoned(self.parsed(Age)["age"])
         return Response({})
@@ -118,6 +135,9 @@ class AbandonedHook(HookView):
 
 class WebhookHook(HookView):
     """A git host's delivery as it came, body and headers, passed on by the builder."""
+
+    takes = {"POST": dict[str, object]}
+    gives = {"POST": {200: TAKEN, 202: TAKEN}}
 
     parser_classes = (JSON,)
 
@@ -132,6 +152,9 @@ class WebhookHook(HookView):
 
 class RegistryHook(HookView):
     """The registry's notifications: an image pushed under an app's name is released."""
+
+    takes = {"POST": {"events": [object]}}
+    gives = {"POST": {"queued": list[int]}}
 
     def post(self, request):
         events = request.data.get("events") if isinstance(request.data, dict) else None

@@ -7,6 +7,7 @@ from controller.access import DEVELOP, READ
 from controller.actions import build_runs, git_sources
 from controller.actions.build_settings import build_settings, change_build_settings
 from controller.api.scoping import AppView, Strict
+from controller.api.shapes import Page
 from controller.errors import Conflict, Missing
 from controller.models import BuildRun
 
@@ -22,14 +23,14 @@ class BuildRunSerializer(serializers.Serializer):
     sha = serializers.CharField()
     state = serializers.CharField()
     created = serializers.DateTimeField()
-    started = serializers.DateTimeField()
-    ended = serializers.DateTimeField()
-    seconds = serializers.FloatField()
+    started = serializers.DateTimeField(allow_null=True)
+    ended = serializers.DateTimeField(allow_null=True)
+    seconds = serializers.FloatField(allow_null=True)
     cause = serializers.CharField()
     hint = serializers.CharField()
-    build = serializers.UUIDField(source="build_id")
+    build = serializers.UUIDField(source="build_id", allow_null=True)
     image = serializers.CharField(source="build.image", default=None)
-    release = serializers.IntegerField()
+    release = serializers.IntegerField(allow_null=True)
 
 
 class NewBuildRunSerializer(Strict):
@@ -42,7 +43,12 @@ class BuildSettingsChange(Strict):
     submodules = serializers.BooleanField(required=False, allow_null=True)
 
 
+BUILD_SETTINGS = {"root": str, "paths": list[str], "submodules": bool}
+
+
 class BuildRunsView(AppView):
+    takes = {"POST": NewBuildRunSerializer}
+    gives = {"GET": Page(BuildRunSerializer), "POST": (201, BuildRunSerializer)}
     rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
 
     def get(self, request, **kwargs):
@@ -62,6 +68,7 @@ class BuildRunsView(AppView):
 
 
 class OneBuildRunView(AppView):
+    gives = {"GET": BuildRunSerializer}
     rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
 
     def get(self, request, **kwargs):
@@ -70,6 +77,8 @@ class OneBuildRunView(AppView):
 
 class CancelBuildRunView(AppView):
     """Calls off a run that waits; one that is being built is stopped by the builder (`/builder/…/cancel`)."""
+
+    gives = {"POST": BuildRunSerializer}
 
     rights = {"POST": DEVELOP}
 
@@ -82,6 +91,8 @@ class CancelBuildRunView(AppView):
 
 
 class BuildSettingsView(AppView):
+    takes = {"POST": BuildSettingsChange}
+    gives = {"GET": BUILD_SETTINGS, "POST": (201, BUILD_SETTINGS)}
     rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
 
     def get(self, request, **kwargs):

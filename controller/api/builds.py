@@ -9,6 +9,7 @@ from controller.actions import build_runs
 from controller.actions.build import create_build
 from controller.api.config_fields import TYPE, TYPE_TEXT
 from controller.api.scoping import IDENTITY, AppView, Strict
+from controller.api.shapes import Page
 from controller.api.waiting import await_end
 from controller.errors import Missing
 from controller.peer import client_address
@@ -90,6 +91,8 @@ class NewBuildSerializer(BuildFields):
 
 
 class BuildsView(AppView):
+    takes = {"POST": NewBuildSerializer}
+    gives = {"GET": Page(BuildSerializer), "POST": (201, BuildSerializer)}
     rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
 
     def get(self, request, **kwargs):
@@ -107,6 +110,8 @@ class BuildsView(AppView):
 
 
 class OneBuildView(AppView):
+    gives = {"GET": BuildSerializer}
+
     def get(self, request, **kwargs):
         build = self.app.builds.select_related("app", "owner").filter(pk=kwargs["uuid"]).first()
         if build is None:

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from controller.actions import certificates as actions
 from controller.api.scoping import Strict, View
+from controller.api.shapes import Page
 from controller.errors import BadRequest
 
 
@@ -51,6 +52,9 @@ class DomainName(Strict):
 
 
 class CertificatesView(View):
+    takes = {"POST": NewCertificateSerializer}
+    gives = {"GET": Page(CertificateSerializer), "POST": (201, CertificateSerializer)}
+
     def get(self, request):
         rows = request.user.certificates.select_related("owner").prefetch_related("domains")
         return self.page(rows, CertificateSerializer)
@@ -61,6 +65,8 @@ class CertificatesView(View):
 
 
 class OneCertificateView(View):
+    gives = {"GET": CertificateSerializer, "DELETE": 204}
+
     def get(self, request, name):
         return Response(CertificateSerializer(actions.certificate_of(request.user, name)).data)
 
@@ -70,6 +76,9 @@ class OneCertificateView(View):
 
 
 class CertificateDomainView(View):
+    takes = {"POST": DomainName}
+    gives = {"POST": 201}
+
     def post(self, request, name):
         certificate = actions.certificate_of(request.user, name)
         domain = self.parsed(DomainName).get("domain")
@@ -80,6 +89,8 @@ class CertificateDomainView(View):
 
 
 class OneCertificateDomainView(View):
+    gives = {"DELETE": 204}
+
     def delete(self, request, name, domain):
         actions.detach(certificate=actions.certificate_of(request.user, name), text=domain)
         return Response(status=204)

@@ -13,6 +13,11 @@ class CollectionSerializer(Strict):
 
 
 class CollectionView(View):
+    """Removes images and build files that no app keeps; `freed` is in bytes."""
+
+    takes = {"POST": CollectionSerializer}
+    gives = {"POST": {"items": [{"kind": str, "name": str, "bytes": int | None}], "freed": int | None}}
+
     def post(self, request):
         require_admin(request.user)
         done = collect(dry_run=self.parsed(CollectionSerializer)["dry_run"])

@@ -58,6 +58,8 @@ class ChangeSerializer(Strict):
 
 
 class ConfigView(AppView):
+    takes = {"POST": ChangeSerializer}
+    gives = {"GET": ConfigSerializer, "POST": (201, ConfigSerializer)}
     rights = {"GET": CONFIGURE, "HEAD": CONFIGURE, "POST": CONFIGURE}
 
     def get(self, request, **kwargs):

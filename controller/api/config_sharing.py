@@ -8,6 +8,7 @@ from controller.actions import config_sharing as actions
 from controller.actions.config_secrets import masked
 from controller.api.config_fields import Section, check_value
 from controller.api.scoping import AppView, Strict, View
+from controller.api.shapes import Also, Page
 
 NAME = r"^[a-z][a-z0-9-]*$"
 
@@ -62,7 +63,14 @@ class GroupView(View):
     scopes = {"POST": "config", "DELETE": "config", "GET": "config", "HEAD": "config"}
 
 
+GROUP = Also(GroupSerializer, values=dict[str, str], secrets=list[str], apps=list[str])
+LINK = {"key": str, "source": str, "source_key": str}
+
+
 class GroupsView(GroupView):
+    takes = {"POST": NewGroup}
+    gives = {"GET": Page(GroupSerializer), "POST": (201, GROUP)}
+
     def get(self, request):
         return self.page(actions.visible_groups(request.user), GroupSerializer)
 
@@ -71,6 +79,9 @@ class GroupsView(GroupView):
 
 
 class OneGroupView(GroupView):
+    takes = {"POST": GroupChange}
+    gives = {"GET": GROUP, "POST": (201, GROUP), "DELETE": 204}
+
     def get(self, request, group):
         return Response(described(actions.group_for(request.user, group)))
 
@@ -91,6 +102,9 @@ class AppConfigView(AppView):
 
 
 class AppGroupsView(AppConfigView):
+    takes = {"POST": GroupName}
+    gives = {"GET": {"groups": list[str]}, "POST": 201}
+
     def get(self, request, **kwargs):
         return Response({"groups": list(self.app.config_groups.values_list("group__name", flat=True))})
 
@@ -100,12 +114,17 @@ class AppGroupsView(AppConfigView):
 
 
 class OneAppGroupView(AppConfigView):
+    gives = {"DELETE": 204}
+
     def delete(self, request, **kwargs):
         actions.detach_group(app=self.app, by=request.user, name=kwargs["group"])
         return Response(status=204)
 
 
 class AppLinksView(AppConfigView):
+    takes = {"POST": NewLink}
+    gives = {"GET": {"links": [LINK]}, "POST": (201, LINK)}
+
     def get(self, request, **kwargs):
         rows = self.app.config_links.values_list("key", "source_name", "source_key")
         return Response({"links": [{"key": key, "source": app, "source_key": of} for key, app, of in rows]})
@@ -116,6 +135,8 @@ class AppLinksView(AppConfigView):
 
 
 class OneAppLinkView(AppConfigView):
+    gives = {"DELETE": 204}
+
     def delete(self, request, **kwargs):
         actions.unlink(app=self.app, by=request.user, key=kwargs["key"])
         return Response(status=204)

@@ -8,7 +8,10 @@ from rest_framework.response import Response
 from controller.access import OPERATE
 from controller.actions import cron
 from controller.api.one_offs import LONGEST_COMMAND
-from controller.api.scoping import AppView, Strict
+from controller.api.scoping import AppView, Nothing, Strict
+from controller.api.shapes import counted
+from controller.cluster.cron_runs import Run
+from controller.cron import Entry
 
 
 class NewEntry(Strict):
@@ -20,11 +23,10 @@ class NewEntry(Strict):
     deadline = serializers.IntegerField(required=False, allow_null=True)
 
 
-class Nothing(Strict):
-    """No fields: the address says what is done."""
-
-
 class CronView(AppView):
+    takes = {"POST": NewEntry}
+    gives = {"GET": counted(Entry), "POST": (201, Entry)}
+
     def get(self, request, **kwargs):
         rows = [asdict(entry) for entry in cron.entries(self.app)]
         return Response({"results": rows, "count": len(rows)})
@@ -35,6 +37,7 @@ class CronView(AppView):
 
 
 class OneCronView(AppView):
+    gives = {"GET": Entry, "DELETE": 204}
     rights = {**AppView.rights, "DELETE": OPERATE}
 
     def get(self, request, **kwargs):
@@ -48,6 +51,9 @@ class OneCronView(AppView):
 class CronDeedView(AppView):
     """`run`, `pause`, `resume`."""
 
+    takes = {"POST": Nothing}
+    gives = {"POST": {200: Entry, 201: {"name": str}}}
+
     def post(self, request, **kwargs):
         self.parsed(Nothing)
         name, deed = kwargs["name"], kwargs["deed"]
@@ -58,6 +64,8 @@ class CronDeedView(AppView):
 
 
 class CronHistoryView(AppView):
+    gives = {"GET": counted(Run)}
+
     def get(self, request, **kwargs):
         rows = [asdict(run) for run in cron.history(self.app, kwargs["name"])]
         return Response({"results": rows, "count": len(rows)})

@@ -8,7 +8,9 @@ from rest_framework.response import Response
 from controller.access import DEVELOP, READ
 from controller.actions import deploy_rules, operations
 from controller.actions.failure import good_before
-from controller.api.scoping import AppView, Strict
+from controller.api.scoping import AppView, Nothing, Strict
+from controller.api.shapes import Also
+from controller.cluster.rules import DeployRules
 from controller.models import Operation
 
 MOST = 1000  # processes
@@ -47,7 +49,13 @@ class RulesChange(Strict):
     errors = serializers.IntegerField(min_value=1, max_value=100, required=False, allow_null=True)
 
 
+RULES = Also(DeployRules, set=list[str])
+
+
 class RulesView(AppView):
+    takes = {"POST": RulesChange}
+    gives = {"GET": RULES, "POST": (201, RULES)}
+
     def get(self, request, **kwargs):
         return Response(deploy_rules.rules_of(self.app))
 
@@ -56,17 +64,16 @@ class RulesView(AppView):
         return Response(rules, status=201)
 
 
-class NothingSerializer(Strict):
-    """No fields: the address says it all."""
-
-
 class CancelView(AppView):
     """Stops what is under way; answers once what ran before is back."""
+
+    takes = {"POST": Nothing}
+    gives = {"POST": {"kind": str, "release": int, "back_to": int | None}}
 
     rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
 
     def post(self, request, **kwargs):
-        self.parsed(NothingSerializer)
+        self.parsed(Nothing)
         operation = operations.cancel(self.app, request.user)
         back = good_before(operation.release) if operation.kind == Operation.DEPLOY else operation.release
         return Response(

@@ -5,6 +5,7 @@ from rest_framework.response import Response
 
 from controller.actions.domains import add_domain, remove_domain
 from controller.api.scoping import IDENTITY, AppView, Strict
+from controller.api.shapes import Page
 
 
 class DomainSerializer(serializers.Serializer):
@@ -22,6 +23,9 @@ class NewDomainSerializer(Strict):
 
 
 class DomainsView(AppView):
+    takes = {"POST": NewDomainSerializer}
+    gives = {"GET": Page(DomainSerializer), "POST": (201, DomainSerializer)}
+
     def get(self, request, **kwargs):
         return self.page(self.app.domains.select_related("app", "owner"), DomainSerializer)
 
@@ -31,6 +35,8 @@ class DomainsView(AppView):
 
 
 class OneDomainView(AppView):
+    gives = {"DELETE": 204}
+
     def delete(self, request, **kwargs):
         remove_domain(app=self.app, text=kwargs["domain"])
         return Response(status=204)

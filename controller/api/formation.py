@@ -28,6 +28,8 @@ class Sizes(Strict):
 
 
 class StopView(AppView):
+    takes = {"POST": Types}
+    gives = {"POST": {"stopped": list[str]}}
     rights = {**AppView.rights, "POST": DEVELOP}
 
     def post(self, request, **kwargs):
@@ -38,6 +40,8 @@ class StopView(AppView):
 
 
 class StartView(AppView):
+    takes = {"POST": Types}
+    gives = {"POST": {"started": dict[str, int]}}
     rights = {**AppView.rights, "POST": DEVELOP}
 
     def post(self, request, **kwargs):
@@ -57,6 +61,8 @@ def wait_for(request, operation) -> None:
 class SizesView(View):
     """What sizes there are."""
 
+    gives = {"GET": dict[str, dict[str, str]]}
+
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
@@ -65,6 +71,8 @@ class SizesView(View):
 
 
 class AppSizesView(AppView):
+    takes = {"POST": Sizes}
+    gives = {"GET": dict[str, dict[str, str | int | None]], "POST": (201, dict[str, dict[str, str | int | None]])}
     rights = {**AppView.rights, "POST": CONFIGURE}
 
     def get(self, request, **kwargs):

@@ -6,6 +6,7 @@ from rest_framework.response import Response
 from controller.access import OPERATE, READ
 from controller.actions import git_sources
 from controller.api.scoping import AppView, Strict
+from controller.api.shapes import Also
 
 
 class GitSourceSerializer(serializers.Serializer):
@@ -26,6 +27,8 @@ class NewGitSourceSerializer(Strict):
 
 
 class GitSourceView(AppView):
+    takes = {"POST": NewGitSourceSerializer}
+    gives = {"GET": GitSourceSerializer, "POST": (201, Also(GitSourceSerializer, secret=str)), "DELETE": 204}
     rights = {"GET": READ, "HEAD": READ, "POST": OPERATE, "DELETE": OPERATE}
 
     def get(self, request, **kwargs):

@@ -43,6 +43,8 @@ class ReceivedBuild(BuildFields):
 
 
 class KeyHook(HookView):
+    gives = {"GET": {"username": str, "apps": list[str], "uuids": dict[str, str]}}
+
     def get(self, request, fingerprint):
         key = Key.objects.select_related("owner").filter(fingerprint=fingerprint).first()
         if key is None:
@@ -58,6 +60,8 @@ def described(keys) -> list[dict[str, str]]:
 class AppKeysHook(HookView):
     """The keys of everyone who may push to an app, owner included."""
 
+    gives = {"GET": dict[str, list[dict[str, str]]]}
+
     def get(self, request, app):
         row = App.objects.filter(name=app).first()
         if row is None:
@@ -67,6 +71,8 @@ class AppKeysHook(HookView):
 
 
 class UserKeysHook(HookView):
+    gives = {"GET": dict[str, list[dict[str, str]]]}
+
     def get(self, request, app, username):
         user = user_named(username)
         app_for(user, app, DEVELOP)
@@ -77,6 +83,9 @@ class UserKeysHook(HookView):
 
 
 class ConfigHook(HookView):
+    takes = {"POST": Received}
+    gives = {"POST": ConfigSerializer}
+
     def post(self, request):
         parsed = self.parsed(Received)
         app = app_for(user_named(parsed["receive_user"]), parsed["receive_repo"], DEVELOP)
@@ -99,6 +108,9 @@ class BuildHook(HookView):
 
     With `Accept: application/x-ndjson` it tells how far it is on the way.
     """
+
+    takes = {"POST": ReceivedBuild}
+    gives = {"POST": {"release": {"version": int}}}
 
     def post(self, request):
         parsed = self.parsed(ReceivedBuild)

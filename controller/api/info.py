@@ -7,8 +7,19 @@ from rest_framework.response import Response
 from controller.api.scoping import View
 from controller.middleware import API_VERSION, PLATFORM_VERSION
 
+FACTS = (
+    "api_version",
+    "platform_version",
+    "platform_domain",
+    "platform_url",
+    "git_ssh_url",
+    "app_url_template",
+    "registration",
+)
+
 
 class InfoView(View):
+    gives = {"GET": {**dict.fromkeys(FACTS, str), "sign_on": str | None}}
     authentication_classes = ()
     permission_classes = (AllowAny,)
 

@@ -8,6 +8,7 @@ from controller.actions import audit
 from controller.actions import invitations as actions
 from controller.api.auth import RegisterSerializer, UserSerializer
 from controller.api.scoping import Strict, View
+from controller.api.shapes import Also, Page
 from controller.models.roles import ROLES
 from controller.peer import client_address
 
@@ -46,6 +47,9 @@ class KnownAcceptance(Strict):
 
 
 class InvitationsView(View):
+    takes = {"POST": NewInvitation}
+    gives = {"GET": Page(InvitationSerializer), "POST": (201, Also(InvitationSerializer, link=str))}
+
     def get(self, request):
         return self.page(actions.visible_invitations(request.user), InvitationSerializer)
 
@@ -55,12 +59,16 @@ class InvitationsView(View):
 
 
 class OneInvitationView(View):
+    gives = {"DELETE": 204}
+
     def delete(self, request, number):
         actions.take_back(by=request.user, number=int(number))
         return Response(status=204)
 
 
 class AcceptView(View):
+    takes = {"POST": Acceptance}
+    gives = {"POST": {200: UserSerializer, 201: UserSerializer}}
     permission_classes = (AllowAny,)
 
     def post(self, request):

@@ -5,6 +5,7 @@ from rest_framework.response import Response
 
 from controller.actions.keys import add_key, key_of, remove_key
 from controller.api.scoping import Strict, View
+from controller.api.shapes import Page
 
 
 class KeySerializer(serializers.Serializer):
@@ -25,6 +26,9 @@ class NewKeySerializer(Strict):
 
 
 class KeysView(View):
+    takes = {"POST": NewKeySerializer}
+    gives = {"GET": Page(KeySerializer), "POST": (201, KeySerializer)}
+
     def get(self, request):
         return self.page(request.user.keys.select_related("owner"), KeySerializer)
 
@@ -35,6 +39,8 @@ class KeysView(View):
 
 
 class OneKeyView(View):
+    gives = {"GET": KeySerializer, "DELETE": 204}
+
     def get(self, request, name):
         return Response(KeySerializer(key_of(request.user, name)).data)
 

@@ -7,10 +7,11 @@ from rest_framework.response import Response
 from controller import log_store
 from controller.access import OPERATE
 from controller.actions import log_drains
-from controller.actions.log_filters import filters
+from controller.actions.log_filters import SOURCES, filters
 from controller.actions.logs import follow_logs, read_logs
 from controller.api.hooks import HookView
 from controller.api.scoping import AppView, Strict
+from controller.api.shapes import Also, Text, counted
 from controller.api.upgrades import connection_of, take_over
 from controller.cluster import tunnels
 from controller.errors import ClusterTrouble
@@ -23,8 +24,23 @@ HEAD = (
 )
 
 
+QUESTIONS = {
+    "log_lines": "how many of the newest lines",
+    "follow": "1 to go on as lines come",
+    "since": "a time, or how long ago: 15m",
+    "until": "a time, or how long ago",
+    "ps": "a type, or a process",
+    "source": f"one of {', '.join(SOURCES)}",
+    "grep": "text the lines have",
+}
+RETENTION = {"days": int | None, "megabytes": int | None}
+
+
 class LogsView(AppView):
     """The log as text; with `?follow=1` it goes on until the reader hangs up."""
+
+    asks = {"GET": QUESTIONS}
+    gives = {"GET": {200: Text(), 204: None, 500: Text()}}
 
     def get(self, request, **kwargs):
         wished = request.query_params.get("log_lines", "")
@@ -84,6 +100,9 @@ class RetentionFields(Strict):
 
 
 class DrainsView(AppView):
+    takes = {"POST": NewDrain}
+    gives = {"GET": counted(Also(DrainSerializer, state=str, waiting=int)), "POST": (201, DrainSerializer)}
+
     def get(self, request, **kwargs):
         states = log_drains.states_of(self.app)
         rows = []
@@ -99,6 +118,7 @@ class DrainsView(AppView):
 
 
 class OneDrainView(AppView):
+    gives = {"DELETE": 204}
     rights = {**AppView.rights, "DELETE": OPERATE}
 
     def delete(self, request, **kwargs):
@@ -107,6 +127,9 @@ class OneDrainView(AppView):
 
 
 class RetentionView(AppView):
+    takes = {"POST": RetentionFields}
+    gives = {"GET": RETENTION, "POST": RETENTION}
+
     def get(self, request, **kwargs):
         kept = getattr(self.app, "log_retention", None)
         return Response({"days": kept.days if kept else None, "megabytes": kept.megabytes if kept else None})
@@ -120,6 +143,8 @@ class RetentionView(AppView):
 
 class StoreHook(HookView):
     """What the log store asks, every few seconds."""
+
+    gives = {"GET": {"events": [object], "last": int, "more": bool, "apps": dict[str, object] | None, "digest": str}}
 
     def get(self, request):
         after = request.query_params.get("after", "0")

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from controller.access import OPERATE, app_for
 from controller.actions import notices as actions
 from controller.api.scoping import AppView, Strict, View
+from controller.api.shapes import Also, Page
 from controller.errors import BadRequest, Conflict, Missing
 from controller.models import Delivery, MailSubscription, Webhook
 from controller.models.notice import EVENTS
@@ -82,7 +83,13 @@ class WebhookView(AppView):
         return row
 
 
+MAIL = {"app": str | None, "events": list[str]}
+
+
 class WebhooksView(WebhookView):
+    takes = {"POST": NewWebhook}
+    gives = {"GET": Page(WebhookSerializer), "POST": (201, Also(WebhookSerializer, secret=str))}
+
     def get(self, request, **kwargs):
         return self.page(self.app.webhooks.select_related("owner"), WebhookSerializer)
 
@@ -96,6 +103,8 @@ class WebhooksView(WebhookView):
 
 
 class OneWebhookView(WebhookView):
+    gives = {"GET": WebhookSerializer, "DELETE": 204}
+
     def get(self, request, **kwargs):
         return Response(WebhookSerializer(self.webhook()).data)
 
@@ -105,16 +114,22 @@ class OneWebhookView(WebhookView):
 
 
 class WebhookTestView(WebhookView):
+    gives = {"POST": (201, DeliverySerializer)}
+
     def post(self, request, **kwargs):
         return Response(DeliverySerializer(actions.ping(self.webhook(), request.user)).data, status=201)
 
 
 class DeliveriesView(WebhookView):
+    gives = {"GET": Page(DeliverySerializer)}
+
     def get(self, request, **kwargs):
         return self.page(self.webhook().deliveries.select_related("notice"), DeliverySerializer)
 
 
 class RedeliverView(WebhookView):
+    gives = {"POST": (201, DeliverySerializer)}
+
     def post(self, request, **kwargs):
         row = self.webhook().deliveries.select_related("notice", "webhook").filter(pk=int(kwargs["delivery"])).first()
         if row is None:
@@ -124,6 +139,9 @@ class RedeliverView(WebhookView):
 
 class NotificationsView(View):
     """Mail to the asking user: about one app, or about all of theirs when none is named."""
+
+    takes = {"POST": NotificationChange, "DELETE": NotificationName}
+    gives = {"GET": {"email": str, "mail": [MAIL]}, "POST": (201, MAIL), "DELETE": 204}
 
     def get(self, request):
         rows = request.user.mail_subscriptions.order_by("app__name").values_list("app__name", "events")

@@ -8,6 +8,7 @@ from controller.access import OPERATE
 from controller.actions import one_offs, processes
 from controller.api.authentication import TokenAuthentication
 from controller.api.scoping import AppView, Strict
+from controller.api.shapes import Page
 from controller.api.upgrades import has_hung_up, offered_websocket, take_over
 from controller.cluster import tunnels
 from controller.errors import BadRequest, Invalid
@@ -42,6 +43,9 @@ class NewOneOff(Strict):
 
 
 class OneOffsView(AppView):
+    takes = {"POST": NewOneOff}
+    gives = {"GET": Page(OneOffSerializer), "POST": (201, OneOffSerializer)}
+
     def get(self, request, **kwargs):
         return self.page(self.app.one_offs.select_related("app", "by"), OneOffSerializer)
 
@@ -54,6 +58,8 @@ class OneOffsView(AppView):
 
 class OneOneOffView(AppView):
     """Whoever may begin a command may stop it."""
+
+    gives = {"GET": OneOffSerializer, "DELETE": 204}
 
     rights = {**AppView.rights, "DELETE": OPERATE}
 
@@ -93,6 +99,9 @@ class TunnelView(AppView):
 class AttachedRunView(TunnelView):
     """A command in a pod of its own; when the client hangs up, the pod goes."""
 
+    asks = {"GET": {"command": "what to run", "tty": "1 for a terminal"}}
+    gives = {"GET": 101}
+
     def get(self, request, **kwargs):
         offered, command = offered_websocket(request), self.command()
         row, tunnel = one_offs.open_session(
@@ -109,6 +118,9 @@ class AttachedRunView(TunnelView):
 class ExecView(TunnelView):
     """A command in a running process."""
 
+    asks = {"GET": {"process": "a type, or a process", "command": "what to run", "tty": "1 for a terminal"}}
+    gives = {"GET": 101}
+
     def get(self, request, **kwargs):
         offered, command = offered_websocket(request), self.command()
         process = request.query_params.get("process", "")
@@ -123,6 +135,9 @@ class ExecView(TunnelView):
 
 class PortForwardView(TunnelView):
     """A TCP connection to a port of a process."""
+
+    asks = {"GET": {"process": "a type, or a process", "port": "1 to 65535"}}
+    gives = {"GET": 101}
 
     def get(self, request, **kwargs):
         offered, port = offered_websocket(request), request.query_params.get("port", "")

@@ -8,7 +8,9 @@ from controller.actions import operations
 from controller.actions import pipelines as actions
 from controller.actions.promotion import Promotion, promote
 from controller.actions.release_diff import diff_releases
+from controller.api.releases import DIFF
 from controller.api.scoping import AppView, Strict, View
+from controller.api.shapes import Also, Page
 from controller.api.waiting import is_waiting
 from controller.errors import BadRequest, PaasError
 
@@ -48,7 +50,15 @@ class PipelineView(View):
     scopes = {"GET": "read", "HEAD": "read", "POST": "deploy", "DELETE": "deploy"}
 
 
+STAGED = {"app": str, "version": int | None, "sha": str, "image": str}
+SIDE = {"app": str, "version": int}
+PROMOTED = {"app": str, "version": int | None, "state": str, "reason": str}
+
+
 class PipelinesView(PipelineView):
+    takes = {"POST": NewPipeline}
+    gives = {"GET": Page(PipelineSerializer), "POST": (201, PipelineSerializer)}
+
     def get(self, request):
         return self.page(actions.visible_pipelines(request.user), PipelineSerializer)
 
@@ -58,6 +68,8 @@ class PipelinesView(PipelineView):
 
 
 class OnePipelineView(PipelineView):
+    gives = {"GET": Also(PipelineSerializer, stages=[{"name": str, "apps": [STAGED]}]), "DELETE": 204}
+
     def get(self, request, name):
         pipeline = actions.pipeline_for(request.user, name)
         return Response({**PipelineSerializer(pipeline).data, "stages": actions.stages_of(pipeline, request.user)})
@@ -68,12 +80,17 @@ class OnePipelineView(PipelineView):
 
 
 class PlacesView(PipelineView):
+    takes = {"POST": NewPlace}
+    gives = {"POST": (201, {"app": str, "stage": str, "pipeline": str})}
+
     def post(self, request, name):
         place = actions.add_app(by=request.user, name=name, **self.parsed(NewPlace))
         return Response({"app": place.app.name, "stage": place.stage, "pipeline": name}, status=201)
 
 
 class OnePlaceView(PipelineView):
+    gives = {"DELETE": 204}
+
     def delete(self, request, name, app):
         actions.remove_app(by=request.user, name=name, app=app)
         return Response(status=204)
@@ -81,6 +98,9 @@ class OnePlaceView(PipelineView):
 
 class StagesDiffView(PipelineView):
     """What differs between what runs in two stages, or two apps, of a pipeline."""
+
+    asks = {"GET": {"from": "a stage or an app", "to": "a stage or an app"}}
+    gives = {"GET": {"from": SIDE, "to": SIDE, **DIFF}}
 
     def get(self, request, name):
         pipeline = actions.pipeline_for(request.user, name)
@@ -101,6 +121,9 @@ class StagesDiffView(PipelineView):
 
 class PromoteView(AppView):
     """The app in the address is read; each target has its own door."""
+
+    takes = {"POST": PromotionSerializer}
+    gives = {"POST": (201, {"app": str, "version": int, "results": [PROMOTED]})}
 
     rights = {"POST": READ}
 

@@ -6,14 +6,14 @@ from rest_framework.response import Response
 
 from controller.access import DEVELOP
 from controller.actions.processes import full_pod_name, processes_of, restart
-from controller.api.scoping import AppView, Strict
-
-
-class RestartSerializer(Strict):
-    """No fields: the address says what is restarted."""
+from controller.api.scoping import AppView, Nothing
+from controller.api.shapes import counted
+from controller.cluster.pods import Process
 
 
 class PodsView(AppView):
+    gives = {"GET": counted(Process)}
+
     def get(self, request, **kwargs):
         processes = processes_of(self.app, kwargs.get("type"), kwargs.get("name"))
         results = [asdict(process) for process in processes]
@@ -21,10 +21,12 @@ class PodsView(AppView):
 
 
 class RestartView(AppView):
+    takes = {"POST": Nothing}
+    gives = {"POST": [Process]}
     rights = {"POST": DEVELOP}
 
     def post(self, request, **kwargs):
-        self.parsed(RestartSerializer)
+        self.parsed(Nothing)
         name = kwargs.get("name")
         if name is not None:
             name = full_pod_name(self.app.name, name)

@@ -16,6 +16,9 @@ from controller.registry_tokens import SERVICE, parse_scopes
 class RegistryTokenView(View):
     """As the Distribution project's clients ask: Basic credentials, `service` and any number of `scope`s."""
 
+    asks = {"GET": {"service": "the registry's name", "scope": "repository:APP:pull,push"}}
+    gives = {"GET": {"token": str, "access_token": str, "expires_in": int}}
+
     authentication_classes = ()
     permission_classes = (AllowAny,)
 

@@ -9,6 +9,7 @@ from controller.actions.release import CODE, CONFIG, roll_back
 from controller.actions.release_diff import diff_releases
 from controller.actions.release_states import states_of
 from controller.api.scoping import AppView, Strict
+from controller.api.shapes import Page, counted
 from controller.api.waiting import await_end
 from controller.errors import Missing
 from controller.models import Release
@@ -72,7 +73,15 @@ class ReleaseView(AppView):
         return self.request.query_params.get("detail", "").lower() in ("true", "1")
 
 
+DETAIL = {"detail": "true for state, cause, reason, commit, image and formation as well"}
+CHANGE = {"name": str, "change": str, "before": object, "after": object}
+DIFF = {"code": [CHANGE], "procfile": [CHANGE], "config": [{"section": str, **CHANGE}], "formation": [CHANGE]}
+
+
 class ReleasesView(ReleaseView):
+    asks = {"GET": DETAIL}
+    gives = {"GET": Page(ReleaseSerializer)}
+
     def get(self, request, **kwargs):
         rows = self.app.releases.select_related("app", "owner")
         if not self.detailed:
@@ -84,6 +93,9 @@ class ReleasesView(ReleaseView):
 
 
 class OneReleaseView(ReleaseView):
+    asks = {"GET": DETAIL}
+    gives = {"GET": ReleaseSerializer}
+
     def get(self, request, **kwargs):
         release = self.release()
         if self.detailed:
@@ -93,6 +105,8 @@ class OneReleaseView(ReleaseView):
 
 class DiffView(ReleaseView):
     """For whoever may read config: values are hidden, but not which there are."""
+
+    gives = {"GET": {"from": int, "to": int, **DIFF}}
 
     rights = {"GET": CONFIGURE, "HEAD": CONFIGURE}
 
@@ -104,6 +118,8 @@ class DiffView(ReleaseView):
 class OutputView(ReleaseView):
     """What was said while the release went live, and since."""
 
+    gives = {"GET": {"version": int, "state": str, **counted(OutputLineSerializer)}}
+
     def get(self, request, **kwargs):
         release = self.release()
         lines = OutputLineSerializer(output_of(release), many=True).data
@@ -112,6 +128,8 @@ class OutputView(ReleaseView):
 
 
 class RollbackView(AppView):
+    takes = {"POST": RollbackSerializer}
+    gives = {"POST": (201, {"version": int})}
     rights = {"POST": DEVELOP}
 
     def post(self, request, **kwargs):

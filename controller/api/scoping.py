@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 
 from controller.access import OPERATE, READ, REMOVE, Right, app_for, limited_text
 from controller.actions import audit
+from controller.api.shapes import Shape
 from controller.errors import Forbidden, Invalid
 from controller.models import App, AuditEntry
 from controller.peer import client_address
@@ -22,6 +23,9 @@ class View(APIView):
     scopes = {"GET": "read", "HEAD": "read"}  # any other method: admin
     deeds: tuple[str, ...] = WRITES  # the methods that the audit trail tells of
     open_to_app_tokens = False  # whether a token for one app may read here
+    takes: dict[str, Shape] = {}  # what bodies have, what answers have and what may be asked, by method: shapes.py
+    gives: dict[str, Shape] = {}
+    asks: dict[str, dict[str, str]] = {}
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
@@ -110,6 +114,10 @@ class Strict(Serializer):
             if numbers:
                 raise Invalid(**dict.fromkeys(numbers, "Not a valid string."))
         return super().to_internal_value(data)
+
+
+class Nothing(Strict):
+    """No fields: the address says it all."""
 
 
 def _is_number_for_text(field: Field, value) -> bool:

@@ -12,7 +12,9 @@ from controller.peer import client_address
 
 
 class Enrolment(Strict):
-    password = serializers.CharField(max_length=1024, trim_whitespace=False, required=False, default="")
+    password = serializers.CharField(
+        max_length=1024, trim_whitespace=False, required=False, allow_blank=True, default=""
+    )
 
 
 class Code(Strict):
@@ -26,6 +28,13 @@ class GivingUp(Strict):
 
 class SecondFactorView(View):
     """GET: whether it is on. POST: begin to enrol, with the password. DELETE: turn it off, with a code."""
+
+    takes = {"POST": Enrolment, "DELETE": GivingUp}
+    gives = {
+        "GET": {"enabled": bool, "recovery_codes_left": int},
+        "POST": (201, {"secret": str, "uri": str}),
+        "DELETE": 204,
+    }
 
     def get(self, request):
         return Response(actions.state_of(request.user))
@@ -47,5 +56,8 @@ class SecondFactorView(View):
 
 
 class ConfirmView(View):
+    takes = {"POST": Code}
+    gives = {"POST": (201, {"recovery_codes": list[str]})}
+
     def post(self, request):
         return Response({"recovery_codes": actions.confirm(request.user, self.parsed(Code)["code"])}, status=201)

@@ -8,6 +8,7 @@ from controller.access import OWN, READ
 from controller.actions import perms
 from controller.actions import settings as actions
 from controller.actions.autoscale import BY_ROUTER, is_by_router
+from controller.api.auth import NamedSerializer
 from controller.api.config_fields import Section, check_type, refuse, text_of
 from controller.api.scoping import IDENTITY, AppView, Strict
 
@@ -99,11 +100,14 @@ class ServiceName(Strict):
     procfile_type = serializers.CharField()
 
 
-class NamedSerializer(Strict):
-    username = serializers.CharField()
+ADDRESSES = {"addresses": list[str]}
+SERVICE = {"procfile_type": str, "path_pattern": str}
 
 
 class SettingsView(AppView):
+    takes = {"POST": SettingsChange}
+    gives = {"GET": SettingsSerializer, "POST": (201, SettingsSerializer)}
+
     def get(self, request, **kwargs):
         return Response(SettingsSerializer(self.app.settings).data)
 
@@ -114,6 +118,9 @@ class SettingsView(AppView):
 
 
 class WhitelistView(AppView):
+    takes = {"POST": AddressesSerializer, "DELETE": AddressesSerializer}
+    gives = {"GET": ADDRESSES, "POST": (201, ADDRESSES), "DELETE": 204}
+
     def get(self, request, **kwargs):
         return Response({"addresses": self.app.settings.whitelist})
 
@@ -129,6 +136,9 @@ class WhitelistView(AppView):
 
 
 class TLSView(AppView):
+    takes = {"POST": TLSChange}
+    gives = {"GET": TLSSerializer, "POST": (201, TLSSerializer)}
+
     def get(self, request, **kwargs):
         return Response(TLSSerializer(self.app.tls).data)
 
@@ -139,6 +149,9 @@ class TLSView(AppView):
 
 
 class ServicesView(AppView):
+    takes = {"POST": ServiceChange, "DELETE": ServiceName}
+    gives = {"GET": {"services": [SERVICE]}, "POST": {201: SERVICE, 204: None}, "DELETE": 204}
+
     def get(self, request, **kwargs):
         rows = self.app.services.values("procfile_type", "path_pattern")
         return Response({"services": list(rows)})
@@ -161,6 +174,9 @@ class ServicesView(AppView):
 class PermsView(AppView):
     """Deis' view on who may work on an app: those who were given at least what a collaborator has."""
 
+    takes = {"POST": NamedSerializer}
+    gives = {"GET": {"users": list[str]}, "POST": 201}
+
     rights = {"GET": READ, "HEAD": READ, "POST": OWN}
 
     def get(self, request, **kwargs):
@@ -174,6 +190,8 @@ class PermsView(AppView):
 
 class OnePermView(AppView):
     """Whoever was given a role may leave by itself; taking others out is for owner and admin."""
+
+    gives = {"DELETE": 204}
 
     rights = {**AppView.rights, "DELETE": OWN}
 

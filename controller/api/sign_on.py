@@ -16,6 +16,8 @@ class Redemption(Strict):
 
 
 class CommandLineView(View):
+    takes = {"POST": Redemption}
+    gives = {"POST": {"username": str, "token": str}}
     authentication_classes = ()
     permission_classes = (AllowAny,)
 

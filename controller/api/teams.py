@@ -5,6 +5,7 @@ from rest_framework.response import Response
 
 from controller.actions import teams as actions
 from controller.api.scoping import Strict, View
+from controller.api.shapes import Page
 
 
 class TeamSerializer(serializers.Serializer):
@@ -26,7 +27,14 @@ class NewMember(Strict):
     manager = serializers.BooleanField(default=False)
 
 
+MEMBER = {"username": str, "manager": bool}
+TEAM = {"name": str, "created": str, "members": [MEMBER], "apps": [{"app": str, "role": str}]}
+
+
 class TeamsView(View):
+    takes = {"POST": NewTeam}
+    gives = {"GET": Page(TeamSerializer), "POST": (201, TEAM)}
+
     def get(self, request):
         return self.page(actions.visible_teams(request.user), TeamSerializer)
 
@@ -36,6 +44,8 @@ class TeamsView(View):
 
 
 class OneTeamView(View):
+    gives = {"GET": TEAM, "DELETE": 204}
+
     def get(self, request, team):
         return Response(described(actions.team_for(request.user, team)))
 
@@ -45,6 +55,9 @@ class OneTeamView(View):
 
 
 class MembersView(View):
+    takes = {"POST": NewMember}
+    gives = {"POST": (201, MEMBER)}
+
     def post(self, request, team):
         parsed = self.parsed(NewMember)
         member = actions.add_member(by=request.user, team=team, **parsed)
@@ -52,6 +65,8 @@ class MembersView(View):
 
 
 class OneMemberView(View):
+    gives = {"DELETE": 204}
+
     def delete(self, request, team, username):
         actions.remove_member(by=request.user, team=team, username=username)
         return Response(status=204)

@@ -5,6 +5,7 @@ from rest_framework.response import Response
 
 from controller.actions import tokens as actions
 from controller.api.scoping import Strict, View
+from controller.api.shapes import Also, Page
 from controller.models.token import SCOPES
 
 LONGEST_LIFE = 3650  # days
@@ -35,6 +36,9 @@ class NewToken(Strict):
 
 
 class PersonalTokensView(View):
+    takes = {"POST": NewToken}
+    gives = {"GET": Page(TokenSerializer), "POST": (201, Also(TokenSerializer, token=str))}
+
     def get(self, request):
         return self.page(request.user.tokens.select_related("app"), TokenSerializer)
 
@@ -44,6 +48,8 @@ class PersonalTokensView(View):
 
 
 class OnePersonalTokenView(View):
+    gives = {"GET": TokenSerializer, "DELETE": 204}
+
     def get(self, request, name):
         return Response(TokenSerializer(actions.token_named(request.user, name)).data)
 

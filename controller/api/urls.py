@@ -16,6 +16,7 @@ from controller.api import (
     config_sharing,
     cron,
     deploys,
+    description,
     domains,
     explain,
     formation,
@@ -48,6 +49,8 @@ PIPELINE = r"^pipelines/(?P<name>[a-z0-9-]+)"
 urlpatterns = [
     re_path(r"^$", auth.RootView.as_view()),
     re_path(r"^info/?$", info.InfoView.as_view()),
+    re_path(r"^schema/?$", description.SchemaView.as_view()),
+    re_path(r"^docs/?$", description.DocsView.as_view()),
     re_path(r"^registry/token/?$", registry.RegistryTokenView.as_view()),
     re_path(r"^gc/?$", collection.CollectionView.as_view()),
     re_path(r"^auth/register/?$", auth.RegisterView.as_view()),

@@ -16,6 +16,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular_sidecar",  # the files of the page that shows the API
     "controller",
     "controller.dashboard",
 ]
@@ -96,9 +97,20 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "controller.api.pagination.Page",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "controller.api.parsing.AlwaysJSON",
     "EXCEPTION_HANDLER": "controller.api.edge.answer",
+    "DEFAULT_SCHEMA_CLASS": "controller.api.openapi.Described",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%SZ",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "paas",
+    "DESCRIPTION": "Deis' API v2.3, and what goes beyond it. A request carries `Authorization: token …`.",
+    "SCHEMA_PATH_PREFIX": "/v2",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_NO_READ_ONLY_REQUIRED": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "POSTPROCESSING_HOOKS": [],
 }
 
 LOGGING = {

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client, TransactionTestCase
 
+from tests.controller import described
 from tests.controller.memory_cluster import MemoryCluster, put_in_place
 
 KEPT_TABLES = (
@@ -64,9 +65,12 @@ class API:
 
     def _send(self, method, path, body, headers):
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self._client.generic(
+        answer = self._client.generic(
             method, path, data, content_type="application/json", headers={**self._headers, **headers}
         )
+        if not answer.streaming:
+            described.check(method, path, answer.status_code, answer.headers.get("Content-Type", ""), answer.content)
+        return answer
 
 
 @pytest.fixture

@@ -36,6 +36,8 @@ def app(method: str, path: str, least: str, success: int = 200, body: Any = None
 ACCOUNT = [
     Row("GET", "", SIGNED_IN),
     Row("GET", "info", OPEN),
+    Row("GET", "schema", OPEN),
+    Row("GET", "docs", OPEN),
     Row("GET", "sizes", OPEN),
     Row("GET", "registry/token", OPEN, 400),
     Row("POST", "gc/", ADMIN),
