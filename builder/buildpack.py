@@ -77,7 +77,13 @@ class BuildpackBuilds:
         languages = needed_languages({entry.name for entry in app.iterdir()}, named)
         if not languages:
             return self._settings.stack_image
-        images = await self._toolchains.ensure(languages, lambda line: progress.raw(f"{line}\n".encode()))
+
+        def say(line: str) -> None:
+            """The steps; what apt says in between goes into the error, should there be one."""
+            if line.startswith("----->"):
+                progress.raw(f"{line}\n".encode())
+
+        images = await self._toolchains.ensure(languages, say)
         await self._pool.exchange(container, images.build)
         return images.run
 
