@@ -284,3 +284,33 @@ async def test_an_engine_that_cannot_try_a_probe_says_nothing_of_the_container(
     await world.create(make_pod(make_container(command=["top"], livenessProbe=probe), restartPolicy="Never"))
     await world.until("web", lambda pod: pod["status"]["phase"] == "Failed")
     assert len(tried) == 4, "the first three were neither failures nor successes"
+
+
+@pytest.mark.parametrize(
+    "step", ["claim_sandbox", "image", "pull", "create_container", "start_container", "inspect", "execute"]
+)
+@pytest.mark.parametrize("force", [False, True], ids=["gracefully", "at once"])
+async def test_a_pod_deleted_at_any_step_of_its_start_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str, force: bool
+) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    done = getattr(world.runtime, step)
+
+    async def slow(*args: Any, **fields: Any) -> Any:
+        first = not reached.is_set()
+        reached.set()
+        if first:
+            await go_on.wait()
+        return await done(*args, **fields)
+
+    monkeypatch.setattr(world.runtime, step, slow)
+    hook = {"postStart": {"exec": {"command": ["true"]}}}
+    await world.create(make_pod(make_container(command=["top"], lifecycle=hook), terminationGracePeriodSeconds=1))
+    async with asyncio.timeout(5):
+        await reached.wait()
+    await world.delete("web", grace=0 if force else None)
+    asyncio.get_running_loop().call_later(0.05, go_on.set)
+    await world.until_gone("web")
+    async with asyncio.timeout(5):
+        while await world.runtime.containers() or await world.runtime.claimed_sandboxes() or world.agent.workers:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
