@@ -82,6 +82,7 @@ def test_dead_containers_of_living_pods_stay() -> None:
     ("reference", "valid"),
     [
         ("app", True), ("127.0.0.1:5000/team/app:v1.2_x", True), (f"r.example/a@{DIGEST}", True), (DIGEST, True),
+        ("[::1]:5000/app:1", True),
         ("Registry.Example/app", True), ("a__b/c-d", True), ("App", False), ("r.example/App", False), ("a:", False),
         ("a b", False), ("", False), ("/a", False), ("a//b", False), ("a@sha256:1", False), ("r:x/app", False),
     ],
