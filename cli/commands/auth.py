@@ -8,7 +8,7 @@ from typing import Any
 from cli import output, prompts
 from cli import profile as profiles
 from cli.client import Client
-from cli.errors import CliError, UsageError
+from cli.errors import CliError, NotLoggedIn, UsageError
 from cli.refusals import error_of
 from cli.session import Session
 from cli.table import JSON, Arg, Option, command
@@ -51,8 +51,13 @@ def register(
     username = username or prompts.ask("username: ")
     password = password or read_password(password_stdin, confirm=True)
     email = prompts.ask("email: ") if email is None else email
+    body = {"username": username, "password": password, "email": email}
     try:
-        api.post("/v2/auth/register/", {"username": username, "password": password, "email": email})
+        try:
+            api.post("/v2/auth/register/", body)
+        except NotLoggedIn:
+            api.token = ""  # of a login that is no longer valid: it must not keep anybody from registering
+            api.post("/v2/auth/register/", body)
     except CliError as exc:
         exc.args = (f"Registration failed: {exc}",)
         raise

@@ -281,6 +281,13 @@ def test_sharing_and_handing_over(bob, shop, live_server):
     assert shop("apps:transfer", "nobody", code=4).err.startswith("Error: There is no such user")
 
 
+def test_a_stale_login_is_no_hindrance_to_registering(bob, live_server, home):
+    profile = home / ".deis" / "client.json"
+    profile.write_text(json.dumps({**json.loads(profile.read_text()), "token": "0" * 40}))
+    done = bob("register", live_server.url, "--username=alice", "--password=battery horse", "--email=")
+    assert done.out.startswith("Registered alice\nLogged in as alice\n")
+
+
 def test_roles_and_teams(bob, shop, live_server):
     bob("register", live_server.url, "--username=alice", "--password=battery horse", "--email=", "--login=false")
     assert shop("access:grant", "alice", "viewer").out == "Making alice viewer of shop... done\n"
