@@ -1,4 +1,4 @@
-.PHONY: up down destroy status password manage test bench lint lock scratch help
+.PHONY: up down destroy status password manage test backup restore bench lint lock scratch help
 PYTHON = .venv/bin/python
 
 help:            ## what you can type
@@ -22,6 +22,13 @@ password:        ## give the administrator a new password
 
 manage:          ## maintenance of the controller: make manage DO="rotate_keys"
 	@$(PYTHON) -m host manage $(DO)
+
+backup:          ## the whole platform in one file, while it runs: make backup FILE=/root/paas.tar
+	@$(PYTHON) -m host backup $(or $(FILE),paas-backup-$(shell date +%Y%m%d-%H%M%S).tar)
+
+restore:         ## a platform from its backup, on an empty machine: make restore FILE=/root/paas.tar
+	@host/bootstrap.sh run
+	@$(PYTHON) -m host restore $(FILE)
 
 scratch:         ## a platform for API and client tests, no Docker: make scratch PORT=8900
 	@[ -x $(PYTHON) ] || host/bootstrap.sh run

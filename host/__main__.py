@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from host import say, settings
 from host.errors import HostError
@@ -17,6 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     up.add_argument("--no-example", action="store_true", help="leave the example app out")
     manage_parser = commands.add_parser("manage", help="a maintenance command of the controller")
     manage_parser.add_argument("words", nargs=argparse.REMAINDER)
+    for name, text in (("backup", "the whole platform in one file"), ("restore", "a platform from its backup")):
+        commands.add_parser(name, help=text).add_argument("file", type=Path)
     for name, text in COMMANDS.items():
         commands.add_parser(name, help=text)
     options = parser.parse_args(arguments)
@@ -53,9 +56,20 @@ def _run(options: argparse.Namespace) -> int:
 
         down.stop() if options.command == "down" else down.destroy()
         return 0
+    if options.command == "restore":
+        from host import restore, up
+
+        restore.restore(settings.home_from_environment(), options.file.absolute())
+        up.run(with_example=False)
+        return 0
     platform = settings.load(settings.home_from_environment())
     if platform is None:
         raise HostError("There is no platform here yet: run `make up`.")
+    if options.command == "backup":
+        from host import backup
+
+        backup.back_up(platform, options.file.absolute())
+        return 0
     if options.command == "manage":
         return manage(platform, options.words)
     return {"status": status, "password": password, "start": start}[options.command](platform)

@@ -1,0 +1,135 @@
+"""`make restore FILE=…`: a platform from its backup, in an empty folder, then `make up`.
+
+Ports may be others than before (`PAAS_HTTP_PORT=…`, as at the first `make up`). Images are named by the registry's
+address, so these names are changed in database and store.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import tarfile
+from pathlib import Path
+
+from host import say, settings
+from host.backup import FORMAT, MANIFEST
+from host.errors import HostError
+from host.settings import Platform
+
+NODE_BOUND = ("nodes", "leases", "pods", "endpoints", "endpointslices")  # of a machine that isn't there any more
+DELETED = 2  # a record's type in the store's log
+
+
+def restore(home: Path, source: Path) -> Platform:
+    """Unpack and check `source`, and fit it to this machine. Raises: HostError; then `home` is left as it was."""
+    if home.exists() and any(path.name != ".lock" for path in home.iterdir()):
+        raise HostError(f"{home} isn't empty: restore into an empty one, or remove it first (`make destroy`).")
+    say.step(f"Restoring {source} into {home}")
+    work = home.with_name(home.name + ".restoring")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(mode=0o700, parents=True)
+    try:
+        manifest = unpack(source, work)
+        platform = fit(work, manifest)
+        shutil.rmtree(home, ignore_errors=True)
+        os.replace(work, home)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    say.detail(f"{len(manifest['files'])} files of {manifest['made']}, each as it was backed up")
+    return dataclasses.replace(platform, home=home)
+
+
+def unpack(source: Path, work: Path) -> dict:
+    """The manifest, once every file is there and has the sum it says. Raises: HostError."""
+    try:
+        with tarfile.open(source) as archive:
+            archive.extractall(work, filter="data")
+        manifest = json.loads((work / MANIFEST).read_text())
+    except (OSError, tarfile.TarError, ValueError) as exc:
+        raise HostError(f"{source} is no whole backup ({exc}); nothing was restored.") from exc
+    if manifest["format"] != FORMAT:
+        raise HostError(f"{source} has format {manifest['format']}; this version reads {FORMAT}.")
+    (work / MANIFEST).unlink()
+    for name, wanted in manifest["files"].items():
+        path = work / name
+        found = hashlib.file_digest(path.open("rb"), "sha256").hexdigest() if path.is_file() else "nothing"
+        if found != wanted:
+            raise HostError(f"{source} is damaged: {name} isn't what was backed up. Nothing was restored.")
+    return manifest
+
+
+def fit(work: Path, manifest: dict) -> Platform:
+    """The platform as this machine has it: its ports, its engine, its name."""
+    before = settings.load(work)
+    assert before is not None
+    chosen = {
+        name: int(os.environ[variable]) for name, variable in settings.CHOICES.items()
+        if name in settings.PORTS and os.environ.get(variable)
+    }  # fmt: skip
+    platform = dataclasses.replace(before, docker_host="", engine_can_exec=None, **chosen)
+    for name in settings.PORTS:
+        if not settings.is_free(getattr(platform, name)):
+            port = getattr(platform, name)
+            raise HostError(f"Port {port} is taken here; choose another: {settings.CHOICES[name]}=… make restore.")
+    platform.save()
+    old, new = manifest["registry_host"], platform.registry_host
+    rename_registry(work / "controller" / "db.sqlite3", work / "orchestrator" / "store.db", old, new)
+    if manifest["node"] != platform.node_name:
+        forget_nodes(work / "orchestrator" / "store.db")
+    profile = work / "operator" / "admin.json"
+    if profile.exists():
+        profile.write_text(profile.read_text().replace(before.url, platform.url))
+    return platform
+
+
+def rename_registry(database: Path, store: Path, old: str, new: str) -> None:
+    """Images in `old/` are in `new/` from now on, in the controller's records and in every stored object."""
+    if old == new:
+        return
+    with sqlite3.connect(database) as rows:
+        for table, column in image_columns(rows):
+            changed = f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?) WHERE "{column}" LIKE ?'
+            rows.execute(changed, (f"{old}/", f"{new}/", f"%{old}/%"))
+    rows.close()
+    with sqlite3.connect(store) as log:
+        for revision, resource, value in log.execute("SELECT revision, resource, value FROM log").fetchall():
+            renamed = renamed_object(resource, bytes(value), old, new)
+            if renamed != value:
+                log.execute("UPDATE log SET value = ? WHERE revision = ?", (renamed, revision))
+    log.close()
+
+
+def image_columns(rows: sqlite3.Connection) -> list[tuple[str, str]]:
+    """The columns of the controller's tables that hold names of images."""
+    return [
+        (table, column[1])
+        for (table,) in rows.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
+        for column in rows.execute(f'PRAGMA table_info("{table}")')
+        if column[1] == "image"
+    ]
+
+
+def renamed_object(resource: str, value: bytes, old: str, new: str) -> bytes:
+    """A stored object with its images renamed; pull credentials name the registry in an encoded document."""
+    value = value.replace(f"{old}/".encode(), f"{new}/".encode())
+    if not resource.endswith("secrets") or b".dockerconfigjson" not in value:
+        return value
+    found = json.loads(value)
+    for key, encoded in (found.get("data") or {}).items():
+        if key == ".dockerconfigjson":
+            plain = base64.b64decode(encoded).replace(old.encode(), new.encode())
+            found["data"][key] = base64.b64encode(plain).decode()
+    return json.dumps(found, separators=(",", ":")).encode()
+
+
+def forget_nodes(store: Path) -> None:
+    """The machine that was backed up isn't this one: its nodes and the pods on them are not restored."""
+    with sqlite3.connect(store) as log:
+        for name in NODE_BOUND:
+            log.execute("DELETE FROM log WHERE resource = ? OR resource LIKE ?", (name, f"%/{name}"))
+    log.close()
