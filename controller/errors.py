@@ -83,6 +83,18 @@ class Throttled(TooManyTries):
         self.retry_after = retry_after
 
 
+class DiskFull(PaasError):
+    """No build may begin: what runs needs the rest of the disk."""
+
+    status = 507
+
+    def __init__(self, room: object):
+        super().__init__(
+            f"The platform's disk is nearly full ({room}), so nothing is built. Tell an administrator: "
+            "`paas gc` removes images nobody keeps, `paas doctor` says more."
+        )
+
+
 class Unsupported(PaasError):
     """What this server, as it is run, can't do."""
 

@@ -48,7 +48,8 @@ def unpack(source: Path, work: Path) -> dict:
     """The manifest, once every file is there and has the sum it says. Raises: HostError."""
     try:
         with tarfile.open(source) as archive:
-            archive.extractall(work, filter="data")
+            for member in archive:
+                unpack_file(archive, member, work)
         manifest = json.loads((work / MANIFEST).read_text())
     except (OSError, tarfile.TarError, ValueError) as exc:
         raise HostError(f"{source} is no whole backup ({exc}); nothing was restored.") from exc
@@ -61,6 +62,18 @@ def unpack(source: Path, work: Path) -> dict:
         if found != wanted:
             raise HostError(f"{source} is damaged: {name} isn't what was backed up. Nothing was restored.")
     return manifest
+
+
+def unpack_file(archive: tarfile.TarFile, member: tarfile.TarInfo, work: Path) -> None:
+    """A backup has plain files below its own folder and nothing else. Raises: TarError."""
+    path = work / member.name
+    content = archive.extractfile(member) if member.isreg() else None
+    if content is None or ".." in path.parts or not path.is_relative_to(work):
+        raise tarfile.TarError(f"{member.name} is no file of a backup")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with content, path.open("xb") as file:
+        shutil.copyfileobj(content, file)
+    path.chmod(member.mode & 0o700)
 
 
 def fit(work: Path, manifest: dict) -> Platform:

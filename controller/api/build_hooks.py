@@ -4,6 +4,7 @@ from django.http import Http404
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from controller import disk
 from controller.access import DEVELOP, app_for
 from controller.actions import build_runs, docker_push, webhooks
 from controller.actions.auth import user_named
@@ -11,7 +12,7 @@ from controller.actions.build_settings import build_settings
 from controller.api.hooks import HookView
 from controller.api.parsing import JSON
 from controller.api.scoping import Strict
-from controller.errors import Missing, Unauthorized
+from controller.errors import DiskFull, Missing, Unauthorized
 from controller.models import App, BuildRun, GitSource
 
 RESULTS = (BuildRun.SUCCEEDED, BuildRun.FAILED, BuildRun.CANCELLED, BuildRun.SKIPPED)
@@ -77,6 +78,8 @@ class RunsHook(HookView):
 
     def post(self, request):
         parsed = self.parsed(NewRun)
+        if (room := disk.room()).is_full:
+            raise DiskFull(room)
         user = user_named(parsed.pop("receive_user"))
         app = app_for(user, parsed.pop("receive_repo"), DEVELOP)
         run = build_runs.begin(app=app, by=user, **parsed)

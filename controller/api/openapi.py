@@ -105,6 +105,8 @@ class Described(AutoSchema):
         bodies = {str(status): self._answer(status, shape) for status, shape in self._answers().items()}
         error = {"application/json": {"schema": self._registered("Error", ERROR)}}
         bodies["4XX"] = {"description": "Refused: the answer says why.", "content": error}
+        if self.path.endswith("/hooks/build-runs/"):
+            bodies["507"] = {"description": "The disk is nearly full.", "content": error}
         bodies["503"] = {"description": "The cluster, or something else that is needed, is away.", "content": error}
         return bodies
 

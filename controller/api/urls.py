@@ -17,6 +17,7 @@ from controller.api import (
     cron,
     deploys,
     description,
+    doctor,
     domains,
     explain,
     formation,
@@ -49,6 +50,7 @@ PIPELINE = r"^pipelines/(?P<name>[a-z0-9-]+)"
 urlpatterns = [
     re_path(r"^$", auth.RootView.as_view()),
     re_path(r"^info/?$", info.InfoView.as_view()),
+    re_path(r"^doctor/?$", doctor.DoctorView.as_view()),
     re_path(r"^schema/?$", description.SchemaView.as_view()),
     re_path(r"^docs/?$", description.DocsView.as_view()),
     re_path(r"^registry/token/?$", registry.RegistryTokenView.as_view()),

@@ -26,6 +26,7 @@ def _needed(name: str) -> str:
 DEBUG = False
 SECRET_KEY = secret_line(_needed("SECRET_KEY_FILE"), "SECRET_KEY_FILE")
 COLUMN_KEYS_FILE = os.environ.get("COLUMN_KEYS_FILE") or os.environ["SECRET_KEY_FILE"] + ".columns"
+DATA_FOLDER = str(Path(_needed("SECRET_KEY_FILE")).absolute().parent)  # on the disk that fills
 BUILDER_KEY = secret_line(_needed("BUILDER_KEY_FILE"), "BUILDER_KEY_FILE")
 DATABASES = {"default": database(_needed("DATABASE_URL"))}
 REDIS_URL = redis_client_url(_needed("REDIS_URL"))

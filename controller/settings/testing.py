@@ -8,6 +8,7 @@ from controller.settings.parsing import database, redis_broker_url, redis_client
 DEBUG = False
 SECRET_KEY = "for-tests-only-" * 3
 COLUMN_KEYS_FILE = None
+DATA_FOLDER = "/"
 BUILDER_KEY = "builder-key-for-tests"
 DATABASES = {
     "default": database(os.environ["DATABASE_URL"])

@@ -37,6 +37,7 @@ ACCOUNT = [
     Row("GET", "", SIGNED_IN),
     Row("GET", "info", OPEN),
     Row("GET", "schema", OPEN),
+    Row("GET", "doctor", ADMIN),
     Row("GET", "docs", OPEN),
     Row("GET", "sizes", OPEN),
     Row("GET", "registry/token", OPEN, 400),
