@@ -16,6 +16,7 @@ def parse(entry: Command, words: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {option.key: option.default for option in entry.all_options}
     takes_rest = bool(entry.args) and entry.args[-1].rest
     plain: list[str] = []
+    given: dict[str, Any] = {}
     position = 0
     while position < len(words):
         word = words[position]
@@ -35,7 +36,10 @@ def parse(entry: Command, words: list[str]) -> dict[str, Any]:
                 raise UsageError(f"{option.name} needs a value: {option.usage}; see `paas {entry.name} --help`.")
             value = words[position]
             position += 1
-        values[option.key] = _typed(option, value)
+        typed = _typed(option, value)
+        if option.value and given.setdefault(option.key, typed) != typed:
+            raise UsageError(f"{option.name} is there twice, as '{given[option.key]}' and '{typed}'; give it once.")
+        values[option.key] = typed
     if values["help"]:
         return values
     return values | _positional(entry, plain)

@@ -56,6 +56,7 @@ def test_refusals_become_sentences(platform, paas, status, body, code, text):
         (("domains:add", "a", "b"), "has no use for 'b'"),
         (("releases", "--limit=ten"), "--limit takes a whole number, not 'ten'."),
         (("releases", "--limit"), "--limit needs a value"),
+        (("releases", "--limit=1", "--limit", "2"), "--limit is there twice, as '1' and '2'"),
         (("rollback", "latest"), "'latest' is no release"),
         (("ps", "-a", "../etc"), "'../etc' can't be an app's name"),
         (("config:set", "1X=2"), "'1X=2' is no variable"),
