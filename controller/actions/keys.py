@@ -1,7 +1,6 @@
 """SSH keys."""
 
 import base64
-import binascii
 import hashlib
 
 from django.db import IntegrityError, transaction
@@ -14,7 +13,7 @@ def fingerprint(public: str) -> str:
     """MD5 of the key's blob, as colon-separated hex. Raises: Invalid."""
     try:
         blob = base64.b64decode(public.split()[1], validate=True)
-    except (IndexError, binascii.Error) as exc:
+    except (IndexError, ValueError) as exc:  # binascii's error is one, and what isn't ASCII at all another
         raise Invalid(public="Key contains invalid base64 chars") from exc
     digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
     return ":".join(digest[i : i + 2] for i in range(0, 32, 2))

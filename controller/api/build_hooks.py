@@ -22,6 +22,9 @@ RUN = {"uuid": str, "number": int, "app": str, "app_uuid": str, "settings": dict
 TAKEN = {"detail": str, "queued": bool}
 
 
+LONGEST_AGE = 10 * 365 * 86400.0  # seconds that a builder may have run
+
+
 class PushHook(HookView):
     """Whose the `Authorization` header is that a git client or `paas` sent, and that they may deploy to the app."""
 
@@ -51,7 +54,7 @@ class EndOfRun(Strict):
 
 
 class Age(Strict):
-    age = serializers.FloatField(min_value=0, required=False, default=0)
+    age = serializers.FloatField(min_value=0, max_value=LONGEST_AGE, required=False, default=0)
 
 
 def described(run: BuildRun) -> dict:

@@ -104,6 +104,7 @@ class Described(AutoSchema):
     def _get_response_bodies(self, direction="response"):
         bodies = {str(status): self._answer(status, shape) for status, shape in self._answers().items()}
         error = {"application/json": {"schema": self._registered("Error", ERROR)}}
+        error["text/html"] = {"schema": {"type": "string"}}  # no such address, as Deis says it
         bodies["4XX"] = {"description": "Refused: the answer says why.", "content": error}
         if self.path.endswith("/hooks/build-runs/"):
             bodies["507"] = {"description": "The disk is nearly full.", "content": error}

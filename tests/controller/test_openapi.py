@@ -55,3 +55,9 @@ def test_who_never_asks_pays_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines()[-1:] == ["False"], done.stderr
+
+
+def test_what_made_requests_found_is_refused_by_field(bob, builder):
+    """Each once was an error of ours."""
+    assert bob.post("/v2/keys/", {"id": "k", "public": "ssh-rsa \u00b0\u00ba"}).json().keys() == {"public"}
+    assert builder.post("/v2/hooks/build-runs/abandoned/", {"age": 2.6e16}).json().keys() == {"age"}
