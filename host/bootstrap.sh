@@ -17,7 +17,7 @@ command -v apt-get >/dev/null || fail "No apt-get here: only Debian 12, 13 and U
 
 RUN_PACKAGES="ca-certificates curl git python3 python3-venv openssh-client iproute2 iptables nftables procps util-linux
  redis-server nginx libnginx-mod-http-lua lua-cjson docker-registry debootstrap debian-archive-keyring busybox-static conntrack libnss-myhostname"
-TEST_PACKAGES="wrk chromium postgresql"
+TEST_PACKAGES="wrk chromium postgresql zsh fish"
 packages="$RUN_PACKAGES"
 command -v dockerd >/dev/null || packages="$packages docker.io"
 if [ "$purpose" = test ]; then
