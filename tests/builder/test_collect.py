@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 import uuid
 
@@ -18,7 +19,7 @@ from builder.repository import YOUNG, Repositories
 from builder.settings import Registry
 from tests.registry.harness import PASSWORD, USERNAME
 
-DOCKER = "unix:///var/run/docker.sock"
+DOCKER = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 APPS = frozenset({"blue"})
 
 

@@ -1,6 +1,7 @@
 """What a build can't reach."""
 
 import ipaddress
+import os
 import socket
 import subprocess
 import threading
@@ -15,6 +16,7 @@ from builder.host_config import HostConfig
 from builder.pool import labels, network_name
 
 STACK = "paas/stack:trixie"
+DOCKER = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 PODS = ipaddress.ip_network("10.244.0.0/16")
 
 
@@ -59,7 +61,7 @@ def accept(server):
 @pytest.mark.engine
 async def test_containers_of_the_network_do_not_reach_the_host(listener):
     instance = f"fence-{uuid.uuid4().hex[:8]}"
-    async with Engine("unix:///var/run/docker.sock") as engine:
+    async with Engine(DOCKER) as engine:
         link = await engine.ensure_network(network_name(instance), labels(instance), 1400)
         network = await engine.call("GET", f"/networks/{network_name(instance)}")
         gateway = network["IPAM"]["Config"][0]["Gateway"]

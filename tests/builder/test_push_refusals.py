@@ -110,8 +110,8 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 STACK = "FROM paas/stack:trixie\n"
 
 
-SLOW = {**APP, "bin/pre_compile": "#!/bin/sh\necho waiting in the build\nsleep 15.731\n"}
-SLOW_DOCKERFILE = {"Dockerfile": STACK + "RUN echo waiting in the build && sleep 15.731\n"}
+SLOW = {**APP, "bin/pre_compile": "#!/bin/sh\necho waiting in the build\nsleep 31.731\n"}
+SLOW_DOCKERFILE = {"Dockerfile": STACK + "RUN echo waiting in the build && sleep 31.731\n"}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def build_runs() -> bool:
     """Whether the slow build's own process is on this machine."""
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (folder / "cmdline").read_bytes() == b"sleep\x0015.731\x00":
+            if (folder / "cmdline").read_bytes() == b"sleep\x0031.731\x00":
                 return True
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -134,13 +135,20 @@ async def test_a_full_empty_dir_costs_the_pod_and_frees_the_disk(world: World) -
     )
     await world.create(make_pod(logs, name="logs", uid=""))
     for name in ("writes", "logs"):
-        pod = await world.until(name, is_ready, 20)
-    await evictor.look()
+        await world.until(name, is_ready, 20)
+    looking = asyncio.create_task(keep_looking(evictor))  # ready says nothing of how much is written yet
     for name in ("writes", "logs"):
         pod = await world.until(name, lambda pod: pod["status"].get("reason") == "Evicted", 20)
         folder = world.agent.services.volumes.folder(pod["metadata"]["uid"])
         assert "exceed" in pod["status"]["message"]
         await until_gone(folder / "volumes")
+    looking.cancel()
+
+
+async def keep_looking(evictor: Evictor) -> None:
+    while True:
+        await evictor.look()
+        await asyncio.sleep(0.1)
 
 
 def mount(name: str) -> dict[str, str]:

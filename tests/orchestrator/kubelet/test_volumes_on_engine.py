@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -112,13 +113,15 @@ async def test_a_host_path_must_be_what_its_type_says(world: World, tmp_path: Pa
     (tmp_path / "file").write_text("there")
     made = {"h": {"hostPath": {"path": str(tmp_path / "new"), "type": "DirectoryOrCreate"}}}
     file = {"h": {"hostPath": {"path": str(tmp_path / "file"), "type": "File"}}}
-    socket = {"h": {"hostPath": {"path": "/var/run/docker.sock", "type": "Socket"}}}
-    said = await said_by(
-        world,
-        mounting("made", "echo x > /h/f", made),
-        mounting("file", "cat /h", file),
-        mounting("socket", "test -S /h && echo yes", socket),
-    )
+    listening = {"h": {"hostPath": {"path": str(tmp_path / "socket"), "type": "Socket"}}}
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        said = await said_by(
+            world,
+            mounting("made", "echo x > /h/f", made),
+            mounting("file", "cat /h", file),
+            mounting("socket", "test -S /h && echo yes", listening),
+        )
     assert (tmp_path / "new" / "f").read_text() == "x\n" and said["file"] == "there" and said["socket"] == "yes\n"
     wrong = {"h": {"hostPath": {"path": str(tmp_path / "file"), "type": "Directory"}}}
     await world.create(mounting("wrong", "true", wrong))
