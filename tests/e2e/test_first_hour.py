@@ -72,7 +72,7 @@ def test_logs_show_what_the_app_printed(admin: Developer, example_app: Example) 
 def test_a_one_off_command_passes_output_and_exit_code(admin: Developer, example_app: Example) -> None:
     name, _ = example_app
     assert "Python 3." in admin.paas("run", "-a", name, "--", "python", "-V").stdout
-    failed = admin.paas("run", "-a", name, "--", "bash", "-c", "echo went wrong; exit 7", ok=False)
+    failed = admin.paas("run", "-a", name, "--", "bash", "-c", "echo went wrong >&2; exit 7", ok=False)
     assert failed.returncode == 7 and "went wrong" in failed.stderr
 
 
