@@ -36,8 +36,8 @@ specification_version: 4
 summary: s
 """
 RUBY = {
-    "Gemfile": "source 'https://rubygems.org'\ngem 'greeting', '1.0.0'\n",
-    "Gemfile.lock": "GEM\n  remote: https://rubygems.org/\n  specs:\n    greeting (1.0.0)\n\n"
+    "Gemfile": "source 'https://gems.example.test'\ngem 'greeting', '1.0.0'\n",
+    "Gemfile.lock": "GEM\n  remote: https://gems.example.test/\n  specs:\n    greeting (1.0.0)\n\n"
     "PLATFORMS\n  ruby\n  x86_64-linux\n\nDEPENDENCIES\n  greeting (= 1.0.0)\n\nBUNDLED WITH\n   2.6.7\n",
     "app.rb": """require 'socket'
 require 'bundler/setup'
@@ -76,7 +76,7 @@ PHP = {
     "composer.json": json.dumps(
         {
             "require": {"php": "^8.2", "acme/greeting": "1.0.0"},
-            "repositories": [{"packagist.org": False}, {"type": "artifact", "url": "packages"}],
+            "repositories": [{"packagist": False}, {"type": "artifact", "url": "packages"}],
         }
     ),
     "public/index.php": "<?php require __DIR__ . '/../vendor/autoload.php'; "

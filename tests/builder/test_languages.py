@@ -80,7 +80,7 @@ def explain(tmp_path):
             "asks for Ruby 3.2.2; this stack has 3.3.8",
         ),
         ("ruby", "An error occurred while installing pg (1.5.4), and Bundler cannot continue.", "The gem pg 1.5.4"),
-        ("ruby", "Could not reach host rubygems.org. Check your network", "bundle package --all"),
+        ("ruby", "Could not reach host gems.example.test. Check your network", "bundle package --all"),
         ("ruby", "Bundler::GemNotFound\nCould not find rack-3.1.0 in cached gems", "asks for rack-3.1.0, which"),
         ("go", "go: inconsistent vendoring in /app:\n\tx is explicitly required", "Run: go mod vendor"),
         ("go", "./main.go:3:8: undefined: foo", "doesn't compile: ./main.go:3:8: undefined: foo"),
@@ -89,7 +89,7 @@ def explain(tmp_path):
             "main.go:4:2: no required module provides package github.com/a/b; to add it:",
             "Run: go get github.com/a/b,",
         ),
-        ("go", "dial tcp: lookup proxy.golang.org: no such host", "GOPROXY"),
+        ("go", "dial tcp: lookup proxy.example.test: no such host", "GOPROXY"),
         (
             "php",
             "- x requires php ^7.4 but your php version (8.4.2) does not satisfy it.",
