@@ -10,7 +10,7 @@ from django.db import transaction
 from controller.actions.announce import announce, failed_text
 from controller.actions.events import record
 from controller.actions.failure import good_before, mark_failed
-from controller.actions.operations import claim, end_superseded, finish, this_runner, unfinished
+from controller.actions.operations import claim, end_superseded, finish, hold_for_end, this_runner, unfinished
 from controller.actions.phases import run_after, run_before
 from controller.actions.pulse import LostClaim, Pulse
 from controller.actions.watches import begin_watch, processes_of
@@ -124,6 +124,7 @@ def end_badly(operation: Operation, runner: str, text: str) -> None:
         log.warning("putting back failed, will be retried", extra={"app": app.name, "error": str(exc)})
         App.objects.filter(pk=app.pk).update(unsynced=True)
     with transaction.atomic():
+        hold_for_end(operation)
         if not finish(operation, Operation.FAILED, text, runner=runner):
             return
         if operation.kind == Operation.DEPLOY:

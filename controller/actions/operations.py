@@ -15,7 +15,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from controller.actions.announce import announce, failed_text
@@ -42,8 +42,23 @@ class InProgress(Conflict):
 
 
 def lock(app: App) -> App:
-    """`app` as it stands, held against other writers until the transaction ends."""
-    return App.objects.select_for_update().select_related("owner").get(pk=app.pk)
+    """`app` as it stands, held against other writers until the transaction ends.
+
+    The row alone is held, and new rows may point at it and at its owner meanwhile.
+    """
+    return _held().select_related("owner").get(pk=app.pk)
+
+
+def hold_for_end(operation: Operation) -> None:
+    """Holds the operation's app until the transaction ends, which ends the operation and fails its release at once.
+
+    Else whoever holds the app could take the release for good, and then find that nothing is under way.
+    """
+    _held().filter(pk=operation.app_id).first()
+
+
+def _held() -> QuerySet[App]:
+    return App.objects.select_for_update(of=("self",), no_key=True)
 
 
 def unfinished(app: App) -> Operation | None:
@@ -86,7 +101,7 @@ def supersede(app: App, patience: float | None = None) -> None:
     deadline = time.monotonic() + (patience or settings.ABANDONED_AFTER + 10)
     while holder := unfinished(app):
         Operation.objects.filter(pk=holder.pk).update(superseded=True)
-        if holder.state == Operation.QUEUED and end_superseded(holder, "superseded before it began"):
+        if end_superseded(holder, "superseded before it began", ending=(Operation.QUEUED,)):
             return
         if time.monotonic() > deadline:
             raise Conflict(f"v{holder.release.version} is still being deployed and doesn't stop; try again in a minute")
@@ -95,19 +110,23 @@ def supersede(app: App, patience: float | None = None) -> None:
         recover()
 
 
-def end_superseded(operation: Operation, text: str, runner: str | None = None) -> bool:
-    """Ends an operation that gave way; False when another did.
+def end_superseded(
+    operation: Operation, text: str, runner: str | None = None, ending: tuple[str, ...] = Operation.UNFINISHED
+) -> bool:
+    """Ends an operation in one of the states `ending` that gave way; False when another did, or holds it.
 
     A scale or a restore has succeeded all the same: what it wished is what the operation after it starts from.
     """
     if operation.kind != Operation.DEPLOY:
-        return finish(operation, Operation.SUCCEEDED, runner=runner)
-    ended = finish(operation, Operation.FAILED, text, runner=runner)
-    if ended:
+        return finish(operation, Operation.SUCCEEDED, runner=runner, ending=ending)
+    with transaction.atomic():
+        hold_for_end(operation)
+        if not finish(operation, Operation.FAILED, text, runner=runner, ending=ending):
+            return False
         mark_failed(operation.release, text)
         record(operation.app, text, "ERROR")
         announce(operation.app, "deploy.failed", release=operation.release, text=failed_text(operation.release, text))
-    return ended
+    return True
 
 
 def topic(operation_id: int) -> str:
@@ -188,6 +207,7 @@ def ask_to_stop(operation: Operation, by: str) -> bool:
 def abandon(operation: Operation, text: str, ending: tuple[str, ...] = Operation.UNFINISHED) -> bool:
     """Fails an operation that no worker holds; what it may have changed is put right by the next sync."""
     with transaction.atomic():
+        hold_for_end(operation)
         if not finish(operation, Operation.FAILED, text, ending=ending):
             return False
         if operation.kind == Operation.DEPLOY:
