@@ -5,7 +5,7 @@ may see are shown. Its owner and administrators change it; what happens to an ap
 """
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from controller.access import CONFIGURE, DEVELOP, app_for, visible_apps
 from controller.actions.events import record
@@ -92,13 +92,11 @@ def next_apps(app: App) -> list[str]:
 
 def stages_of(pipeline: Pipeline, user: User) -> list[dict]:
     """Each stage with the apps that `user` may see, and what runs there; a fixed number of queries."""
-    places = list(pipeline.apps.filter(app__in=visible_apps(user)).select_related("app"))
-    live: dict = {}
-    good = Release.objects.filter(app__in=[place.app_id for place in places], failed=False, build__isnull=False)
-    for release in (
-        good.order_by("version").select_related("build").only("app_id", "version", "build__sha", "build__image")
-    ):
-        live[release.app_id] = release
+    good = Release.objects.filter(app=OuterRef("app_id"), failed=False, build__isnull=False).order_by("-version")
+    newest = Subquery(good.values("pk")[:1])
+    places = list(pipeline.apps.filter(app__in=visible_apps(user)).select_related("app").annotate(live=newest))
+    chosen = Release.objects.filter(pk__in=[place.live for place in places if place.live]).select_related("build")
+    live = {release.app_id: release for release in chosen.only("app_id", "version", "build__sha", "build__image")}
     return [
         {
             "name": stage,

@@ -67,13 +67,16 @@ def observe(apps: list[App]) -> Observed:
 
 
 def read_processes(observed: Observed, app: str | None) -> None:
-    """The processes by app, of one app or of all; those that ended on purpose and one-off commands left out."""
+    """The processes of the observed apps; those that ended on purpose and one-off commands left out."""
     try:
         pods, _ = cluster().list("Pod", app, OURS)
     except ClusterTrouble:
         return
     found: dict[str, list[Process]] = {}
+    names = {app.name for app in observed.apps}
     for pod in pods:
+        if pod["metadata"]["namespace"] not in names:
+            continue
         process = describe(pod)
         if not is_process(pod) or process.state in NOT_RUNNING:
             continue

@@ -1,0 +1,231 @@
+"""Every listing of the API and the dashboard's lists, over 1,000 apps with 100 releases each on SQLite.
+
+Requests go through Django's test client with all middleware; the orchestrator is a double that answers with one pod
+for each app, decoded from JSON at every call. Everything is in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bench.report import Row
+
+APPS, RELEASES = 1000, 100
+PEOPLE, TEAMS, PIPELINES = 500, 50, 50
+PER_APP = 20  # builds, build runs and operations of each app; half as many configs
+AUDITED = 50_000  # entries of the trail
+RUNS, BAR = 40, 200.0  # requests of each listing; milliseconds at p95
+APP = "/v2/apps/app-0500"
+LISTINGS = (
+    "/v2/apps/", "/v2/apps/?limit=1000", f"{APP}/releases/", f"{APP}/releases/?detail=true", f"{APP}/builds/",
+    f"{APP}/build-runs/", f"{APP}/config/", f"{APP}/domains/", f"{APP}/perms/", f"{APP}/access/", f"{APP}/audit/",
+    "/v2/users/", "/v2/audit/", "/v2/tokens/", "/v2/teams/", "/v2/pipelines/", "/v2/pipelines/pipeline-000/",
+    "/v2/keys/", "/v2/certs/", "/", "/apps/app-0500/releases/", "/apps/app-0500/activity/",
+)  # fmt: skip
+OF_A_MEMBER = ("/v2/apps/", f"{APP}/releases/", "/v2/audit/", "/v2/teams/", "/v2/pipelines/", "/")
+
+
+def measure() -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="paas-bench-") as folder:
+        set_up(Path(folder))
+        fill()
+        logging.disable(logging.INFO)  # a line for each request
+        rows = [measured("admin", path) for path in LISTINGS]
+        rows += [measured("person-001", path) for path in OF_A_MEMBER]
+    return rows
+
+
+def set_up(folder: Path) -> None:
+    """Django over an empty database with every migration."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "controller.settings.testing"
+    os.environ["DATABASE_URL"] = f"sqlite://{folder}/db.sqlite3"
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    from controller.dashboard import observe
+
+    call_command("migrate", verbosity=0)
+    double = Orchestrator()
+    observe.cluster = lambda: double  # type: ignore[assignment,return-value]
+
+
+class Orchestrator:
+    """Answers as one with a process of each app does."""
+
+    def __init__(self) -> None:
+        self._all = json.dumps([pod(f"app-{number:04}") for number in range(APPS)])
+
+    def list(self, kind: str, namespace: str | None, labels: str) -> tuple[list[dict[str, Any]], str]:
+        return json.loads(self._all) if namespace is None else [pod(namespace)], "1"
+
+
+def pod(app: str) -> dict[str, Any]:
+    labels = {"heritage": "deis", "app": app, "type": "web", "version": f"v{RELEASES}"}
+    state = {"name": f"{app}-web", "ready": True, "restartCount": 0, "state": {"running": {}}}
+    ready = [{"type": "Ready", "status": "True"}]
+    return {
+        "metadata": {
+            "name": f"{app}-web-5d8f-abcde",
+            "namespace": app,
+            "labels": labels,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {"containers": [{"name": f"{app}-web", "image": "x"}]},
+        "status": {
+            "phase": "Running",
+            "startTime": "2026-01-01T00:00:00Z",
+            "conditions": ready,
+            "containerStatuses": [state],
+        },
+    }
+
+
+def fill() -> None:
+    from django.db import transaction
+
+    from controller.models import TLS, App, AppSettings, Collaborator, Domain, TeamAccess
+
+    with transaction.atomic():
+        people, teams = fill_people()
+        apps = [App(name=f"app-{n:04}", owner=people[n % PEOPLE], structure={"web": 1}) for n in range(APPS)]
+        insert(apps)
+        insert(AppSettings(app=app, owner=app.owner) for app in apps)
+        insert(TLS(app=app, owner=app.owner) for app in apps)
+        fill_history(apps)
+        insert(
+            Domain(app=app, owner=app.owner, domain=name, canonical=name)
+            for app in apps
+            for name in (f"{number}.{app.name}.test" for number in range(3))
+        )
+        insert(Collaborator(app=app, user=people[(n + k) % PEOPLE]) for n, app in enumerate(apps) for k in range(1, 11))
+        insert(TeamAccess(app=app, team=teams[n % TEAMS]) for n, app in enumerate(apps))
+        fill_pipelines(apps, people)
+        fill_audit(apps)
+
+
+def fill_people() -> tuple[list[Any], list[Any]]:
+    from django.utils import timezone
+
+    from controller.actions.auth import store_digest
+    from controller.models import Certificate, Key, Member, PersonalToken, Team, User
+
+    people = [User(username=f"person-{number:03}", email=f"{number}@example.test") for number in range(PEOPLE)]
+    insert([*people, User(username="admin", is_superuser=True)])
+    for name in ("admin", "person-001"):
+        store_digest(User.objects.get(username=name))
+    teams = [Team(name=f"team-{number:02}") for number in range(TEAMS)]
+    insert(teams)
+    insert(Member(team=teams[n % TEAMS], user=person, manager=n < TEAMS) for n, person in enumerate(people))
+    admin = User.objects.get(username="admin")
+    for owner in (*people, admin):
+        insert(
+            Key(owner=owner, name=f"{owner}-{n}", public=f"ssh-ed25519 {owner} {n}", fingerprint="") for n in range(3)
+        )
+    insert(PersonalToken(user=admin, name=f"token-{n}", digest=f"{n}", scopes=["read"]) for n in range(PER_APP))
+    now, text = timezone.now(), "x" * 2000
+    insert(
+        Certificate(owner=owner, name=owner.username, certificate=text, key=text, expires=now, starts=now)
+        for owner in people
+    )
+    return people, teams
+
+
+def fill_history(apps: list[Any]) -> None:
+    """The builds, build runs, configs, releases and operations of `apps`."""
+    from controller.models import Build, BuildRun, Config, Operation, Release
+
+    for app in apps:
+        who = {"app": app, "owner": app.owner}
+        builds = [
+            Build(**who, image=f"x/{app.name}:{n}", sha=f"{n:040}", procfile={"web": "x"}) for n in range(PER_APP)
+        ]
+        configs = [Config(**who, values={"KEY": f"{n}", "OTHER": "value"}) for n in range(PER_APP // 2)]
+        insert(builds)
+        insert(configs)
+        insert(
+            BuildRun(app=app, by=app.owner, number=n + 1, source="git-ssh", state=BuildRun.SUCCEEDED, build=build)
+            for n, build in enumerate(builds)
+        )
+        releases = [
+            Release(
+                **who, version=n + 1, build=builds[n * PER_APP // RELEASES], cause=Release.BUILD, summary=f"change {n}",
+                config=configs[n * len(configs) // RELEASES], failed=n % 10 == 5, structure={"web": 1},
+            )
+            for n in range(RELEASES)
+        ]  # fmt: skip
+        insert(releases)
+        insert(
+            Operation(app=app, release=release, by=app.owner, kind=Operation.DEPLOY, state=Operation.SUCCEEDED)
+            for release in releases[-PER_APP:]
+        )
+
+
+def fill_pipelines(apps: list[Any], people: list[Any]) -> None:
+    from controller.models import Pipeline, PipelineApp
+
+    pipelines = [Pipeline(name=f"pipeline-{number:03}", owner=people[number]) for number in range(PIPELINES)]
+    insert(pipelines)
+    insert(
+        PipelineApp(app=app, pipeline=pipelines[n % PIPELINES], stage=pipelines[0].stages[n % 3])
+        for n, app in enumerate(apps)
+    )
+
+
+def fill_audit(apps: list[Any]) -> None:
+    from controller.models.audit import AuditEntry, AuditOutcome
+
+    insert(
+        AuditEntry(
+            actor=f"person-{n % PEOPLE:03}", via="login", address="127.0.0.1", action="POST /v2/apps/APP/config/",
+            app=apps[n % APPS].name, detail={"values": ["KEY"]},
+        )
+        for n in range(AUDITED)
+    )  # fmt: skip
+    keys = AuditEntry.objects.values_list("pk", flat=True)
+    insert(AuditOutcome(entry_id=key, status=201) for key in keys)
+
+
+def insert(rows: Iterator[Any] | list[Any] | Any) -> None:
+    found = list(rows)
+    type(found[0]).objects.bulk_create(found, batch_size=2000)
+
+
+def measured(name: str, path: str) -> Row:
+    """The 95th percentile of one listing, as `name` sees it."""
+    from django.test import Client
+
+    from controller.models import User
+
+    user, client = User.objects.get(username=name), Client()
+    headers = {"Authorization": f"token {user.token()}"}
+    if not path.startswith("/v2"):
+        client.force_login(user)
+
+    def ask() -> None:
+        answer = client.get(path, headers=headers)
+        if answer.status_code != 200:
+            raise RuntimeError(f"{path} answered {answer.status_code}: {answer.content[:200]!r}")
+
+    ask()  # templates and statements are compiled once
+    p50, p95 = percentiles(ask)
+    return Row(f"{path} as {name}, p95", p95, "ms", "bar", BAR, RUNS, f"p50 {p50:.0f} ms")
+
+
+def percentiles(action: Callable[[], None]) -> tuple[float, float]:
+    """The median and the 95th percentile of RUNS calls, in milliseconds."""
+    taken = []
+    for _ in range(RUNS):
+        began = perf_counter()
+        action()
+        taken.append((perf_counter() - began) * 1000)
+    taken.sort()
+    return taken[len(taken) // 2], taken[int(len(taken) * 0.95) - 1]
