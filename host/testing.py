@@ -65,7 +65,7 @@ def platform() -> None:
 
 
 def unit() -> None:
-    _pytest(*UNIT, limit=900)
+    _pytest(*UNIT, limit=1500)
 
 
 def languages() -> None:
