@@ -1,7 +1,8 @@
-"""A Docker Engine of a test's own, which may be killed: without a network, over its own folders."""
+"""A Docker Engine of a test's own, which may be killed: its containers without a network, over its own folders."""
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import subprocess
 import time
@@ -12,10 +13,9 @@ from orchestrator.kubelet.process_signals import kill_process
 
 START_DEADLINE = 30.0
 FLAGS = (
-    "--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false", "--live-restore",
+    "--iptables=false", "--ip-forward=false", "--ip-masq=false", "--live-restore",
     "--exec-opt=native.cgroupdriver=cgroupfs", "--cgroup-parent=/paas-test-engine",
 )  # fmt: skip
-APART = ("unshare", "--net")  # an engine without a bridge removes docker0 where it starts: this machine's stays
 
 
 def engine_program() -> str | None:
@@ -26,7 +26,10 @@ class OwnEngine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.host = f"unix://{folder}/s"
+        self.bridge = f"pt{secrets.token_hex(5)}"  # an engine told to have none removes the machine's docker0
         self._process: subprocess.Popen[bytes] | None = None
+        subprocess.run(["ip", "link", "add", self.bridge, "type", "bridge"], check=True, timeout=10)
+        subprocess.run(["ip", "addr", "add", "192.0.2.97/29", "dev", self.bridge], check=True, timeout=10)
 
     def start(self, *, live_restore: bool = True) -> None:
         """Without `live_restore` it ends the containers that an earlier one left."""
@@ -35,7 +38,7 @@ class OwnEngine:
         flags = [flag for flag in FLAGS if live_restore or flag != "--live-restore"]
         places = [f"--data-root={self.folder}/data", f"--exec-root={self.folder}/exec", f"--pidfile={self.folder}/pid"]
         with (self.folder / "log").open("ab") as log:
-            command = [*APART, "dockerd", *places, f"--host={self.host}", *flags]
+            command = ["dockerd", *places, f"--host={self.host}", f"--bridge={self.bridge}", *flags]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         give_up = time.monotonic() + START_DEADLINE
         while subprocess.run(["docker", "-H", self.host, "version"], capture_output=True, timeout=20).returncode:
@@ -54,6 +57,7 @@ class OwnEngine:
         for pid in self._left():
             kill_process(pid)
         unmount_below(self.folder)
+        subprocess.run(["ip", "link", "delete", self.bridge], check=False, timeout=10)
 
     def _left(self) -> list[int]:
         """Processes that a killed engine left behind: their command line names our folder."""
