@@ -49,7 +49,7 @@ async def test_containers_outlive_a_killed_engine_and_come_back_after_one_that_t
                 "exec": {"command": ["true"]},
                 "periodSeconds": 1,
                 "timeoutSeconds": 20,
-                "failureThreshold": 30,
+                "failureThreshold": 1,
             }
             container = busybox(STAY, livenessProbe=exec_probe)
             await world.create(make_pod(container, terminationGracePeriodSeconds=1))
