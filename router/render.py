@@ -189,7 +189,7 @@ http {{
         '"status":$status,"bytes":$bytes_sent,"duration":$request_time,"upstream":"$upstream_addr",'
         '"upstream_time":"$upstream_response_time","client":"$remote_addr","protocol":"$server_protocol",'
         '"request_id":"$request_id"}}';
-    access_log {data}/access.log requests buffer=32k flush=1s;
+    access_log {data}/access.log requests buffer=32k flush=250ms;
 
     server_tokens off;
     gzip off;

@@ -94,6 +94,10 @@ def test_a_shell_behaves_like_one_and_is_gone_with_its_client(admin: Developer, 
     until(lambda: not running(admin, app), PATIENCE, "a command went on without its client")
 
 
+def router_lines(admin: Developer, app: str) -> str:
+    return admin.paas("logs", "-a", app, "--source", "router", "-n", "500").stdout
+
+
 def running(admin: Developer, app: str) -> list[str]:
     rows = admin.json("runs", "-a", app)
     return [row["name"] for row in rows if row["state"] == "running"]  # type: ignore[attr-defined, index]
@@ -138,8 +142,11 @@ def test_the_log_outlives_its_processes_and_drains_elsewhere(admin: Developer, e
     admin.paas("ps:restart", "-a", app)
     assert suffix not in admin.paas("ps", "-a", app).stdout
     assert admin.paas("logs", "-a", app, "--ps", "web", "-g", "before-the-restart").stdout == before
-    requests = admin.paas("logs", "-a", app, "--source", "router", "-n", "500").stdout
-    assert "method=GET" in requests and "status=200" in requests
+    until(  # nginx keeps lines back for a moment
+        lambda: "method=GET" in (requests := router_lines(admin, app)) and "status=200" in requests,
+        PATIENCE,
+        "the request is not in the router's part of the log",
+    )
     admin.paas("run:detached", "-a", app, "echo", "said by a detached command")
     until(
         lambda: "said by a detached command" in admin.paas("logs", "-a", app, "--source", "app").stdout,
