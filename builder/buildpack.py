@@ -16,6 +16,7 @@ from builder.engine import Engine, frames
 from builder.errors import BuildFailed, EngineError
 from builder.pool import BuildContainer, Pool, environment_line
 from builder.progress import Progress, human
+from builder.runtime import Job
 from builder.settings import Settings
 from builder.stack.toolchains import Toolchains
 
@@ -35,15 +36,6 @@ class Built:
     processes: dict[str, str]
     time: int
     config: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Job:
-    app: str
-    commit: str
-    request_id: str
-    time: int  # the commit's
-    config: dict[str, str]
 
 
 class BuildpackBuilds:

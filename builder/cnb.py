@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import procfile, snapshot
-from builder.buildpack import Job, stream_lines
+from builder.buildpack import stream_lines
 from builder.cnb_layout import Layout, layout_place, write_sparse
 from builder.dockerfile import explain_pull, exposed_ports
 from builder.engine import Engine
@@ -27,6 +27,7 @@ from builder.host_config import HostConfig
 from builder.pool import BuildContainer, Pool
 from builder.progress import Progress, human
 from builder.registry_api import RegistryClient, digest_of
+from builder.runtime import Job
 from builder.settings import Settings
 from builder.stack_image import StackImage
 

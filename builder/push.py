@@ -7,28 +7,21 @@ import json
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from builder import app_json, snapshot
-from builder.buildpack import BuildpackBuilds, Job
-from builder.cnb import CnbBuilds
 from builder.controller_api import Controller, Release, Run
 from builder.detect import Way, choose_way
-from builder.dockerfile import DockerfileBuilds
-from builder.engine import Engine
-from builder.errors import BuilderError, EngineError, NothingToBuild, PushRefused
-from builder.image import Assembler, git_tag
-from builder.pool import BuildContainer
+from builder.errors import BuilderError, NothingToBuild, PushRefused
 from builder.progress import Progress, render_phases
 from builder.refs import ZERO, parse_update, plan_push, short
 from builder.repository import Repositories
 from builder.runs import LiveRun, Runs
+from builder.runtime import BuildRuntime, Job, Result
 from builder.settings import Settings
 from builder.slots import BuildSlots
 from builder.sources import CommitSource, Source
-from builder.stack_image import StackImage
 from builder.submodules import Submodules
 
 log = logging.getLogger("builder.push")
@@ -45,37 +38,19 @@ class Push:
     origin: str = ""  # the client's address
 
 
-@dataclass(frozen=True)
-class Result:
-    """What the controller is told of a finished build."""
-
-    digest: str
-    processes: dict[str, str]
-    ports: tuple[int, ...]
-    way: Way
-    app_json: dict[str, Any] | None = None
-    stack: str = "container"  # the image's base, or that it brings its own
-
-
 class Pipeline:
     def __init__(
         self,
         settings: Settings,
         repositories: Repositories,
-        engine: Engine,
+        runtime: BuildRuntime,
         controller: Controller,
-        buildpacks: BuildpackBuilds,
-        dockerfiles: DockerfileBuilds,
-        cnb: CnbBuilds,
-        assembler: Assembler,
-        stack: StackImage,
         runs: Runs,
         submodules: Submodules,
     ) -> None:
-        self._settings, self._repositories, self._engine, self._controller = settings, repositories, engine, controller
-        self._buildpacks, self._dockerfiles, self._assembler, self._stack = buildpacks, dockerfiles, assembler, stack
-        self._runs, self._submodules = runs, submodules
-        self._slots, self._cnb = BuildSlots(settings.concurrency), cnb
+        self._settings, self._repositories, self._controller = settings, repositories, controller
+        self._runtime, self._runs, self._submodules = runtime, runs, submodules
+        self._slots = BuildSlots(settings.concurrency)
         self.outcomes = {"deployed": 0, "refused": 0, "failed": 0}
         self.phase_seconds: dict[str, float] = {}  # summed over all pushes; bench/push.py reads the difference
 
@@ -158,47 +133,29 @@ class Pipeline:
         self, push: Push, source: Source, run: Run, config_task: asyncio.Task[dict[str, str]], progress: Progress
     ) -> Result:
         with progress.phase("container"):
-            preparing = self._buildpacks.prepared()
-            container = await preparing.__aenter__()
+            preparing = self._runtime.place()
+            place = await preparing.__aenter__()
         try:
+            app = place.space.app
             with progress.phase("unpack"):
-                tree = await source.unpack(container.space.app, run.root, run.submodules)
+                tree = await source.unpack(app, run.root, run.submodules)
                 if run.submodules and isinstance(source, CommitSource):
-                    space = container.space.app
-                    await self._submodules.add(run, source.commit, source.git, space, self.limits, progress)
+                    await self._submodules.add(run, source.commit, source.git, app, self.limits, progress)
             with progress.phase("config"):
                 config = await config_task
-            progress.hide({**self._buildpacks.credentials, **config})
-            root = {entry.name for entry in container.space.app.iterdir()}
-            document = app_json.load(container.space.app)
-            way = choose_way(root, config)
-            if way is Way.DOCKERFILE:
-                tag = git_tag(source.commit)
-                built = await self._dockerfiles.build(push.app, tag, container.space.app, config, progress)
-                return Result(built.digest, built.processes, built.ports, way, document)
-            job = Job(push.app, source.commit, secrets.token_hex(8), tree.time, config)
-            image = config.get("CNB_BUILDER") or (self._settings.cnb_builder if way is Way.BUILDPACK else "")
-            if image:
-                made = await self._cnb.build(container, job, git_tag(source.commit), image, progress)
-                return Result(made.digest, made.processes, made.ports, Way.CNB, document)
-            return replace(await self._buildpack(job, container, progress), app_json=document)
+            progress.hide({**self._runtime.credentials, **config})
+            document = app_json.load(app)
+            way, image = self._way({entry.name for entry in app.iterdir()}, config)
+            job = Job(push.app, source.commit, secrets.token_hex(8), tree.time, way, config, image)
+            return replace(await self._runtime.build(place, job, progress), app_json=document)
         finally:
             await preparing.__aexit__(None, None, None)
 
-    async def _buildpack(self, job: Job, container: BuildContainer, progress: Progress) -> Result:
-        stack = await self._buildpacks.equip(container, job.config, progress)
-        base = asyncio.create_task(self._stack.base(stack))
-        try:
-            with progress.phase("build"):
-                built = await self._buildpacks.build(container, job, progress)
-            labels = {"paas.io/app": job.app, "paas.io/commit": job.commit, "paas.io/stack": stack}
-            cache = self._buildpacks.caches / job.app
-            digest = await self._assembler.assemble(
-                job.app, git_tag(job.commit), built, cache, await base, labels, progress
-            )
-        finally:
-            base.cancel()
-        return Result(digest, built.processes, (), Way.BUILDPACK, stack=stack)
+    def _way(self, root: set[str], config: Mapping[str, str]) -> tuple[Way, str]:
+        """How it is built, and with which builder image; apps without a Dockerfile may have the operator's."""
+        way = choose_way(root, config)
+        image = config.get("CNB_BUILDER") or (self._settings.cnb_builder if way is Way.BUILDPACK else "")
+        return (Way.CNB if image else way), image
 
     async def _release(self, push: Push, commit: str, run: Run, result: Result, progress: Progress) -> Release:
         """Hand the image to the controller and tell how it goes."""
@@ -217,7 +174,7 @@ class Pipeline:
         if result.app_json is not None:
             build["app_json"] = result.app_json
         progress.step("Launching...")
-        fetching = asyncio.create_task(self._fetch(image))
+        fetching = asyncio.create_task(self._runtime.expect(image))
         alive = asyncio.create_task(show_life(progress))
         try:
             with progress.phase("deploy"):
@@ -225,13 +182,6 @@ class Pipeline:
         finally:
             alive.cancel()
             fetching.cancel()
-
-    async def _fetch(self, image: str) -> None:
-        """Have this host's engine fetch the image while the controller still thinks; only a head start."""
-        registry = self._settings.registry
-        auth = {"username": registry.username, "password": registry.password, "serveraddress": registry.host}
-        with suppress(EngineError):
-            await self._engine.pull(image, auth)
 
 
 def tell(progress: Progress, item: dict[str, Any]) -> None:

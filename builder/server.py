@@ -12,27 +12,20 @@ from typing import Any
 
 from builder import host_config, repository, ssh
 from builder.build_log import BuildLogs
-from builder.buildpack import BuildpackBuilds
-from builder.cnb import CnbBuilds
 from builder.collect import Collector
 from builder.controller_api import Controller
-from builder.dockerfile import DockerfileBuilds
 from builder.engine import Engine
+from builder.engine_builds import EngineBuilds
 from builder.git_host import GitHost
 from builder.git_service import GitService
-from builder.image import Assembler
-from builder.layers import LayerMemory
 from builder.locks import AppLocks
 from builder.metrics import render_metrics
-from builder.pool import Pool
 from builder.push import Pipeline
 from builder.receive import HookServer, socket_path
 from builder.registry_api import RegistryClient
 from builder.runs import Runs
+from builder.runtime import BuildRuntime
 from builder.settings import Settings
-from builder.stack.build import Stack
-from builder.stack.toolchains import Toolchains
-from builder.stack_image import StackImage
 from builder.submodules import Submodules
 from builder.web.app import WebServer
 from builder.web.builds import Builds
@@ -46,7 +39,6 @@ log = logging.getLogger("builder")
 HOST_FILES = "/run/paas-host"  # where a build container sees the host's pip and npm settings
 DRAIN = 15.0  # seconds pushes under way may take after TERM
 STOP = 3.0  # seconds for cancelled work to clean up after itself
-RETRY = 2.0  # seconds
 TELL_ENDS = 30.0  # seconds between looks for ends of builds the controller has not heard of
 
 
@@ -67,10 +59,6 @@ async def serve(settings: Settings) -> None:
         await Builder(settings, engine, registry, controller).run(stop)
 
 
-def stack_to_make(settings: Settings) -> Stack:
-    return Stack(settings.stack_image, settings.build_image, settings.data / "stack", settings.instance, settings.host)
-
-
 class Builder:
     """The parts, wired together."""
 
@@ -83,24 +71,16 @@ class Builder:
         self.repositories = repository.Repositories(
             data / "repos", data / "hooks", settings.git, limits.source_bytes, limits.repository_bytes
         )
-        self.pool = Pool(engine, settings, self._host)
+        self.runtime: BuildRuntime = EngineBuilds(engine, registry, self._host, settings)
         self.hooks = HookServer(socket_path(data))
         self.locks = AppLocks()
-        assembler = Assembler(registry, LayerMemory(data / "layers"))
-        self.stack = StackImage(engine, registry, assembler, settings)
-        toolchains = Toolchains(engine, stack_to_make(settings))
         host = GitHost(settings)
         self.runs = Runs(controller, BuildLogs(data / "logs", settings.log_intake))
         self.pipeline = Pipeline(
             settings,
             self.repositories,
-            engine,
+            self.runtime,
             controller,
-            BuildpackBuilds(engine, self.pool, toolchains, settings),
-            DockerfileBuilds(engine, registry, self._host, settings),
-            CnbBuilds(engine, registry, self.stack, self.pool, self._host, settings),
-            assembler,
-            self.stack,
             self.runs,
             Submodules(self.repositories, host, data / "modules"),
         )
@@ -127,7 +107,7 @@ class Builder:
         await self.hooks.start()
         listeners = await ssh.listen(self.settings, self._controller, self.sessions.handle)
         await self.web.start(*self.settings.http_listen)
-        background = [asyncio.create_task(work) for work in (self._keep_pool(), self.stack.run(), self._serve_queue())]
+        background = [asyncio.create_task(work) for work in (self.runtime.run(), self._serve_queue())]
         log.info("listening for git on %s", ", ".join(f"{host}:{port}" for host, port in self.settings.ssh_listen))
         try:
             await stop.wait()
@@ -145,7 +125,7 @@ class Builder:
             await asyncio.wait([asyncio.ensure_future(self.runs.settle())], timeout=STOP)
             await self.web.end()
             await self.hooks.stop()
-            await self.pool.close()
+            await self.runtime.close()
 
     def _under_way(self) -> set[asyncio.Task[Any]]:
         """Pushes, requests and queued builds."""
@@ -176,17 +156,6 @@ class Builder:
         if removed := self.repositories.sweep():
             log.info("removed %d leftovers of interrupted pushes", removed)
 
-    async def _keep_pool(self) -> None:
-        """Containers of a killed builder go, then new ones wait for pushes."""
-        while True:
-            try:
-                await self.pool.clean()
-                break
-            except Exception as exc:
-                log.warning("the engine isn't there yet: %s", exc)
-                await asyncio.sleep(RETRY)
-        await self.pool.run()
-
     def metrics(self) -> str:
         outcomes = {f'{{outcome="{name}"}}': count for name, count in self.pipeline.outcomes.items()}
         phases = {f'{{phase="{name}"}}': seconds for name, seconds in self.pipeline.phase_seconds.items()}
@@ -195,6 +164,6 @@ class Builder:
                 "builder_pushes_total": ("Pushes by outcome.", outcomes),
                 "builder_push_seconds_total": ("Seconds that pushes spent in each phase.", phases),
                 "builder_pushes_active": ("Pushes under way.", {"": len(self.locks.held())}),
-                "builder_stack_ready": ("Whether the registry holds the stack image.", {"": int(self.stack.ready)}),
+                "builder_stack_ready": ("Whether the registry holds the stack image.", {"": int(self.runtime.ready)}),
             }
         )
