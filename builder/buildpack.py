@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from builder import procfile, slugignore, snapshot, workspace
+from builder import built, slugignore, snapshot, workspace
+from builder.built import Built
 from builder.detect import named_buildpacks, needed_languages
 from builder.disk import disk_usage
 from builder.engine import Engine, frames
@@ -22,20 +22,8 @@ from builder.stack.toolchains import Toolchains
 
 log = logging.getLogger("builder.buildpack")
 START_TIMEOUT = 20.0  # seconds for a container to read its job
-OUT_MAX = 1 << 16  # bytes read of anything the build wrote for us
 DISK_CHECK = 3.0  # seconds between looks at the space a build takes
 LINE_MAX = 1 << 16  # a line longer than this is passed on in pieces
-
-
-@dataclass
-class Built:
-    """A finished buildpack build, its folders still there."""
-
-    name: str
-    space: workspace.Workspace
-    processes: dict[str, str]
-    time: int
-    config: dict[str, str] = field(default_factory=dict)
 
 
 class BuildpackBuilds:
@@ -65,7 +53,7 @@ class BuildpackBuilds:
         Raises: BuilderError when a language can't be installed.
         """
         app = container.space.app
-        named = named_buildpacks(config, self._read(app, ".buildpacks"))
+        named = named_buildpacks(config, built.read(app, ".buildpacks"))
         languages = needed_languages({entry.name for entry in app.iterdir()}, named)
         if not languages:
             return self._settings.stack_image
@@ -96,7 +84,8 @@ class BuildpackBuilds:
         workspace.give_back_cache(space, self.caches, job.app)
         if code:
             await self._explain(container, code)
-        return self._collect(space, job, progress)
+        name, release = built.read(space.out, "name").strip() or "app", built.read(space.out, "release")
+        return built.discover(space, job.time, name, release, progress)
 
     async def _run(self, container: BuildContainer, job: Job, progress: Progress) -> int:
         """Start the build, pass its output on, and wait for its end; its exit code."""
@@ -127,7 +116,7 @@ class BuildpackBuilds:
         """
         if container.init is not None:
             await readable(container.init)
-            if self._read(container.space.out, "code").strip() == "0":
+            if built.read(container.space.out, "code").strip() == "0":
                 return 0
         return await self._engine.wait(container.id)
 
@@ -148,35 +137,7 @@ class BuildpackBuilds:
             raise BuildFailed(
                 f"The build was killed: out of memory at {human(self._settings.limits.memory)} (BUILD_MEMORY)."
             )
-        try:
-            cause = snapshot.read_inside(container.space.out, "cause", OUT_MAX).decode(errors="replace").strip()
-        except FileNotFoundError:
-            cause = ""
-        raise BuildFailed(cause.splitlines()[0] if cause else f"The build failed with exit code {code}.")
-
-    def _collect(self, space: workspace.Workspace, job: Job, progress: Progress) -> Built:
-        """Process types and name of what was built."""
-        name = self._read(space.out, "name").strip() or "app"
-        release = self._read(space.out, "release")
-        progress.step("Discovering process types")
-        try:
-            text = snapshot.read_inside(space.app, "Procfile", procfile.MAX_BYTES + 1).decode(errors="replace")
-        except FileNotFoundError:
-            processes = procfile.parse_release(release)
-            progress.detail(f"Default process types for {name} -> {', '.join(processes) or 'none'}")
-        else:
-            processes = procfile.parse_procfile(text)
-            progress.detail(f"Procfile declares types -> {', '.join(processes) or 'none'}")
-        if not processes:
-            raise BuildFailed("Nothing says how to start this app. Add a Procfile with a line like: web: COMMAND")
-        return Built(name, space, processes, job.time, procfile.parse_release_config(release))
-
-    @staticmethod
-    def _read(folder: Path, name: str) -> str:
-        try:
-            return snapshot.read_inside(folder, name, OUT_MAX).decode(errors="replace")
-        except FileNotFoundError:
-            return ""
+        raise built.failure(container.space, code)
 
 
 def is_custom(app: Path, config: Mapping[str, str]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder.buildpack import Built
+from builder.built import Built
 from builder.errors import BuildFailed, RegistryError
 from builder.layers import Layer, LayerMemory, find_linked, fingerprint, write_layer
 from builder.progress import Progress, human
