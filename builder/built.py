@@ -1,4 +1,4 @@
-"""What a buildpack build left in its workspace, read as the untrusted files they are: how to start the app, or the cause."""
+"""How to start the app that a build left in its workspace, or why it failed: read as the untrusted files they are."""
 
 from __future__ import annotations
 
