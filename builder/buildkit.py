@@ -1,7 +1,8 @@
 """A Dockerfile build by the engine's BuildKit: secrets and cache mounts, heredocs, stages side by side.
 
 BuildKit takes no caps. What its RUN steps start is found by a mark in NO_PROXY, which reaches every step, stays out
-of the image and of the cache's keys, and is put under the caps through its cgroup (`Caps`).
+of the image and of the cache's keys, and is put under the caps through its cgroup (`Caps`); step_fence.py keeps its
+traffic within bounds.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,12 +131,16 @@ async def build(
     values: Mapping[str, bytes],
     limits: BuildLimits,
     trace: Trace,
+    mark: str,
 ) -> AsyncIterator[str]:
-    """Lines as they come, until the image has its name. Raises: EngineError with BuildKit's own words."""
-    mark = f"build-{secrets.token_hex(8)}.invalid"
+    """Lines as they come, until the image has its name; `mark` is in the environment of each step.
+
+    Raises: EngineError with BuildKit's own words.
+    """
+    name_of_build = f"build-{mark}.invalid"
     arguments = dict(params.get("buildargs") or {})
     for name in ("NO_PROXY", "no_proxy"):
-        arguments[name] = ",".join(filter(None, (arguments.get(name, ""), mark)))
+        arguments[name] = ",".join(filter(None, (arguments.get(name, ""), name_of_build)))
     async with Session(engine, values) as session:
         query = {**params, "buildargs": arguments, "version": 2, "session": session.id}
         query.pop("networkmode", None)  # it knows none but the engine's default, host and none

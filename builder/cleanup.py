@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from builder import fence
+from builder import fence, step_fence
 from builder.engine import Engine
 from builder.errors import EngineError
 from builder.pool import labels
@@ -25,6 +25,7 @@ async def remove_everything(engine: Engine, instance: str) -> list[str]:
         await engine.remove_network(network["Id"])
         removed.append(f"network {network['Name']}")
     await fence.take_down(instance)
+    await step_fence.sweep(instance)
     filters = {"label": [f"paas.io/instance={instance}"]}
     for image in await engine.call("GET", "/images/json", params={"filters": filters, "all": 0}):
         try:

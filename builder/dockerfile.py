@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from builder import buildkit, dockerignore, heroku_yml, host_config, layers, procfile, snapshot
+from builder import buildkit, dockerignore, heroku_yml, host_config, layers, procfile, snapshot, step_fence
 from builder.dockerfile_text import (
     CA_FILE,
     CA_PLACE,
@@ -145,6 +145,7 @@ def write_context(tree: Path, text: str, ca: bytes, target: IO[bytes]) -> None:
 class DockerfileBuilds:
     def __init__(self, engine: Engine, registry: RegistryClient, host: HostConfig, settings: Settings) -> None:
         self._engine, self._registry, self._host, self._settings = engine, registry, host, settings
+        self._fence = step_fence.StepFence(engine, settings, host)
         self._ca = host_config.own_authority(settings.host)
 
     async def build(self, app: str, tag: str, tree: Path, config: Mapping[str, str], progress: Progress) -> DockerBuilt:
@@ -268,11 +269,11 @@ class DockerfileBuilds:
             text, values[CA_FILE] = with_ca_mounts(text), self._ca
         with tempfile.TemporaryFile(dir=self._settings.data / "work") as context:
             await asyncio.to_thread(write_context, plan.context, text, b"", context)
-            params = self._parameters(name, plan)
+            params, mark = self._parameters(name, plan), step_fence.new_mark()
             try:
-                async with asyncio.timeout(limits.timeout):
+                async with asyncio.timeout(limits.timeout), self._fence.around(mark):
                     async with aclosing(
-                        buildkit.build(self._engine, params, chunks(context), values, limits, trace)
+                        buildkit.build(self._engine, params, chunks(context), values, limits, trace, mark)
                     ) as lines:
                         async for line in lines:
                             progress.detail(line)

@@ -117,15 +117,25 @@ async def take_down(instance: str) -> None:
 
 
 async def nft(ruleset: str) -> None:
+    await run_nft("-f", "-", given=ruleset)
+
+
+async def tables() -> set[str]:
+    """The names of all tables."""
+    lines = (line.split() for line in (await run_nft("list", "tables")).splitlines())
+    return {words[2] for words in lines if len(words) == 3}
+
+
+async def run_nft(*words: str, given: str = "") -> str:
+    """What nft prints. Raises: EngineError."""
+    pipe = asyncio.subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(
-            "nft", "-f", "-", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        process = await asyncio.create_subprocess_exec("nft", *words, stdin=pipe, stdout=pipe, stderr=pipe)
         async with asyncio.timeout(NFT_TIMEOUT):
-            _, errors = await process.communicate(ruleset.encode())
+            output, errors = await process.communicate(given.encode())
     except (OSError, TimeoutError) as exc:
         raise EngineError(f"Builds can't be fenced off from the platform: nft: {exc or 'no answer'}.") from exc
     if process.returncode:
         last = errors.decode(errors="replace").strip().splitlines()[:1]
         raise EngineError(f"Builds can't be fenced off from the platform: {' '.join(last)}")
+    return output.decode()

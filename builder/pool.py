@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from builder import fence, workspace
+from builder import fence, step_fence, workspace
 from builder.engine import Engine, host_mtu
 from builder.errors import BuildFailed, EngineError
 from builder.host_config import HostConfig
@@ -89,9 +89,11 @@ class Pool:
         return self._host.credentials()
 
     async def clean(self) -> None:
-        """Remove containers and workspaces of a builder that was here before."""
+        """Remove containers and packet filter rules of a builder that was here before."""
         for container in await self._engine.containers(labels(self._settings.instance)):
             await self._engine.remove(container["Id"])
+        if self._settings.engine_is_here:
+            await step_fence.sweep(self._settings.instance)
 
     async def run(self) -> None:
         """Keep `settings.pool` containers ready, for ever."""
@@ -145,6 +147,7 @@ class Pool:
             await self._engine.remove_network(network_name(self._settings.instance))
             if self._settings.engine_is_here:
                 await fence.take_down(self._settings.instance)
+                await step_fence.sweep(self._settings.instance)
 
     async def _alive(self, container: BuildContainer) -> bool:
         """Whether it runs and its output still reaches us; an engine that restarted keeps the one, not the other."""

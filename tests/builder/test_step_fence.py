@@ -1,0 +1,257 @@
+"""What a step that BuildKit runs can't reach, and that containers beside it on the engine's bridge notice nothing."""
+
+import asyncio
+import io
+import ipaddress
+import json
+import os
+import socket
+import subprocess
+import tarfile
+import threading
+import uuid
+
+import pytest
+
+from builder import buildkit, fence, step_fence
+from builder.engine import Engine
+from builder.errors import EngineError
+from builder.host_config import HostConfig
+from builder.pool import labels
+from builder.settings import BuildLimits, Registry, Settings
+from builder.step_fence import Guests, StepFence
+
+STACK = "paas/stack:trixie"
+DOCKER = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+MARK = "0123456789abcdef"
+PODS = ipaddress.ip_network("10.225.0.0/16")
+POD, METADATA = "10.225.7.2", "169.254.169.254"
+
+
+def test_who_is_unknown_on_the_bridge_is_dropped_and_who_is_known_is_not_touched():
+    guests = Guests({"e1": "02:42:ac:11:00:02", "e2": "02:42:ac:11:00:03"}, {"e1": "02:42:ac:11:00:02"})
+    rules = step_fence.render(
+        "builds_x_" + MARK, "docker0", 17, guests, [PODS], [(ipaddress.ip_address("10.0.0.9"), 53)]
+    )
+    assert "elements = { 02:42:ac:11:00:02, 02:42:ac:11:00:03 };" in rules
+    assert rules.count("ether saddr != @known goto step_to_") == 2
+    assert "iif > 17 ether saddr @before drop" in rules and "02:42:ac:11:00:02 timeout 60s" in rules
+    told = rules.partition("chain step_to_networks")[2]
+    assert told.index("10.0.0.9") < told.index("ip daddr 10.225.0.0/16 drop") < told.index("169.254.0.0/16 drop")
+
+
+def test_members_of_the_bridge_are_containers_or_steps():
+    listed = {
+        "a" * 64: {"EndpointID": "e1", "MacAddress": "02:42:ac:11:00:02"},
+        "qckvluyf7pfncx9tb23ucamqn": {"EndpointID": "e2", "MacAddress": "02:42:ac:11:00:03"},
+        "ep-" + "b" * 64: {"EndpointID": "e3", "MacAddress": ""},
+    }
+    found = step_fence.members({"Containers": listed})
+    assert [one.is_container for one in found] == [True, False] and step_fence.members({"Containers": None}) == []
+
+
+def test_a_step_is_somebody_elses_only_by_the_engines_whole_file(tmp_path):
+    def told(text):
+        (tmp_path / "one").mkdir(exist_ok=True)
+        (tmp_path / "one" / "config.json").write_text(text)
+        return step_fence.is_foreign_step("qckv", MARK, tmp_path)
+
+    whole = {"process": {"env": [f"NO_PROXY=build-{MARK}.invalid"]}, "hooks": ["libnetwork-setkey", "qckv"]}
+    assert not step_fence.is_foreign_step("qckv", MARK, tmp_path)
+    assert not told(json.dumps(whole)) and not told('{"hooks": ["qckv"')
+    assert not told(json.dumps({"hooks": ["another"]}))
+    assert told(json.dumps({"process": {"env": ["A=b"]}, "hooks": ["libnetwork-setkey", "qckv"]}))
+
+
+class BrokenEngine:
+    """Tells of an empty bridge, and nothing when it is asked to go on telling."""
+
+    async def call(self, method, path, **_):
+        return {"DockerRootDir": "/nowhere"} if path == "/info" else {"Id": "x" * 12, "Containers": {}}
+
+    async def progress(self, method, path, **_):
+        await asyncio.sleep(0)
+        raise EngineError("The Docker Engine went away in the middle of an answer.")
+        yield
+
+
+async def test_without_the_engines_word_the_build_is_stopped(monkeypatch, tmp_path):
+    written = []
+
+    async def nft(rules):
+        written.append(rules)
+
+    monkeypatch.setattr(fence, "nft", nft)
+    settings = Settings(tmp_path, "http://127.0.0.1:1", "key", Registry("127.0.0.1:1"))
+    with pytest.raises(EngineError, match="fence could not be kept up: The Docker Engine went away"):
+        async with StepFence(BrokenEngine(), settings, HostConfig()).around(MARK):
+            await asyncio.Event().wait()
+    assert 'elements = { "br-xxxxxxxxxxxx" timeout 60s }' in written[0]
+
+
+SERVE = """
+import socket
+with socket.create_server(('0.0.0.0', 8080), backlog=500) as server:
+    print('ready', flush=True)
+    while True:
+        server.accept()[0].close()
+"""
+
+
+@pytest.fixture
+def pod():
+    """A network namespace that is routed to like a pod and like a cloud's metadata service, with a server; its port."""
+    name = f"stepfence-{uuid.uuid4().hex[:6]}"
+    link = name[-8:]
+    commands = (
+        f"netns add {name}",
+        f"link add {link} type veth peer name eth0 netns {name}",
+        f"addr add 10.225.7.1/24 dev {link}",
+        f"link set {link} up",
+        f"route add {METADATA} via {POD}",
+        f"-n {name} addr add {POD}/24 dev eth0",
+        f"-n {name} addr add {METADATA}/32 dev eth0",
+        f"-n {name} link set eth0 up",
+        f"-n {name} route add default via 10.225.7.1",
+    )
+    try:
+        for command in commands:
+            subprocess.run(["ip", *command.split()], check=True, capture_output=True)
+        server = subprocess.Popen(["ip", "netns", "exec", name, "python3", "-c", SERVE], stdout=subprocess.PIPE)
+        assert server.stdout.readline()
+        yield 8080
+        server.kill()
+        server.wait()
+    finally:
+        subprocess.run(["ip", "link", "del", link], capture_output=True)
+        subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+@pytest.fixture
+def listener():
+    """A server on every address of this host; its port."""
+    with socket.create_server(("0.0.0.0", 0), backlog=500) as server:
+        threading.Thread(target=accept, args=(server,), daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def accept(server):
+    try:
+        while True:
+            server.accept()[0].close()
+    except OSError:
+        return
+
+
+ASK = """
+import socket, sys, time
+deadline = time.time() + float(sys.argv[1])
+wanted = [one.rsplit(':', 1) for one in sys.argv[2:]]
+while True:
+    for host, port in wanted:
+        try:
+            socket.create_connection((host, int(port)), 1).close()
+            print('REACHED', host, flush=True)
+        except OSError as error:
+            print('FAILED', host, type(error).__name__, flush=True)
+    if time.time() > deadline:
+        break
+    time.sleep(0.02)
+"""
+
+
+FORGE = """
+import socket, struct, sys, time
+mac, address, gateway = bytes.fromhex(sys.argv[1].replace(':', '')), *map(socket.inet_aton, sys.argv[2:4])
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as wire:
+    wire.bind(('eth0', 0))
+    wire.settimeout(1)
+    question = struct.pack('!HHBBH', 1, 0x800, 6, 4, 1) + mac + address + bytes(6) + gateway
+    wire.send(b'\\xff' * 6 + mac + b'\\x08\\x06' + question)
+    deadline = time.time() + 1
+    try:
+        while time.time() < deadline:
+            frame = wire.recv(100)
+            if frame[:6] == mac and frame[20:22] == b'\\0\\2':
+                print('REACHED as another')
+    except TimeoutError:
+        pass
+print('FAILED no more answers')
+"""
+
+
+async def chunks(content):
+    yield content
+
+
+async def steps_output(engine, instance, mark, around, targets, forged):
+    """What a BuildKit step says that tries to reach `targets`, at last as somebody else."""
+    text = f"FROM {STACK}\nCOPY ask.py forge.py /app/\nUSER root\nRUN --mount=type=cache,target=/c : {mark}; "
+    text += f"python3 /app/ask.py 0 {targets}; python3 /app/forge.py {forged}\n"
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        for name, content in (("Dockerfile", text), ("ask.py", ASK), ("forge.py", FORGE)):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            archive.addfile(member, io.BytesIO(content.encode()))
+    params = {"t": f"{instance}:latest", "labels": labels(instance)}
+    trace, limits = buildkit.Trace(), BuildLimits()
+    async with around:
+        built = buildkit.build(engine, params, chunks(context.getvalue()), {}, limits, trace, mark)
+        return [line.strip() async for line in built if "REACHED" in line or "FAILED" in line]
+
+
+async def left(instance):
+    return [name for name in await fence.tables() if name.startswith(step_fence.table_name(instance, ""))]
+
+
+@pytest.mark.engine
+async def test_steps_reach_neither_host_nor_pods_nor_metadata_and_others_reach_all(listener, pod, tmp_path):
+    instance = f"steps-{uuid.uuid4().hex[:8]}"
+    settings = Settings(
+        tmp_path, "http://127.0.0.1:1", "key", Registry("127.0.0.1:1"), DOCKER, instance=instance, denied=(PODS,)
+    )
+    async with Engine(DOCKER) as engine:
+        gateway = (await engine.call("GET", "/networks/bridge"))["IPAM"]["Config"][0]["Gateway"]
+        places = f"{gateway}:{listener} {POD}:{pod} {METADATA}:{pod}"
+
+        async def beside(seconds):
+            """A container on the engine's bridge that asks for the same again and again."""
+            command = ["python3", "-c", ASK, str(seconds), *places.split()]
+            spec = {"Image": STACK, "Cmd": command, "Labels": labels(instance)}
+            container = await engine.create("", spec)
+            await engine.start(container)
+            return container
+
+        async def told_by(container):
+            await engine.wait(container)
+            logs = await engine.open("GET", f"/containers/{container}/logs", params={"stdout": 1})
+            return (await logs.read()).decode(errors="replace")
+
+        try:
+            hole = HostConfig(env={"PIP_INDEX_URL": f"http://{gateway}:{listener}/simple"})
+            there = await beside(6)
+            own = (await engine.inspect(there))["NetworkSettings"]
+            forged = f"{own['MacAddress']} {own['IPAddress']} {gateway}"
+            mark = step_fence.new_mark()
+            fenced = StepFence(engine, settings, HostConfig()).around(mark)
+            building = asyncio.create_task(steps_output(engine, instance, mark, fenced, places, forged))
+            await asyncio.sleep(0.5)
+            late = await beside(0)
+            assert [line.split()[0] for line in await building] == ["FAILED"] * 4
+            for container in (there, late):
+                told = await told_by(container)
+                assert "FAILED" not in told and told.count("REACHED") >= 3, told
+            mark = step_fence.new_mark()
+            fenced = StepFence(engine, settings, hole).around(mark)
+            told = await steps_output(engine, instance, mark, fenced, places, forged)
+            reached = [line.split()[0] for line in told]
+            assert reached[:3] == ["REACHED", "FAILED", "FAILED"], "the operator's index is open"
+            async with asyncio.timeout(20):
+                while await left(instance):  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.1)
+        finally:
+            await step_fence.sweep(instance)
+            for container in await engine.containers(labels(instance)):
+                await engine.remove(container["Id"])
+            await engine.untag(f"{instance}:latest")
