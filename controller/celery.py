@@ -63,6 +63,7 @@ def configuration() -> dict:
             "refresh-configs": {"task": "controller.refresh_configs", "schedule": settings.RECOVERY_PERIOD},
             "deliver-due": {"task": "controller.deliver_due", "schedule": 10.0},
             "look-for-crashes": {"task": "controller.look_for_crashes", "schedule": 15.0, "options": {"expires": 30}},
+            "look-at-disks": {"task": "controller.look_at_disks", "schedule": 60.0, "options": {"expires": 60}},
             "look-at-certificates": {"task": "controller.look_at_certificates", "schedule": 3600.0},
             "collect": {"task": "controller.collect", "schedule": crontab(minute=30, hour=settings.COLLECT_HOUR)},
             "tidy": {"task": "controller.tidy", "schedule": 3600.0},

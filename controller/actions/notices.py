@@ -13,11 +13,13 @@ from controller.outbox import enqueue
 
 
 def emit(app: App | None, event: str, text: str, *, release: Release | None = None, to: User | None = None) -> Notice:
-    """Tells everybody who wants to hear of `event` of `app`; of what belongs to no app, its owner `to`."""
+    """Tells everybody who wants to hear of `event` of `app`; of what belongs to no app its owner `to`, and of what is
+    the platform's own (neither) the administrators.
+    """
     data = described(release) if release is not None else {}
     with transaction.atomic():
         notice = Notice.objects.create(app=app, event=event, text=text, data=data)
-        rows = [Delivery(notice=notice, webhook=hook) for hook in hooks_for(app, event)]
+        rows = [Delivery(notice=notice, webhook=hook) for hook in hooks_for(app, event, to)]
         rows += [Delivery(notice=notice, user=user) for user in readers_of(app, event, to)]
         post(rows)
     return notice
@@ -29,18 +31,25 @@ def post(rows: list[Delivery]) -> None:
         transaction.on_commit(lambda pk=row.pk: enqueue("controller.deliver", pk))
 
 
-def hooks_for(app: App | None, event: str) -> list[Webhook]:
-    if app is None:
+def hooks_for(app: App | None, event: str, to: User | None) -> list[Webhook]:
+    """The app's; of the platform's own those that administrators added, whichever app to, each address once."""
+    if app is not None:
+        return [hook for hook in app.webhooks.all() if not hook.events or event in hook.events]
+    if to is not None:
         return []
-    return [hook for hook in app.webhooks.all() if not hook.events or event in hook.events]
+    rows = Webhook.objects.filter(owner__is_superuser=True, owner__is_active=True)
+    return list({hook.url: hook for hook in rows if not hook.events or event in hook.events}.values())
 
 
 def readers_of(app: App | None, event: str, to: User | None) -> list[User]:
-    """Those who asked for mail about `event` and may see `app`."""
+    """Those who asked for mail about `event` and may see `app`; about the platform's own, administrators alone."""
     if not settings.MAIL_ENABLED:
         return []
     rows = MailSubscription.objects.select_related("user").filter(user__is_active=True).exclude(user__email="")
-    rows = rows.filter(app=None) | rows.filter(app=app) if app is not None else rows.filter(app=None, user=to)
+    if app is not None:
+        rows = rows.filter(app=None) | rows.filter(app=app)
+    else:
+        rows = rows.filter(app=None, user=to) if to is not None else rows.filter(app=None, user__is_superuser=True)
     chosen = {row.user for row in rows if not row.events or event in row.events}
     return sorted((user for user in chosen if app is None or may(user, app, READ)), key=lambda user: user.username)
 

@@ -14,6 +14,8 @@ EVENTS = {
     "process.crashed": "a process ended by itself",
     "cron.failed": "a scheduled command failed",
     "certificate.expiring": "a certificate of one of the app's domains is about to expire",
+    "disk.low": "a disk of the platform is filling up (administrators alone)",
+    "disk.recovered": "that disk has room again (administrators alone)",
 }
 PING = "ping"  # asked for by `webhooks:test`
 
@@ -84,3 +86,10 @@ class CrashMark(models.Model):
     restarts = models.JSONField(default=dict)  # process -> times its container was started again
     told = models.DateTimeField(null=True)
     failed_runs = models.JSONField(default=list)  # Jobs of schedules that were told of, as long as they are there
+
+
+class DiskAlarm(models.Model):
+    """A disk that is low, from the notice that says so to the one that says it is over."""
+
+    place = models.CharField(max_length=300, unique=True)
+    since = models.DateTimeField(default=timezone.now)

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from controller.actions import deliveries, upkeep
+from controller.actions import deliveries, disk_alarm, upkeep
 
 
 @shared_task(name="controller.deliver")
@@ -24,3 +24,8 @@ def look_for_crashes() -> None:
 @shared_task(name="controller.look_at_certificates")
 def look_at_certificates() -> None:
     upkeep.look_at_certificates()
+
+
+@shared_task(name="controller.look_at_disks")
+def look_at_disks() -> None:
+    disk_alarm.look()

@@ -11,9 +11,11 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from controller.actions import deliveries, upkeep
+from controller import disk
+from controller.actions import deliveries, disk_alarm, upkeep
 from controller.actions.notices import emit
-from controller.models import App, Certificate, Delivery, User
+from controller.errors import ClusterTrouble
+from controller.models import App, Certificate, Delivery, DiskAlarm, User
 from controller.outgoing import Refused, checked_address, is_public
 
 SECRET = "a secret of some length"
@@ -347,3 +349,76 @@ def test_a_failed_run_of_a_schedule_is_told_once(hook, ear, live, cluster, monke
     jobs.clear()
     upkeep.look_for_failed_runs()
     assert App.objects.get().crash_mark.failed_runs == []
+
+
+# The platform's disks
+
+
+@pytest.fixture
+def room(monkeypatch, pods):
+    """Says how much of a disk of 20 GiB is free; no node says anything."""
+    monkeypatch.setattr(disk_alarm, "cluster", upkeep.cluster)
+
+    def free(share):
+        monkeypatch.setattr(disk, "room", lambda: disk.Room(int(share * (20 << 30)), 20 << 30))
+        disk_alarm.look()
+
+    return free
+
+
+def test_a_disk_is_told_of_when_it_becomes_low_and_when_it_has_room_again(ear, blue, admin, room):
+    admin.post("/v2/apps/blue/webhooks/", {"url": ear.url, "secret": SECRET})
+    told = []
+    for share in (0.5, 0.099, 0.101, 0.099, 0.02, 0.14, 0.151, 0.12, 0.099):
+        room(share)
+        told.append(len(ear.requests))
+    assert told == [0, 1, 1, 1, 1, 1, 2, 2, 3]
+    assert ear.events() == ["disk.low", "disk.recovered", "disk.low"]
+    begun = json.loads(ear.requests[0][2])
+    assert begun["app"] is None
+    assert begun["text"].startswith("the platform's disk is nearly full: 2.0 of 20 GiB free. `paas gc` removes")
+
+
+def test_only_administrators_hear_of_disks_and_each_address_once(ear, blue, admin, room):
+    for name in ("blue", "green"):
+        admin.post("/v2/apps/", {"id": name})
+        admin.post(f"/v2/apps/{name}/webhooks/", {"url": ear.url, "secret": SECRET})
+    blue.post("/v2/apps/blue/webhooks/", {"url": f"{ear.url}&bob", "secret": SECRET})
+    for user in (admin, blue):
+        assert user.post("/v2/notifications/", {"events": ["disk.low"]}).status_code == 201
+    room(0.05)
+    assert [path for path, _, _ in ear.requests] == ["/hook?t=1"]
+    assert [message.to for message in mail.outbox] == [["admin@example.test"]]
+    assert "is nearly full: 1.0 of 20 GiB free" in mail.outbox[0].subject + mail.outbox[0].body
+
+
+def node(name, pressed):
+    said = "the disk is 97 % full" if pressed else "there is enough room"
+    condition = {"type": "DiskPressure", "status": "True" if pressed else "False", "message": said}
+    return {"metadata": {"name": name}, "status": {"conditions": [condition]}}
+
+
+def test_nodes_with_full_disks_are_told_of_until_they_recover_or_go(ear, blue, admin, room, pods):
+    admin.post("/v2/apps/blue/webhooks/", {"url": ear.url, "secret": SECRET})
+    for nodes in ([node("n1", True), node("n2", True)], [node("n1", True), node("n2", False)], [node("n2", False)]):
+        pods[:] = nodes
+        room(0.5)
+    texts = [json.loads(body)["text"] for _, _, body in ear.requests]
+    assert texts[0].startswith("the disk of node n1 is nearly full: the disk is 97 % full. It takes no new processes")
+    assert [text.partition(" after")[0] for text in texts[2:]] == [
+        "the disk of node n2 has room again", "the disk of node n1 has room again",
+    ]  # fmt: skip
+    assert not DiskAlarm.objects.exists()
+
+
+def test_a_cluster_that_is_away_changes_no_alarm(ear, blue, admin, room, pods, monkeypatch):
+    pods[:] = [node("n1", True)]
+    room(0.5)
+
+    class Away:
+        def list(self, *args):
+            raise ClusterTrouble("away")
+
+    monkeypatch.setattr(disk_alarm, "cluster", Away)
+    disk_alarm.look()
+    assert DiskAlarm.objects.get().place == "the disk of node n1"
