@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cli import output
 from cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -29,9 +30,20 @@ CHUNK = 32 * 1024
 PENDING = 64  # chunks of input read ahead
 
 
-def is_terminal() -> bool:
-    """Whether both ends of us are a terminal that can be switched to raw input; not on Windows."""
-    return os.name == "posix" and sys.stdin.isatty() and sys.stdout.isatty()
+def wanted(no_tty: bool | None) -> bool:
+    """Whether the other side gets a terminal: both ends of us are one, and nobody said --no-tty.
+
+    On Windows it never does, as its console can't be switched to raw input the same way: who sits there is told.
+    """
+    if no_tty or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    if sys.platform == "win32":
+        output.note(
+            "Without a terminal of its own, as this is Windows: lines are sent when you press Enter, Ctrl-Z and Enter "
+            "end the input. In WSL it is a whole terminal; --no-tty leaves this remark out."
+        )
+        return False
+    return True
 
 
 def shell_line(words: list[str]) -> str:

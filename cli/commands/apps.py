@@ -138,7 +138,7 @@ def run(session: Session, command: list[str], no_tty: bool | None, quiet: bool |
     line = shell_line(command)
     if not quiet:
         output.line(f"Running '{line}'...")
-    tty = terminal.is_terminal() and not no_tty
+    tty = terminal.wanted(no_tty)
     query = {"command": line, "tty": "1" if tty else "0"}
     try:
         stream = session.api.upgrade(session.app_path("run", "attach"), terminal.PROTOCOLS, **query)

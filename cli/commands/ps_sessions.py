@@ -38,7 +38,7 @@ CHUNK = 32 * 1024
     "files is gone with the process.",
 )
 def execute(session: Session, process: str | None, command: list[str] | None, no_tty: bool | None) -> int:
-    tty = terminal.is_terminal() and not no_tty
+    tty = terminal.wanted(no_tty)
     line = terminal.shell_line(command) if command else "bash"
     query = {"process": process or default_type(session), "command": line, "tty": "1" if tty else "0"}
     stream = session.api.upgrade(session.app_path("exec"), terminal.PROTOCOLS, **query)
