@@ -1,4 +1,4 @@
-.PHONY: up down destroy status password manage test backup restore bench lint lock scratch help
+.PHONY: up down destroy status doctor password manage test backup restore bench lint lock scratch help
 PYTHON = .venv/bin/python
 
 help:            ## what you can type
@@ -16,6 +16,9 @@ destroy:         ## remove everything the platform made on this machine
 
 status:          ## what runs, and where
 	@$(PYTHON) -m host status
+
+doctor:          ## what is wrong with this machine or the platform, and what to do
+	@$(PYTHON) -m host doctor
 
 password:        ## give the administrator a new password
 	@$(PYTHON) -m host password

@@ -41,6 +41,7 @@ COMMANDS = {
     "destroy": "remove everything the platform made",
     "status": "the programs and whether they are ready",
     "password": "give the administrator a new password",
+    "doctor": "look at everything the platform needs of this machine, and say what to do",
     "start": "start the programs as they were set up: at boot, or after the supervisor was killed",
 }
 
@@ -72,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if options.command == "manage":
         return manage(platform, options.words)
-    return {"status": status, "password": password, "start": start}[options.command](platform)
+    return {"status": status, "password": password, "doctor": examine, "start": start}[options.command](platform)
 
 
 def status(platform: settings.Platform) -> int:
@@ -99,6 +100,12 @@ def password(platform: settings.Platform) -> int:
 
     print(f"{operator.ADMIN}'s new password: {operator.set_password(platform)}")
     return 0
+
+
+def examine(platform: settings.Platform) -> int:
+    from host import doctor
+
+    return doctor.run(platform)
 
 
 def manage(platform: settings.Platform, words: list[str]) -> int:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from controller import disk, wakeups
+from controller.cluster import pki
 from controller.cluster.client import cluster
 from controller.models import Certificate, Operation
 
@@ -27,6 +28,7 @@ SKEW = 5  # seconds between two clocks
 SYNC_LATE = 30  # seconds since the router last heard of the cluster
 SCARCE = 0.05  # of the memory available
 SOON = 14  # days until a certificate ends
+SOON_OURS = 60  # days until one of the platform's own ends: it is made anew when its programs start
 QUEUE = "celery"
 IN_DATABASE = ("database", "work", "certificates")  # the request's own connection serves them
 
@@ -135,6 +137,27 @@ def look_at_certificates() -> Iterator[Finding]:
         yield Finding("certificates", OK, f"none of {Certificate.objects.count()} ends within {SOON} days")
 
 
+def look_at_platform_certificates() -> Iterator[Finding]:
+    """Those the platform's programs know each other by; not where the cluster isn't entered by a kubeconfig."""
+    if not settings.KUBECONFIG:
+        return
+    found = sorted(pki.certificates(Path(settings.KUBECONFIG), cluster()), key=lambda each: each.ends)
+    for each in found:
+        days = (each.ends - timezone.now()).days
+        if days < SOON_OURS:
+            text = f"{each.name} {'ended' if days < 0 else 'ends'} {each.ends:%Y-%m-%d}"
+            yield Finding("platform certificate", FAIL if days < 0 else WARN, text, renewal(each.name))
+    if found and found[0].ends > timezone.now() + timedelta(days=SOON_OURS):
+        text = f"{len(found)} looked at, the first to end is {found[0].name} on {found[0].ends:%Y-%m-%d}"
+        yield Finding("platform certificates", OK, text)
+
+
+def renewal(name: str) -> str:
+    if "authority" in name:
+        return "make a new one: `make down`, move $PAAS_HOME/orchestrator/pki away, `make up`; apps stop meanwhile"
+    return "`make down && make up` makes a new one; apps stop meanwhile. On a Kubernetes of yours, renew it there"
+
+
 def look_at_registry() -> Iterator[Finding]:
     answer = requests.get(f"http://{settings.REGISTRY_HOST}/v2/", timeout=PATIENCE)
     well = answer.status_code in (200, 401)
@@ -188,6 +211,7 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "redis": look_at_redis,
     "work": look_at_operations,
     "certificates": look_at_certificates,
+    "platform certificates": look_at_platform_certificates,
     "registry": look_at_registry,
     "router sync": look_at_router,
     "nodes": look_at_nodes,
