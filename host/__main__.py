@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from host import say, settings
+from host import choices, say, settings
 from host.errors import HostError
 
 
@@ -47,6 +47,7 @@ COMMANDS = {
 
 
 def _run(options: argparse.Namespace) -> int:
+    choices.recall(settings.home_from_environment(), os.environ)
     if options.command == "up":
         from host import up
 

@@ -18,13 +18,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from host import say
+from host import postgres, say
 from host.errors import HostError
 from host.settings import Platform
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-DATABASES = ("controller/db.sqlite3", "orchestrator/store.db")
+DATABASE, STORE = "controller/db.sqlite3", "orchestrator/store.db"
+DUMP = "controller/database.dump"  # instead of DATABASE when that is PostgreSQL's
 PLAIN = (
     "secrets", "orchestrator/pki", "operator/admin.json", "builder/host_key", "builder/host_key.pub",
     "builder/buildpacks", "builder/repos", "registry",
@@ -36,8 +37,6 @@ PASSING = (".lock", ".partial", ".sock")
 
 def back_up(platform: Platform, target: Path) -> None:
     """Write the backup to `target`; the file appears when it is whole. Raises: HostError."""
-    if os.environ.get("PAAS_DATABASE_URL", "").startswith("postgres"):
-        raise HostError("The database is PostgreSQL's: back it up with pg_dump; this command knows SQLite alone.")
     if target.exists():
         raise HostError(f"{target} exists already; name another file.")
     partial = target.with_name(target.name + ".partial")
@@ -59,20 +58,24 @@ def back_up(platform: Platform, target: Path) -> None:
 
 
 def write(platform: Platform, archive: tarfile.TarFile) -> dict[str, str]:
-    """The SHA-256 of every file by its name; the manifest with them is the last member."""
+    """The SHA-256 of every file by its name; the manifest with them is the last member. Raises: HostError."""
     sums: dict[str, str] = {}
     home = platform.home
     add_bytes(archive, "platform.json", (home / "platform.json").read_bytes(), sums)
     with tempfile.TemporaryDirectory(dir=home / "run", prefix="backup-") as folder:
-        for name in DATABASES:
-            copy = Path(folder) / "copy.db"
+        copy, server = Path(folder) / "copy.db", None
+        if url := postgres.url_of(os.environ):
+            server = postgres.dump(url, copy)
+            add_file(archive, DUMP, copy, sums)
+            copy.unlink()
+        for name in (STORE,) if url else (DATABASE, STORE):
             copy_database(home / name, copy)
             add_file(archive, name, copy, sums)
             copy.unlink()
     for name, path in files_of(home):
         add_file(archive, name, path, sums)
     facts = {"format": FORMAT, "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "home": str(home)}
-    facts |= {"node": platform.node_name, "registry_host": platform.registry_host}
+    facts |= {"node": platform.node_name, "registry_host": platform.registry_host, "postgresql": server}
     add_bytes(archive, MANIFEST, json.dumps({**facts, "files": sums}, indent=1).encode(), {})
     return sums
 

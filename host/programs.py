@@ -107,7 +107,7 @@ def controller_environment(platform: Platform) -> dict[str, str]:
         "REGISTRY_ADMIN_SOCKET": f"{home}/registry/admin.sock",
         "REGISTRY_TOKEN_KEY_FILE": f"{home}/secrets/{REGISTRY_TOKENS}.key",
         "REGISTRY_TOKEN_CERT_FILE": f"{home}/secrets/{REGISTRY_TOKENS}.crt",
-        "REGISTRATION_MODE": os.environ.get("PAAS_REGISTRATION", "admin_only"),
+        "REGISTRATION_MODE": os.environ.get("PAAS_REGISTRATION") or "admin_only",
         "APP_URL_TEMPLATE": platform.app_url_template,
         "FIRST_ANSWER": "false" if platform.engine_can_exec is False else "true",
         "LOGGER_SOCKET": logger_socket(platform),

@@ -14,10 +14,11 @@ import os
 import shutil
 import sqlite3
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from host import say, settings
-from host.backup import FORMAT, MANIFEST
+from host import choices, postgres, say, settings
+from host.backup import DATABASE, DUMP, FORMAT, MANIFEST, STORE
 from host.errors import HostError
 from host.settings import Platform
 
@@ -35,7 +36,10 @@ def restore(home: Path, source: Path) -> Platform:
     work.mkdir(mode=0o700, parents=True)
     try:
         manifest = unpack(source, work)
+        choices.recall(work, os.environ)
         platform = fit(work, manifest)
+        if url := database_for(manifest, os.environ):
+            fill_database(url, work, manifest, platform)
         shutil.rmtree(home, ignore_errors=True)
         os.replace(work, home)
     finally:
@@ -91,24 +95,55 @@ def fit(work: Path, manifest: dict) -> Platform:
             raise HostError(f"Port {port} is taken here; choose another: {settings.CHOICES[name]}=… make restore.")
     platform.save()
     old, new = manifest["registry_host"], platform.registry_host
-    rename_registry(work / "controller" / "db.sqlite3", work / "orchestrator" / "store.db", old, new)
+    if old != new:
+        if (work / DATABASE).exists():
+            rename_in_database(work / DATABASE, old, new)
+        rename_in_store(work / STORE, old, new)
     if manifest["node"] != platform.node_name:
-        forget_nodes(work / "orchestrator" / "store.db")
+        forget_nodes(work / STORE)
     profile = work / "operator" / "admin.json"
     if profile.exists():
         profile.write_text(profile.read_text().replace(before.url, platform.url))
     return platform
 
 
-def rename_registry(database: Path, store: Path, old: str, new: str) -> None:
-    """Images in `old/` are in `new/` from now on, in the controller's records and in every stored object."""
-    if old == new:
-        return
+def database_for(manifest: dict, environ: Mapping[str, str]) -> str:
+    """The PostgreSQL that the backup's database goes into; empty for SQLite's, which is a file of the backup.
+
+    Raises: HostError when the backup is of the other kind than PAAS_DATABASE_URL.
+    """
+    url, held = postgres.url_of(environ), manifest.get("postgresql")
+    if held and not url:
+        raise HostError(
+            f"The backup holds a database of PostgreSQL {held}: name an empty one, "
+            "PAAS_DATABASE_URL=postgres://user:password@host/name make restore FILE=…"
+        )
+    if url and not held:
+        raise HostError(
+            "The backup holds a SQLite database, and PAAS_DATABASE_URL is PostgreSQL: restore without that variable."
+        )
+    return url
+
+
+def fill_database(url: str, work: Path, manifest: dict, platform: Platform) -> None:
+    """Raises: HostError; then the database is as empty as before."""
+    postgres.load(url, work / DUMP, manifest["postgresql"])
+    (work / DUMP).unlink()
+    if manifest["registry_host"] != platform.registry_host:
+        postgres.rename_images(url, manifest["registry_host"], platform.registry_host)
+
+
+def rename_in_database(database: Path, old: str, new: str) -> None:
+    """Images in `old/` are in `new/` from now on, in the controller's records."""
     with sqlite3.connect(database) as rows:
         for table, column in image_columns(rows):
             changed = f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?) WHERE "{column}" LIKE ?'
             rows.execute(changed, (f"{old}/", f"{new}/", f"%{old}/%"))
     rows.close()
+
+
+def rename_in_store(store: Path, old: str, new: str) -> None:
+    """The same in every stored object of the cluster."""
     with sqlite3.connect(store) as log:
         for revision, resource, value in log.execute("SELECT revision, resource, value FROM log").fetchall():
             renamed = renamed_object(resource, bytes(value), old, new)

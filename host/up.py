@@ -18,6 +18,7 @@ from pathlib import Path
 
 from host import (
     cgroups,
+    choices,
     engine,
     example,
     health,
@@ -113,6 +114,7 @@ def prepare(home: Path) -> Platform:
     for name in FOLDERS:
         (home / name).mkdir(mode=0o700, exist_ok=True)
     secret_files.ensure(home / "secrets")
+    choices.remember(home, os.environ)
     docker_host = engine.choose(platform)
     if docker_host != platform.docker_host:
         platform = dataclasses.replace(platform, docker_host=docker_host)
