@@ -122,6 +122,16 @@ class Exchange:
     async def write(self, chunk: bytes, *, more: bool = True) -> None:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
 
+    def push(self, chunk: bytes) -> bool:
+        """`write` of an endless answer that has begun, without awaiting; False, and nothing sent, when it can't now."""
+        connection = self.scope.get("state", {}).get("connection")
+        return connection is not None and self.method != "HEAD" and connection.push(chunk)
+
+    def cut(self) -> None:
+        """Ends the connection at once, whatever waits to be sent on it."""
+        if connection := self.scope.get("state", {}).get("connection"):
+            connection.cut()
+
     async def answer(
         self,
         body: bytes,

@@ -104,7 +104,9 @@ class Rest:
             raise errors.Invalid(
                 "sendInitialEvents: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
             )
-        await stream_events(exchange, watch.open_watch(self.api, call, options), self._renderer(exchange, call))
+        await stream_events(
+            exchange, lambda push: watch.open_watch(self.api, call, options, push), self._renderer(exchange, call)
+        )
 
     async def _object(self, exchange: Exchange, call: Call) -> Obj:
         """The body as an object of the call's kind, its fields checked as `fieldValidation` asks."""

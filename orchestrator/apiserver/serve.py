@@ -10,6 +10,7 @@ from typing import Any
 
 import httptools
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -41,8 +42,27 @@ class CannotListen(OrchestratorError):
     """The address is taken, or not this host's."""
 
 
+class Connection:
+    """The connection under an answer of unknown length, for what is to be sent without awaiting."""
+
+    __slots__ = ("_flow", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
+        self._transport, self._flow = transport, flow
+
+    def push(self, chunk: bytes) -> bool:
+        """Sends one chunk of the chunked coding that uvicorn began the answer in; False when the connection is full."""
+        if self._flow.write_paused or self._transport.is_closing():
+            return False
+        self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        return True
+
+    def cut(self) -> None:
+        self._transport.abort()
+
+
 class Protocol(HttpToolsProtocol):
-    """Adds the peer's certificate to what the application sees, as `scope["state"]["certificate"]`."""
+    """Adds to what the application sees, in `scope["state"]`: `certificate`, the peer's, and `connection`."""
 
     tunnels: set[asyncio.Transport]
 
@@ -50,7 +70,8 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         identity = certificate_identity(tls.getpeercert()) if tls is not None else None
-        self.app_state = {**self.app_state, "certificate": identity}
+        connection = Connection(transport, self.flow)
+        self.app_state = {**self.app_state, "certificate": identity, "connection": connection}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)

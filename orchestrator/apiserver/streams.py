@@ -1,29 +1,46 @@
-"""Long answers: watches as chunked lines."""
+"""Long answers: watches as chunked lines.
+
+Events are pushed to connections that have room for them. A full one has its own task wait, and is cut when its client
+takes nothing for `_PATIENCE`: it resumes from the last event it read, and holds no memory until then.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import orjson
 
 from orchestrator import errors
-from orchestrator.apiserver.exchange import Exchange
+from orchestrator.apiserver.exchange import Disconnected, Exchange
 from orchestrator.apiserver.render import Renderer
-from orchestrator.apiserver.watch import Event
+from orchestrator.apiserver.watch import Event, Push
+
+log = logging.getLogger(__name__)
 
 _BATCH = 512 * 1024  # bytes of events sent at once
+_PATIENCE = 60.0  # seconds that a client may leave its connection full
 
 
-async def stream_events(exchange: Exchange, opening: Awaitable[AsyncIterator[list[Event]]], renderer: Renderer) -> None:
-    """Write the watch until it ends or the client goes; an error after the start is an ERROR event."""
+async def stream_events(
+    exchange: Exchange, opening: Callable[[Push], Awaitable[AsyncIterator[list[Event]]]], renderer: Renderer
+) -> None:
+    """Write the watch that `opening` makes of a push, until it ends or the client goes; an error after the start is an
+    ERROR event.
+    """
+
+    def push(events: Sequence[Event]) -> bool:
+        lines = b"".join([renderer.event(event) for event in events])
+        return len(lines) <= _BATCH and exchange.push(lines)
+
     writer = asyncio.current_task()
     assert writer is not None
     gone = asyncio.create_task(exchange.disconnected(), name="watch-disconnect")
     gone.add_done_callback(lambda task: None if task.cancelled() else writer.cancel())
     events: AsyncIterator[list[Event]] | None = None
     try:
-        events = await _open(exchange, opening, renderer)
+        events = await _open(exchange, opening(push), renderer)
         async for batch in events:
             await _write(exchange, batch, renderer)
         await exchange.write(b"", more=False)
@@ -62,7 +79,19 @@ async def _write(exchange: Exchange, events: list[Event], renderer: Renderer) ->
         lines.append(line)
         size += len(line)
         if size >= _BATCH:
-            await exchange.write(b"".join(lines))
+            await _write_in_time(exchange, b"".join(lines))
             lines, size = [], 0
     if lines:
-        await exchange.write(b"".join(lines))
+        await _write_in_time(exchange, b"".join(lines))
+
+
+async def _write_in_time(exchange: Exchange, chunk: bytes) -> None:
+    """Raises: Disconnected, having cut off a client that takes nothing."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await exchange.write(chunk)
+    except TimeoutError:
+        log.info("a watch of %s is cut off: its client took nothing for %.0f s", exchange.path, _PATIENCE)
+        exchange.cut()
+        await exchange.write(b"")  # returns when the connection is gone
+        raise Disconnected from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator import errors
@@ -36,8 +36,16 @@ class Event:
     bookmark: Obj | None = None
 
 
-async def open_watch(api: Api, call: Call, options: WatchOptions) -> AsyncIterator[list[Event]]:
+Push = Callable[[Sequence[Event]], bool]
+"""Sends events without awaiting; False, and nothing sent, when it can't now."""
+
+
+async def open_watch(
+    api: Api, call: Call, options: WatchOptions, push: Push | None = None
+) -> AsyncIterator[list[Event]]:
     """Batches of events until `options.timeout`, or until the store closes or drops the watcher.
+
+    While the iterator is being waited for, what `push` takes is not among them.
 
     Raises: Expired when the version is compacted, BadRequest.
     """
@@ -58,6 +66,8 @@ async def open_watch(api: Api, call: Call, options: WatchOptions) -> AsyncIterat
         initial = [Event("ADDED", record) for record in records if selection.matches(record.obj)]
     if options.initial_events:
         initial.append(_bookmark(call, start, initial_end=True))
+    if push is not None:
+        watcher.push = lambda changes: not (events := events_of(changes, selection)) or push(events)
     return _events(api, call, options, selection, watcher, initial)
 
 

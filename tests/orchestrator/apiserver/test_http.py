@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import socket
 
 import aiohttp
 import pytest
 
+from orchestrator.apiserver import streams
 from orchestrator.apiserver.main import Server
 from orchestrator.settings import ServerSettings
 from tests.orchestrator.apiserver.caller import Caller
@@ -169,6 +171,31 @@ async def test_a_watch_of_tables_names_its_columns_once(call):
     async with call.session.get(f"{call.base}{MAPS}?watch=1", ssl=call.admin, headers=headers) as response:
         first, second = [json.loads(await response.content.readline()) for _ in range(2)]
     assert first["object"]["columnDefinitions"] and not second["object"]["columnDefinitions"]
+
+
+async def test_a_watcher_that_reads_nothing_delays_nobody_and_is_cut_off(call, server, monkeypatch):
+    monkeypatch.setattr(streams, "_PATIENCE", 0.3)
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", server.http.port))
+    reader, writer = await asyncio.open_connection(sock=deaf, ssl=call.admin, server_hostname="127.0.0.1", limit=1024)
+    writer.write(f"GET {MAPS}?watch=1&resourceVersion=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    count = 12
+    async with call.session.get(f"{call.base}{MAPS}?watch=1", ssl=call.admin, read_bufsize=2**22) as response:
+        await response.content.readline()
+        for number in range(count):
+            status, _ = await call(
+                "POST", MAPS, json={"metadata": {"name": f"m{number}"}, "data": {"k": "v" * 900_000}}
+            )
+            assert status == 201
+            event = json.loads(await response.content.readline())
+            assert event["object"]["metadata"]["name"] == f"m{number}"
+        async with asyncio.timeout(5):
+            while server.store.watch_counts()["configmaps"] > 1:  # noqa: ASYNC110  nothing tells of it
+                await asyncio.sleep(0.02)
+    writer.transport.abort()
 
 
 async def test_stopping_ends_watches_cleanly_and_loses_no_write(call, server, tmp_path):
