@@ -81,6 +81,7 @@ class BuildpackBuilds:
             container.on_killed = lambda: workspace.give_back_cache(space, self.caches, job.app, finished=False)
         code = await self._run(container, job, progress)
         container.on_killed = None
+        workspace.refuse_links(space)
         workspace.give_back_cache(space, self.caches, job.app)
         if code:
             await self._explain(container, code)

@@ -99,14 +99,34 @@ def find_linked(app: Path, cache: Path) -> dict[str, Path]:
         if not stat.S_ISLNK(info.st_mode):
             continue
         target = os.readlink(app / name)
-        layer = target.removeprefix(LINKED)
-        if layer == target or not LAYER_NAME.fullmatch(layer):
+        if not layer_name(target):
             continue
-        folder = cache / "layers" / layer
-        if folder.parent.is_symlink() or folder.is_symlink() or not folder.is_dir():
+        folder = layer_folder(cache, target)
+        if folder is None:
             raise BuildFailed(f"The build left {name} pointing to a cached layer that doesn't exist.")
         found[name] = folder
     return found
+
+
+def layer_name(target: str) -> str:
+    """The layer that a link to `target` in the app stands for, or nothing."""
+    layer = target.removeprefix(LINKED)
+    return layer if layer != target and LAYER_NAME.fullmatch(layer) else ""
+
+
+def layer_folder(cache: Path, target: str) -> Path | None:
+    """The folder in `cache` that a link to `target` in the app stands for; None when there is none.
+
+    Builds write the cache: a link in the place of any folder on the way would lead to files of this host.
+    """
+    if not (layer := layer_name(target)):
+        return None
+    folder = cache / "layers" / layer
+    on_the_way = [folder, *folder.parents][: len(folder.relative_to(cache).parts) + 1]
+    try:
+        return folder if all(stat.S_ISDIR(path.lstat().st_mode) for path in on_the_way) else None
+    except OSError:
+        return None
 
 
 def walk_shallow(root: Path, depth: int) -> Iterator[tuple[str, os.stat_result]]:

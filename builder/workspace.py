@@ -17,6 +17,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.errors import BuildFailed
+
 APP_UID = 10001  # the stack image's user `app`
 
 
@@ -73,13 +75,21 @@ def give_back_cache(space: Workspace, caches: Path, app: str, finished: bool = T
     build leaves takes the place of that, and a killed one's takes nobody's.
     """
     caches.mkdir(parents=True, exist_ok=True)
-    if not space.cache.exists():
-        return
+    if space.cache.is_symlink() or not space.cache.is_dir():
+        return  # the build removed it, or put a link to other files of this host there
     if (caches / app).exists():
         if not finished:
             return
         os.rename(caches / app, space.root / "cache-before")  # goes with the workspace
     os.rename(space.cache, caches / app)
+
+
+def refuse_links(space: Workspace) -> None:
+    """Raises: BuildFailed when a build put links where its folders were: this process would follow them."""
+    for folder in (space.app, space.cache, space.out):
+        gone = not folder.is_dir() and folder != space.cache  # which may be removed
+        if gone or folder.is_symlink():
+            raise BuildFailed(f"The build moved its folder {folder.name} away; it must stay where it is.")
 
 
 async def remove(space: Workspace) -> None:

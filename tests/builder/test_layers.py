@@ -72,6 +72,21 @@ def test_a_cached_layer_that_is_itself_a_link_is_refused(tmp_path):
         find_linked(app, cache)
 
 
+def test_a_link_in_place_of_any_folder_of_the_cache_leads_nowhere(tmp_path):
+    """A build owns its cache: it could make the folder of layers a link to this host's files."""
+    app, cache, host = tmp_path / "app", tmp_path / "cache", tmp_path / "host"
+    fill(host, ["var/lib/secret", "layers/var/lib/secret"])
+    app.mkdir()
+    os.symlink("/workspace/cache/layers/var/lib", app / "x")
+    cache.mkdir()
+    os.symlink(host, cache / "layers")
+    for folder in (cache, tmp_path / "link"):
+        with pytest.raises(BuildFailed, match="doesn't exist"):
+            find_linked(app, folder)
+        if not os.path.lexists(tmp_path / "link"):
+            os.symlink(host, tmp_path / "link")
+
+
 def test_an_unchanged_layer_is_remembered_and_a_changed_one_is_not(tmp_path):
     folder = tmp_path / "cache" / "layers" / "python-1"
     fill(folder, ["a", "b"])

@@ -110,6 +110,7 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 STACK = "FROM paas/stack:trixie\n"
 
 
+MOVE = "#!/bin/sh\nmv /workspace/app /workspace/gone && ln -s /etc /workspace/app\n"
 SLOW = {**APP, "bin/pre_compile": "#!/bin/sh\necho waiting in the build\nsleep 31.731\n"}
 SLOW_DOCKERFILE = {"Dockerfile": STACK + "RUN echo waiting in the build && sleep 31.731\n"}
 
@@ -126,6 +127,7 @@ SLOW_DOCKERFILE = {"Dockerfile": STACK + "RUN echo waiting in the build && sleep
         ("oldpy", {**APP, "runtime.txt": "python-2.7.18\n"}, "runtime.txt asks for Python 2.7.18; this stack has 3.13"),
         ("badjson", {"package.json": "{"}, "package.json is not valid JSON"),
         ("hook", {**APP, "bin/post_compile": "#!/bin/sh\nexit 3\n"}, "bin/post_compile failed with exit code 3"),
+        ("mover", {**APP, "bin/post_compile": MOVE}, "moved its folder app away"),
         ("lfs", {**APP, "a.bin": LFS}, "Git LFS pointer"),
         ("reserved", {**APP, ".paas/x": "1"}, "reserved"),
         ("dfsyntax", {"Dockerfile": STACK + "NONSENSE x\n"}, "The Dockerfile can't be read"),

@@ -1,6 +1,12 @@
 """The app's cache on its way into a build and back."""
 
+import os
+import shutil
+
+import pytest
+
 from builder import workspace
+from builder.errors import BuildFailed
 
 
 def space_with(parent, caches, mark):
@@ -29,3 +35,20 @@ def test_a_killed_builds_cache_that_comes_late_never_replaces_a_finished_ones(tm
     late.cache.mkdir()
     workspace.give_back_cache(late, caches, "app", finished=False)
     assert (caches / "app" / "finished").exists()
+
+
+def test_a_link_in_place_of_a_cache_is_not_kept(tmp_path):
+    caches, space = tmp_path / "cache", workspace.create(tmp_path / "work")
+    os.symlink("/etc", space.cache)
+    workspace.give_back_cache(space, caches, "app")
+    assert not os.path.lexists(caches / "app")
+
+
+@pytest.mark.parametrize("name", ["app", "cache", "out"])
+def test_folders_that_a_build_made_links_are_refused(tmp_path, name):
+    space = space_with(tmp_path / "work", tmp_path / "cache", "x")
+    workspace.refuse_links(space)
+    shutil.rmtree(space.root / name)
+    os.symlink("/etc", space.root / name)
+    with pytest.raises(BuildFailed, match=name):
+        workspace.refuse_links(space)
