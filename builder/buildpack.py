@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from builder import built, slugignore, snapshot, workspace
+from builder import built, snapshot, workspace
 from builder.built import Built
 from builder.detect import named_buildpacks, needed_languages
 from builder.disk import disk_usage
 from builder.engine import Engine, frames
 from builder.errors import BuildFailed, EngineError
-from builder.pool import BuildContainer, Pool, environment_line
+from builder.pool import BUILDPACKS, BuildContainer, Pool, environment_line
 from builder.progress import Progress, human
 from builder.runtime import Job
 from builder.settings import Settings
-from builder.stack.toolchains import Toolchains
+from builder.shortcut import Outcome, Said, Shortcuts
+from builder.stack.toolchains import Images, Toolchains
 
 log = logging.getLogger("builder.buildpack")
 START_TIMEOUT = 20.0  # seconds for a container to read its job
@@ -29,6 +31,7 @@ LINE_MAX = 1 << 16  # a line longer than this is passed on in pieces
 class BuildpackBuilds:
     def __init__(self, engine: Engine, pool: Pool, toolchains: Toolchains, settings: Settings) -> None:
         self._engine, self._pool, self._toolchains, self._settings = engine, pool, toolchains, settings
+        self._shortcuts = Shortcuts(BUILDPACKS)
 
     @property
     def caches(self) -> Path:
@@ -39,65 +42,98 @@ class BuildpackBuilds:
         return self._pool.credentials
 
     @asynccontextmanager
-    async def prepared(self) -> AsyncIterator[BuildContainer]:
-        """A container with an empty workspace; gone afterwards, whatever happens."""
-        container = await self._pool.take()
+    async def space(self) -> AsyncIterator[workspace.Workspace]:
+        """An empty workspace; gone afterwards, whatever happens."""
+        space = self._pool.space()
         try:
+            yield space
+        finally:
+            self._pool.vacate(space)
+
+    @asynccontextmanager
+    async def container(self, space: workspace.Workspace, progress: Progress) -> AsyncIterator[BuildContainer]:
+        """A container with the tree of `space` in a workspace of its own; gone afterwards, whatever happens."""
+        with progress.phase("container"):
+            container = await self._pool.take()
+        try:
+            workspace.move_tree(space, container.space)
             yield container
         finally:
             self._pool.retire(container)
 
-    async def equip(self, container: BuildContainer, config: Mapping[str, str], progress: Progress) -> str:
-        """Give the tree in `container` a container with the languages it needs; the image it will run on.
+    async def images(self, tree: Path, config: Mapping[str, str], progress: Progress) -> Images:
+        """The images that `tree` is built in and runs on, with the languages it needs.
 
         Raises: BuilderError when a language can't be installed.
         """
-        app = container.space.app
-        named = named_buildpacks(config, built.read(app, ".buildpacks"))
-        languages = needed_languages({entry.name for entry in app.iterdir()}, named)
+        named = named_buildpacks(config, built.read(tree, ".buildpacks"))
+        languages = needed_languages(set(os.listdir(tree)), named)
         if not languages:
-            return self._settings.stack_image
+            return Images(self._settings.stack_image, self._settings.build_image)
 
         def say(line: str) -> None:
             """The steps; what apt says in between goes into the error, should there be one."""
             if line.startswith("----->"):
                 progress.raw(f"{line}\n".encode())
 
-        images = await self._toolchains.ensure(languages, say)
-        await self._pool.exchange(container, images.build)
-        return images.run
+        return await self._toolchains.ensure(languages, say)
 
-    async def build(self, container: BuildContainer, job: Job, progress: Progress) -> Built:
-        """Run the buildpack on the tree in `container.space.app`.
+    def may_repeat(self, app: str) -> bool:
+        """Whether the app's last build may say what its next one does."""
+        return self._shortcuts.knows(app)
 
-        Raises: BuildFailed with the cause in one line.
+    async def repeat(self, space: workspace.Workspace, job: Job, stack: str, progress: Progress) -> Built | None:
+        """What `build` would make of the tree in `space`, without a container; None where that takes one."""
+        cache = self.caches / job.app
+        outcome = await asyncio.to_thread(self._shortcuts.take, job.app, space.app, cache, facts(job, stack))
+        if outcome is None:
+            return None
+        for line in outcome.said.lines:
+            progress.raw(line)
+        return built.discover(space, job.time, outcome.name, outcome.release, progress)
+
+    async def build(self, container: BuildContainer, image: str, job: Job, stack: str, progress: Progress) -> Built:
+        """Run the buildpack on the tree in `container.space.app`, in a container of `image`.
+
+        `stack`: the id of the image it will run on. Raises: BuildFailed with the cause in one line.
         """
-        space = container.space
+        space, custom, before = container.space, is_custom(container.space.app, job.config), None
+        if image != self._settings.build_image:
+            await self._pool.exchange(container, image)
+        elif not custom:
+            before = await asyncio.to_thread(self._shortcuts.look, space.app)
         fresh = bool(job.config.get("DEIS_DISABLE_CACHE"))
         workspace.take_cache(space, self.caches, job.app, fresh)
         snapshot.write_environment(space.env, job.config, workspace.APP_UID)
-        await asyncio.to_thread(slugignore.prune, space.app)
-        if not is_custom(space.app, job.config):  # ours survive being killed; others may leave half a file
+        if not custom:  # ours survive being killed; others may leave half a file
             container.on_killed = lambda: workspace.give_back_cache(space, self.caches, job.app, finished=False)
-        code = await self._run(container, job, progress)
+        said = Said()
+        code = await self._run(container, job, progress, said)
         container.on_killed = None
         workspace.refuse_links(space)
         workspace.give_back_cache(space, self.caches, job.app)
         if code:
             await self._explain(container, code)
-        name, release = built.read(space.out, "name").strip() or "app", built.read(space.out, "release")
-        return built.discover(space, job.time, name, release, progress)
+        inputs, name, release = (built.read(space.out, told) for told in ("inputs", "name", "release"))
+        outcome = Outcome(name.strip() or "app", release, said)
+        await asyncio.to_thread(self._shortcuts.learn, job.app, space.app, before, inputs, facts(job, stack), outcome)
+        return built.discover(space, job.time, outcome.name, release, progress)
 
-    async def _run(self, container: BuildContainer, job: Job, progress: Progress) -> int:
+    async def _run(self, container: BuildContainer, job: Job, progress: Progress, said: Said) -> int:
         """Start the build, pass its output on, and wait for its end; its exit code."""
         line = environment_line({"source_version": job.commit, "request_id": job.request_id})
         timeout = self._settings.limits.timeout
+
+        def tell(line: bytes) -> None:
+            said.keep(line)
+            progress.raw(line)
+
         try:
             async with asyncio.timeout(timeout):
                 await workspace.start_build(container.space, line, START_TIMEOUT)
                 watch = asyncio.create_task(self._watch_disk(container))
                 try:
-                    await stream_lines(container, progress)
+                    await stream_lines(container, tell, progress)
                     code = await self._exit_code(container)
                 finally:
                     watch.cancel()
@@ -141,6 +177,11 @@ class BuildpackBuilds:
         raise built.failure(container.space, code)
 
 
+def facts(job: Job, stack: str) -> dict[str, str]:
+    """What decides a build besides the app's files."""
+    return {**{f"config {key}": value for key, value in job.config.items()}, "stack": stack}
+
+
 def is_custom(app: Path, config: Mapping[str, str]) -> bool:
     """Whether the app brings a buildpack of its own."""
     return bool(config.get("BUILDPACK_URL")) or (app / ".buildpacks").is_file()
@@ -156,16 +197,16 @@ async def readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-async def stream_lines(container: BuildContainer, progress: Progress) -> None:
-    """Pass the container's output on, whole lines at a time, until it ends."""
+async def stream_lines(container: BuildContainer, tell: Callable[[bytes], None], progress: Progress) -> None:
+    """Pass the container's output on, whole lines at a time, until it ends; no faster than `progress` takes them."""
     pending = b""
     async for _, chunk in frames(container.output):
         *lines, pending = (pending + chunk).split(b"\n")
         for line in lines:
-            progress.raw(line + b"\n")
+            tell(line + b"\n")
         await progress.drained()
         if len(pending) > LINE_MAX:
-            progress.raw(pending + b"\n")
+            tell(pending + b"\n")
             pending = b""
     if pending:
-        progress.raw(pending + b"\n")
+        tell(pending + b"\n")

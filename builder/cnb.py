@@ -223,7 +223,7 @@ class CnbBuilds:
         )
         try:
             async with asyncio.timeout(limits.timeout):
-                await stream_lines(container, progress)
+                await stream_lines(container, progress.raw, progress)
                 code = await self._engine.wait(container.id)
         except TimeoutError as exc:
             raise BuildFailed(f"The build was stopped: not done after {limits.timeout:.0f} s (BUILD_TIMEOUT).") from exc

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 
+from builder import slugignore
 from builder.buildpack import BuildpackBuilds
+from builder.built import Built
 from builder.cnb import CnbBuilds
 from builder.detect import Way
 from builder.dockerfile import DockerfileBuilds
 from builder.engine import Engine
 from builder.errors import EngineError
 from builder.host_config import HostConfig
-from builder.image import Assembler, git_tag
+from builder.image import Assembler, Base, git_tag
 from builder.layers import LayerMemory
-from builder.pool import BuildContainer, Pool
+from builder.pool import Pool
 from builder.progress import Progress
 from builder.registry_api import RegistryClient
 from builder.runtime import Job, Result
 from builder.settings import Settings
 from builder.stack.build import Stack
-from builder.stack.toolchains import Toolchains
+from builder.stack.toolchains import Images, Toolchains
 from builder.stack_image import StackImage
+from builder.workspace import Workspace
 
 log = logging.getLogger("builder.engine")
 RETRY = 2.0  # seconds
@@ -31,6 +36,12 @@ RETRY = 2.0  # seconds
 
 def stack_to_make(settings: Settings) -> Stack:
     return Stack(settings.stack_image, settings.build_image, settings.data / "stack", settings.instance, settings.host)
+
+
+@dataclass(frozen=True)
+class EnginePlace:
+    space: Workspace
+    stack: asyncio.Task[Base]  # the plain stack image: nearly every build needs it, and asking takes a while
 
 
 class EngineBuilds:
@@ -56,32 +67,47 @@ class EngineBuilds:
             group.create_task(self._keep_pool())
             group.create_task(self._stack.run())
 
-    def place(self) -> AbstractAsyncContextManager[BuildContainer]:
-        return self._buildpacks.prepared()
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[EnginePlace]:
+        async with self._buildpacks.space() as space, ahead(self._stack.base(self._settings.stack_image)) as base:
+            yield EnginePlace(space, base)
 
-    async def build(self, place: BuildContainer, job: Job, progress: Progress) -> Result:
+    async def build(self, place: EnginePlace, job: Job, progress: Progress) -> Result:
         tag = git_tag(job.commit)
         if job.way is Way.DOCKERFILE:
             made = await self._dockerfiles.build(job.app, tag, place.space.app, job.config, progress)
             return Result(made.digest, made.processes, made.ports, job.way)
         if job.way is Way.CNB:
-            sent = await self._cnb.build(place, job, tag, job.cnb_builder, progress)
+            async with self._buildpacks.container(place.space, progress) as container:
+                sent = await self._cnb.build(container, job, tag, job.cnb_builder, progress)
             return Result(sent.digest, sent.processes, sent.ports, job.way)
-        return await self._buildpack(place, job, progress)
+        await asyncio.to_thread(slugignore.prune, place.space.app)
+        images = await self._buildpacks.images(place.space.app, job.config, progress)
+        if images.run == self._settings.stack_image:
+            return await self._buildpack(place.space, job, images, place.stack, progress)
+        async with ahead(self._stack.base(images.run)) as base:
+            return await self._buildpack(place.space, job, images, base, progress)
 
-    async def _buildpack(self, container: BuildContainer, job: Job, progress: Progress) -> Result:
-        stack = await self._buildpacks.equip(container, job.config, progress)
-        base = asyncio.create_task(self._stack.base(stack))
-        try:
+    async def _buildpack(
+        self, space: Workspace, job: Job, images: Images, asked: asyncio.Task[Base], progress: Progress
+    ) -> Result:
+        """Build with buildpacks; without a container where the last build says what this one does."""
+        if self._buildpacks.may_repeat(job.app):
+            base = await asked
             with progress.phase("build"):
-                built = await self._buildpacks.build(container, job, progress)
-            labels = {"paas.io/app": job.app, "paas.io/commit": job.commit, "paas.io/stack": stack}
-            cache = self._buildpacks.caches / job.app
-            digest = await self._assembler.assemble(
-                job.app, git_tag(job.commit), built, cache, await base, labels, progress
-            )
-        finally:
-            base.cancel()
+                built = await self._buildpacks.repeat(space, job, base.id, progress)
+            if built:
+                return await self._assembled(job, built, base, images.run, progress)
+        async with self._buildpacks.container(space, progress) as container:
+            base = await asked
+            with progress.phase("build"):
+                built = await self._buildpacks.build(container, images.build, job, base.id, progress)
+            return await self._assembled(job, built, base, images.run, progress)
+
+    async def _assembled(self, job: Job, built: Built, base: Base, stack: str, progress: Progress) -> Result:
+        labels = {"paas.io/app": job.app, "paas.io/commit": job.commit, "paas.io/stack": stack}
+        cache = self._buildpacks.caches / job.app
+        digest = await self._assembler.assemble(job.app, git_tag(job.commit), built, cache, base, labels, progress)
         return Result(digest, built.processes, (), Way.BUILDPACK, stack=stack)
 
     async def expect(self, image: str) -> None:
@@ -104,3 +130,14 @@ class EngineBuilds:
                 log.warning("the engine isn't there yet: %s", exc)
                 await asyncio.sleep(RETRY)
         await self._pool.run()
+
+
+@asynccontextmanager
+async def ahead(work: Coroutine[Any, Any, Base]) -> AsyncIterator[asyncio.Task[Base]]:
+    """`work`, begun before its outcome is needed; called off, its failure forgotten, where nobody asks for it."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -27,6 +27,10 @@ class Base:
     manifest: Mapping[str, Any]
     config: Mapping[str, Any]
 
+    @property
+    def id(self) -> str:
+        return str(self.manifest["config"]["digest"])
+
 
 def render_config(
     base: Mapping[str, Any], layers: list[Layer], env: Mapping[str, str], labels: Mapping[str, str]

@@ -120,6 +120,14 @@ class Pool:
         except EngineError as exc:
             raise BuildFailed(f"No build container could be started: {exc}") from exc
 
+    def space(self) -> Workspace:
+        """An empty workspace that belongs to no container yet."""
+        return workspace.create(self._settings.data / "work")
+
+    def vacate(self, space: Workspace) -> None:
+        """Remove a workspace behind the push's back."""
+        self._keep(asyncio.create_task(workspace.remove(space)))
+
     def retire(self, container: BuildContainer) -> None:
         """Discard a used container behind the push's back, then make the next one."""
         self._keep(asyncio.create_task(self.discard(container)))

@@ -57,6 +57,12 @@ def create(parent: Path) -> Workspace:
     return space
 
 
+def move_tree(source: Workspace, target: Workspace) -> None:
+    """Give the files of one workspace to another, whose tree is mounted somewhere and must stay the same folder."""
+    for name in os.listdir(source.app):
+        os.rename(source.app / name, target.app / name)
+
+
 def take_cache(space: Workspace, caches: Path, app: str, fresh: bool) -> None:
     """Move the app's cache into the workspace; an empty one when there is none or `fresh` is asked."""
     if fresh:
