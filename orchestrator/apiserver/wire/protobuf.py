@@ -5,7 +5,8 @@ The format is `k8s\\0` and a runtime.Unknown message: the type, and the object a
 their own, as Go's inline structs are.
 
 Go writes plain fields even when they are zero, and fields behind a pointer only when they are set; on the wire both
-look alike. Zeros are therefore dropped, as `omitempty` does, but for the fields that are pointers in Go.
+look alike. Zeros are therefore dropped, as `omitempty` does, but for the fields that are pointers in Go, or that Go's
+JSON has even when they are zero.
 """
 
 from __future__ import annotations
@@ -22,22 +23,31 @@ import orjson
 from orchestrator import errors
 from orchestrator.apiserver.clock import rfc3339
 from orchestrator.objects.meta import Obj
-from orchestrator.objects.schema import Node, schema_of_kind
+from orchestrator.objects.schema import Node, definition, schema_of_kind
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"
 _META = "k8s.io.apimachinery.pkg.apis.meta.v1"
+_DEFINITIONS = "k8s.io.apiextensions_apiserver.pkg.apis.apiextensions"
+_SCHEMA = f"{_DEFINITIONS}.v1.JSONSchemaProps"
+_SCHEMA_OR_BOOL, _SCHEMA_OR_LIST, _SCHEMA_OR_STRINGS = (
+    f"{_SCHEMA}OrBool",
+    f"{_SCHEMA}OrArray",
+    f"{_SCHEMA}OrStringArray",
+)
 _POINTERS = frozenset((
     "activeDeadlineSeconds", "allocateLoadBalancerNodePorts", "allowPrivilegeEscalation", "allowVolumeExpansion",
     "appProtocol", "automountServiceAccountToken", "averageUtilization", "backoffLimit", "backoffLimitPerIndex",
     "blockOwnerDeletion", "completions", "controller", "defaultMode", "deletionGracePeriodSeconds",
     "enableServiceLinks", "endPort", "expirationSeconds", "failedJobsHistoryLimit", "fsGroup", "gracePeriodSeconds",
     "hostProcess", "hostUsers", "immutable", "leaseDurationSeconds", "leaseTransitions", "limit", "manualSelector",
-    "maxFailedIndexes", "minDomains", "minReadySeconds", "minReplicas", "mode", "optional", "orphanDependents",
+    "maxFailedIndexes", "maxItems", "maxLength", "maxProperties", "minDomains", "minItems", "minLength",
+    "minProperties", "minReadySeconds", "minReplicas", "mode", "optional", "orphanDependents",
     "parallelism", "partition", "periodSeconds", "preferred", "priority", "privileged", "progressDeadlineSeconds",
     "readOnlyRootFilesystem", "ready", "replicas", "revisionHistoryLimit", "runAsGroup", "runAsNonRoot", "runAsUser",
-    "selectPolicy", "serving", "setHostnameAsFQDN", "shareProcessNamespace", "stabilizationWindowSeconds", "started",
-    "startingDeadlineSeconds", "storageClassName", "succeededCount", "successfulJobsHistoryLimit", "suspend",
+    "selectPolicy", "served", "serving", "setHostnameAsFQDN", "shareProcessNamespace", "stabilizationWindowSeconds",
+    "started", "startingDeadlineSeconds", "storage", "storageClassName", "succeededCount", "successfulJobsHistoryLimit",
+    "suspend",
     "targetCPUUtilizationPercentage", "terminating", "terminationGracePeriodSeconds", "timeoutSeconds",
     "tolerationSeconds", "ttlSecondsAfterFinished", "value",
 ))  # fmt: skip
@@ -114,11 +124,14 @@ def message_name(api_version: str, kind: str) -> str:
     if kind in ("DeleteOptions", "Status"):
         return f"{_META}.{kind}"
     group, _, version = api_version.rpartition("/")
+    if group == "apiextensions.k8s.io":
+        return f"{_DEFINITIONS}.{version}.{kind}"
     group = group.removesuffix(".k8s.io").split(".")[0] or "core"
     return f"k8s.io.api.{group}.{version}.{kind}"
 
 
 _LIST_TYPES = (".ExtraValue", ".Verbs")  # messages whose JSON is the list that they wrap
+_SAID_BY_BEING_THERE = (".CustomResourceSubresourceStatus",)  # messages without fields, behind a pointer in Go
 
 
 def _object(name: str, data: bytes, node: Node | None) -> dict[str, Any]:
@@ -158,7 +171,11 @@ def _put_message(result: dict[str, Any], row: list[Any], value: bytes, node: Nod
         result.update(decoded)
     elif decoded is not None and decoded != {}:
         result[field] = decoded
-    elif decoded == {} and child is not None and field not in ("metadata", "status", "spec"):
+    elif (
+        decoded == {}
+        and child is not None
+        and (field not in ("metadata", "status", "spec") or target.endswith(_SAID_BY_BEING_THERE))
+    ):
         result[field] = decoded
 
 
@@ -196,7 +213,7 @@ def _scalar(field: str, kind: str, value: Any, *, repeated: bool) -> Any:
         case "i":
             number = value - (1 << 64) if value >= 1 << 63 else value
             return number if number or repeated or field in _POINTERS else None
-    return value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 _NOT_SPECIAL = object()
@@ -204,6 +221,8 @@ _NOT_SPECIAL = object()
 
 def _special(target: str, data: bytes) -> Any:
     """The types whose JSON is not an object of their fields."""
+    if target in (_SCHEMA_OR_BOOL, _SCHEMA_OR_LIST, _SCHEMA_OR_STRINGS):
+        return _schema_or(target, data)
     match target.rpartition(".")[2]:
         case "Time" | "MicroTime" if target.startswith(_META):
             parts = dict(fields_of(data))
@@ -225,3 +244,20 @@ def _special(target: str, data: bytes) -> Any:
             raw = dict(fields_of(data)).get(1)
             return orjson.loads(raw) if raw else None
     return _NOT_SPECIAL
+
+
+def _schema_or(target: str, data: bytes) -> Any:
+    """Where a JSON schema may have another schema or something simpler."""
+    parts = list(fields_of(data))
+    first, second = ([value for number, value in parts if number == wanted] for wanted in (1, 2))
+    if target == _SCHEMA_OR_BOOL:
+        return _json_schema(second[-1]) if second else bool(first and first[-1])
+    if second:
+        return [_json_schema(each) if target == _SCHEMA_OR_LIST else each.decode() for each in second]
+    return _json_schema(first[-1] if first else b"")
+
+
+def _json_schema(data: bytes) -> dict[str, Any]:
+    return _object(
+        _SCHEMA, data, definition("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
+    )

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.apiserver.main import Server
 from orchestrator.settings import ServerSettings
 from tests.orchestrator.apiserver.caller import Caller
+from tests.orchestrator.apiserver.test_protobuf import body, definition
 
 SCHEMA = {
     "type": "object",
@@ -102,3 +103,19 @@ async def test_users_of_a_deprecated_version_are_warned(call):
         assert response.headers.getall("warning") == ['299 - "example.test/v1beta1 Thing is deprecated"']
     async with session.get(call.base + THINGS, ssl=call.admin) as response:
         assert "warning" not in response.headers
+
+
+async def test_definitions_may_come_as_protobuf_and_their_objects_may_not(call):
+    protobuf = {"Content-Type": "application/vnd.kubernetes.protobuf"}
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    status, answer = await call("POST", path, data=definition(), headers=protobuf)
+    assert (status, answer.get("message")) == (201, None)
+    gardens = "/apis/example.test/v1/namespaces/default/gardens"
+    async with asyncio.timeout(5):
+        while (await call("GET", gardens))[0] != 200:  # noqa: ASYNC110 - it is a socket away
+            await asyncio.sleep(0.01)
+    garden = {"apiVersion": "example.test/v1", "kind": "Garden", "metadata": {"name": "a"}, "spec": {"size": -1}}
+    status, answer = await call("POST", gardens, json=garden)
+    assert status == 422 and "spec.size" in answer["message"], "the schema is in force"
+    status, answer = await call("POST", gardens, data=body("example.test/v1", "Garden", b""), headers=protobuf)
+    assert (status, answer["reason"]) == (415, "UnsupportedMediaType")
