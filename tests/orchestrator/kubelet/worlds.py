@@ -35,7 +35,8 @@ class World:
         node = NodeView(name="node-1", address="192.0.2.10", cpus=2, memory=4 * 2**30)
         lookup = Lookup(api)
         volumes = Volumes(data, lookup, node=node, dns_address="10.200.0.1", cluster_domain="cluster.local", real=real)
-        services = NodeServices(api, runtime, volumes, lookup, self.recorder, node)
+        room = {"cpu": 2000, "memory": 4 * 2**30, "ephemeral-storage": 2**34, "pods": 20}
+        services = NodeServices(api, runtime, volumes, lookup, self.recorder, node, allocatable=room)
         self.agent = NodeAgent("node-1", services, refresh_every=0.5)
         self._tasks: list[asyncio.Task[Any]] = []
 
