@@ -82,12 +82,13 @@ class World:
         except NotFound:
             return
 
-    async def until_event(self, name: str, reason: str) -> str:
-        """The message of the first event of that reason about that pod."""
+    async def until_event(self, name: str, reason: str, begins: str = "") -> str:
+        """The message of the first event of that reason about that pod whose message begins so."""
         async with asyncio.timeout(DEADLINE):
             while True:
                 for event in (await self.api.list(EVENTS)).items:
-                    if (event["involvedObject"]["name"], event["reason"]) == (name, reason):
+                    about = (event["involvedObject"]["name"], event["reason"]) == (name, reason)
+                    if about and event["message"].startswith(begins):
                         return str(event["message"])
                 await asyncio.sleep(0.02)
 
