@@ -36,6 +36,7 @@ def parser(defaults: StackDefaults) -> argparse.ArgumentParser:
 
 async def make_stack(options: argparse.Namespace, host: Mapping[str, str]) -> None:
     from builder.stack.build import Stack, build_stack
+    from builder.stack.users import enlist
 
     name, _, tag = options.tag.rpartition(":")
     if not name:
@@ -56,6 +57,7 @@ async def make_stack(options: argparse.Namespace, host: Mapping[str, str]) -> No
     )
     async with Engine(options.docker_host) as engine:
         await build_stack(engine, stack, say)
+        await enlist(engine, stack)
 
 
 async def clean_up(options: argparse.Namespace) -> None:
