@@ -30,6 +30,7 @@ from builder.submodules import Submodules
 from builder.web.app import WebServer
 from builder.web.builds import Builds
 from builder.web.collections import Collections
+from builder.web.controller_questions import ControllerQuestions
 from builder.web.deploys import Deploys
 from builder.web.git import GitOverHttp
 from builder.web.webhooks import Webhooks
@@ -98,6 +99,7 @@ class Builder:
             Builds(controller, self.runs, self.queue, git),
             Webhooks(controller, self.queue),
             Collections(collector, self.settings.builder_key),
+            ControllerQuestions(self.runs, git, self.settings.builder_key),
             self.metrics,
         )
 

@@ -47,6 +47,16 @@ def visible_apps(user: User) -> QuerySet[App]:
     return apps.filter(Q(owner=user) | Q(pk__in=own) | Q(pk__in=shared))
 
 
+def apps_with(user: User, right: Right) -> QuerySet[App]:
+    """Those of the visible apps to which `user` has `right` by role."""
+    apps, roles = visible_apps(user), roles_with(right)
+    if user.is_superuser:
+        return apps
+    own = Collaborator.objects.filter(user=user, role__in=roles).values("app_id")
+    shared = TeamAccess.objects.filter(team__members__user=user, role__in=roles).values("app_id")
+    return apps.filter(Q(owner=user) | Q(pk__in=own) | Q(pk__in=shared))
+
+
 def level_of(user: User, app: App) -> int:
     """How much `user` may do with `app`, as in `LEVELS`; 0 for a stranger."""
     if user.is_superuser or app.owner_id == user.pk:

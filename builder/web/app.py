@@ -10,12 +10,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from builder.web.builds import Builds
 from builder.web.collections import Collections
+from builder.web.controller_questions import ControllerQuestions
 from builder.web.deploys import Deploys
 from builder.web.git import GitOverHttp
 from builder.web.webhooks import Webhooks
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 APP = r"/builder/apps/{app}"
+OF_A_RUN = r"/runs/{app}/{number:[0-9]{1,9}}"
 
 
 class WebServer:
@@ -28,6 +30,7 @@ class WebServer:
         builds: Builds,
         webhooks: Webhooks,
         collections: Collections,
+        questions: ControllerQuestions,
         metrics: Callable[[], str],
     ) -> None:
         self._active: set[asyncio.Task[object]] = set()
@@ -43,6 +46,8 @@ class WebServer:
         app.router.add_post(APP + "/reset", builds.reset)
         app.router.add_post("/builder/hooks/{app}", webhooks.take)
         app.router.add_post("/collect", collections.collect)
+        app.router.add_get(OF_A_RUN + "/output", questions.output)
+        app.router.add_post(OF_A_RUN + "/cancel", questions.cancel)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import re
 from dataclasses import dataclass
 
@@ -39,6 +40,12 @@ def token_of(header: str) -> str:
     elif scheme.lower() not in ("token", "bearer"):
         return ""
     return value if TOKEN.fullmatch(value) else ""
+
+
+def is_controller(request: web.Request, key: str) -> bool:
+    """Whether the request carries the builder's key, which only the controller has."""
+    offered = request.headers.get("X-Deis-Builder-Auth", "")
+    return bool(key) and hmac.compare_digest(offered.encode(), key.encode())
 
 
 def address_of(request: web.Request) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 
 from aiohttp import web
 
 from builder.collect import Collector, parse_wish
 from builder.errors import EngineError
+from builder.web.callers import is_controller
 
 
 class Collections:
@@ -18,8 +18,7 @@ class Collections:
         self._collector, self._key = collector, key
 
     async def collect(self, request: web.Request) -> web.Response:
-        offered = request.headers.get("X-Deis-Builder-Auth", "")
-        if not self._key or not hmac.compare_digest(offered.encode(), self._key.encode()):
+        if not is_controller(request, self._key):
             return web.json_response({"error": "Only the controller may collect."}, status=403)
         try:
             wish = parse_wish(json.loads(await request.read()))

@@ -28,10 +28,28 @@ STABLE = 300.0  # seconds whose highest proposal holds when it goes down
 FEWEST = 5  # requests that a latency is worth saying of
 QUANTILE = 0.95
 BY_ROUTER = ("requests_per_second", "latency_ms")
+TARGETS = ("cpu_percent", "memory_percent", *BY_ROUTER)
+LARGEST = 10_000  # of any number in a rule
+DEED = "autoscale scaled"  # what lines of the log about it begin with
 
 
 def is_by_router(rule: dict) -> bool:
     return any(name in rule for name in BY_ROUTER)
+
+
+def problem_of(kind: str, rule: object) -> str:
+    """What is wrong with a rule that `kind` is to scale by, in a sentence; empty when nothing is."""
+    known = isinstance(rule, dict) and {"min", "max"} <= rule.keys() <= {"min", "max", *TARGETS}
+    if not isinstance(rule, dict) or not known or len(rule) < 3:
+        return f"Autoscale settings of a process type are min, max and cpu_percent (or {', '.join(TARGETS[1:])})"
+    for name, value in rule.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
+            return f"{name} must be an integer of at least 1"
+    if is_by_router(rule) and rule.keys() & {"cpu_percent", "memory_percent"}:
+        return "What the router sees and what processes use are scaled by apart: take targets of one of the two"
+    if is_by_router(rule) and kind not in ("web", "cmd"):
+        return "Only web (or cmd) gets requests from the router; scale others by cpu_percent or memory_percent"
+    return "min may not be larger than max" if rule["min"] > rule["max"] else ""
 
 
 def evaluate() -> None:
@@ -132,5 +150,5 @@ def scale(app: App, kind: str, current: int, wanted: int, per_second: float, lat
     before, app.structure = app.structure, {**app.structure, kind: wanted}
     app.save(update_fields=["structure", "updated"])
     seen = f"{per_second:.1f} requests a second" + (f", 95% within {latency:.0f} ms" if latency is not None else "")
-    record(app, f"autoscale scaled {kind} from {current} to {wanted}: {seen}")
+    record(app, f"{DEED} {kind} from {current} to {wanted}: {seen}")
     operations.begin(app=app, release=release, by=None, kind=Operation.SCALE, structure_before=before)

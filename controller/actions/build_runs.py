@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
+from controller import builder_api
 from controller.actions import operations
-from controller.errors import Conflict, PaasError
+from controller.errors import Conflict, Missing, PaasError
 from controller.models import App, Build, BuildRun, GitSource, Operation, Release, User
 
 STOPPED = "the builder stopped in the middle of this build"
@@ -138,10 +140,36 @@ def settle(run: BuildRun) -> None:
         finish(run, BuildRun.FAILED if failed else BuildRun.SUCCEEDED, **told)
 
 
+def run_of(app: App, number: int) -> BuildRun:
+    """Raises: Missing."""
+    run = app.build_runs.select_related("app", "by", "build").filter(number=number).first()
+    if run is None:
+        raise Missing("Build")
+    return run
+
+
+def ahead_of_waiting() -> dict[UUID, int]:
+    """Of every run that waits for the builder to take it up, how many it takes up before."""
+    waiting = BuildRun.objects.filter(state=BuildRun.QUEUED).exclude(source="docker-push").order_by("created")
+    return {pk: number for number, pk in enumerate(waiting.values_list("pk", flat=True))}
+
+
 def cancel(run: BuildRun) -> None:
-    """Calls off a run that waits. One that is being built is the builder's to stop."""
+    """Calls off a run that waits.
+
+    One that is being built is the builder's to stop. Raises: Conflict when it is over.
+    """
+    if run.finished:
+        raise Conflict(f"Build {run.number} is over: it {run.state}.")
     if run.state == BuildRun.QUEUED:
         finish(run, BuildRun.CANCELLED, cause="cancelled before it began")
+
+
+def stop(run: BuildRun, by: User) -> None:
+    """Calls off a run wherever it is, asking the builder for one that it has. Raises: Conflict, BuilderAway."""
+    cancel(run)
+    if run_of(run.app, run.number).state == BuildRun.BUILDING:
+        builder_api.stop_build(run, by.username)
 
 
 def forget_old_runs() -> None:

@@ -8,7 +8,6 @@ from controller.actions import build_runs, git_sources
 from controller.actions.build_settings import build_settings, change_build_settings
 from controller.api.scoping import AppView, Strict
 from controller.api.shapes import Page
-from controller.errors import Conflict, Missing
 from controller.models import BuildRun
 
 
@@ -72,7 +71,7 @@ class OneBuildRunView(AppView):
     rights = {"GET": READ, "HEAD": READ, "POST": DEVELOP}
 
     def get(self, request, **kwargs):
-        return Response(BuildRunSerializer(run_of(self.app, kwargs["number"])).data)
+        return Response(BuildRunSerializer(build_runs.run_of(self.app, int(kwargs["number"]))).data)
 
 
 class CancelBuildRunView(AppView):
@@ -83,11 +82,9 @@ class CancelBuildRunView(AppView):
     rights = {"POST": DEVELOP}
 
     def post(self, request, **kwargs):
-        run = run_of(self.app, kwargs["number"])
-        if run.finished:
-            raise Conflict(f"Build {run.number} is over: it {run.state}.")
-        build_runs.cancel(run)
-        return Response(BuildRunSerializer(run_of(self.app, kwargs["number"])).data)
+        number = int(kwargs["number"])
+        build_runs.cancel(build_runs.run_of(self.app, number))
+        return Response(BuildRunSerializer(build_runs.run_of(self.app, number)).data)
 
 
 class BuildSettingsView(AppView):
@@ -101,11 +98,3 @@ class BuildSettingsView(AppView):
     def post(self, request, **kwargs):
         changes = dict(self.parsed(BuildSettingsChange))
         return Response(change_build_settings(app=self.app, changes=changes, by=request.user), status=201)
-
-
-def run_of(app, number: str) -> BuildRun:
-    """Raises: Missing."""
-    run = app.build_runs.select_related("app", "by", "build").filter(number=int(number)).first()
-    if run is None:
-        raise Missing("Build")
-    return run

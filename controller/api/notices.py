@@ -1,21 +1,17 @@
 """`/v2/apps/APP/webhooks/` and `/v2/notifications/`: who hears of what happens to an app."""
 
-import secrets
-
 from django.conf import settings
 from rest_framework import serializers
 from rest_framework.response import Response
 
 from controller.access import OPERATE, app_for
+from controller.actions import app_webhooks
 from controller.actions import notices as actions
 from controller.api.scoping import AppView, Strict, View
 from controller.api.shapes import Also, Page
-from controller.errors import BadRequest, Conflict, Missing
+from controller.errors import BadRequest, Missing
 from controller.models import Delivery, MailSubscription, Webhook
 from controller.models.notice import EVENTS
-from controller.outgoing import Refused, checked_url
-
-MOST_WEBHOOKS = 20  # of one app
 
 
 class EventsField(serializers.ListField):
@@ -39,13 +35,6 @@ class NewWebhook(Strict):
     url = serializers.CharField(max_length=2000)
     events = EventsField(required=False, default=list)
     secret = serializers.CharField(min_length=16, max_length=200, required=False)
-
-    def validate_url(self, value):
-        try:
-            checked_url(value)
-        except Refused as exc:
-            raise serializers.ValidationError(f"{exc}.") from exc
-        return value
 
 
 class DeliverySerializer(serializers.Serializer):
@@ -77,10 +66,7 @@ class WebhookView(AppView):
     rights = {"GET": OPERATE, "HEAD": OPERATE, "POST": OPERATE, "DELETE": OPERATE}
 
     def webhook(self) -> Webhook:
-        row = self.app.webhooks.select_related("owner", "app").filter(pk=int(self.kwargs["number"])).first()
-        if row is None:
-            raise Missing("Webhook")
-        return row
+        return app_webhooks.webhook_of(self.app, int(self.kwargs["number"]))
 
 
 MAIL = {"app": str | None, "events": list[str]}
@@ -94,12 +80,8 @@ class WebhooksView(WebhookView):
         return self.page(self.app.webhooks.select_related("owner"), WebhookSerializer)
 
     def post(self, request, **kwargs):
-        parsed = self.parsed(NewWebhook)
-        if self.app.webhooks.count() >= MOST_WEBHOOKS:
-            raise Conflict(f"{self.app.name} has {MOST_WEBHOOKS} webhooks already; remove one first")
-        secret = parsed.pop("secret", None) or secrets.token_hex(32)
-        row = Webhook.objects.create(app=self.app, owner=request.user, secret=secret, **parsed)
-        return Response({**WebhookSerializer(row).data, "secret": secret}, status=201)
+        row = app_webhooks.add_webhook(app=self.app, by=request.user, **self.parsed(NewWebhook))
+        return Response({**WebhookSerializer(row).data, "secret": row.secret}, status=201)
 
 
 class OneWebhookView(WebhookView):
@@ -109,7 +91,7 @@ class OneWebhookView(WebhookView):
         return Response(WebhookSerializer(self.webhook()).data)
 
     def delete(self, request, **kwargs):
-        self.webhook().delete()
+        app_webhooks.remove_webhook(self.webhook())
         return Response(status=204)
 
 
@@ -131,9 +113,7 @@ class RedeliverView(WebhookView):
     gives = {"POST": (201, DeliverySerializer)}
 
     def post(self, request, **kwargs):
-        row = self.webhook().deliveries.select_related("notice", "webhook").filter(pk=int(kwargs["delivery"])).first()
-        if row is None:
-            raise Missing("Delivery")
+        row = app_webhooks.delivery_of(self.webhook(), int(kwargs["delivery"]))
         return Response(DeliverySerializer(actions.redeliver(row)).data, status=201)
 
 

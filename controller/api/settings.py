@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from controller.access import OWN, READ
 from controller.actions import perms
 from controller.actions import settings as actions
-from controller.actions.autoscale import BY_ROUTER, is_by_router
+from controller.actions.autoscale import problem_of
 from controller.api.auth import NamedSerializer
 from controller.api.config_fields import Section, check_type, refuse, text_of
 from controller.api.scoping import IDENTITY, AppView, Strict
@@ -17,19 +17,8 @@ def check_autoscale(key: str, value) -> dict | None:
     check_type(key)
     if value is None:
         return None
-    targets = ("cpu_percent", "memory_percent", *BY_ROUTER)
-    known = isinstance(value, dict) and {"min", "max"} <= value.keys() <= {"min", "max", *targets}
-    if not known or len(value) < 3:
-        refuse(f"Autoscale settings of a process type are min, max and cpu_percent (or {', '.join(targets[1:])})")
-    for name in value:
-        if not isinstance(value[name], int) or isinstance(value[name], bool) or not 1 <= value[name] <= 10_000:
-            refuse(f"{name} must be an integer of at least 1")
-    if is_by_router(value) and value.keys() & {"cpu_percent", "memory_percent"}:
-        refuse("What the router sees and what processes use are scaled by apart: take targets of one of the two")
-    if is_by_router(value) and key not in ("web", "cmd"):
-        refuse("Only web (or cmd) gets requests from the router; scale others by cpu_percent or memory_percent")
-    if value["min"] > value["max"]:
-        refuse("min may not be larger than max")
+    if problem := problem_of(key, value):
+        refuse(problem)
     return value
 
 
