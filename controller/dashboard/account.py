@@ -17,6 +17,8 @@ from controller.models import MailSubscription
 from controller.models.token import SCOPES
 from controller.peer import client_address
 
+TOKEN_LIVES = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "ever"))
+
 Next = tuple[tuple[str, ...], str]
 
 
@@ -29,6 +31,8 @@ def show_account(request: HttpRequest, entered: Entered | None = None, **more: o
         "factor": second_factor.state_of(user),
         "tokens": user.tokens.select_related("app").order_by("name"),
         "scopes": SCOPES.items(),
+        "chosen_scopes": request.POST.getlist("scope") or ["read"],
+        "token_lives": TOKEN_LIVES,
         "mail": user.mail_subscriptions.filter(app=None).exists(),
         "mail_enabled": settings.MAIL_ENABLED,
         "sign_on": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
@@ -79,7 +83,7 @@ def factor_off(request: HttpRequest) -> Next:
 def token_add(request: HttpRequest) -> HttpResponse:
     fields = forms.read(forms.NewToken, request)
     _, text = tokens.create_token(
-        user=request.user, name=fields["name"], scopes=[fields["scope"]], days=fields["days"], app=fields["app"] or None
+        user=request.user, name=fields["name"], scopes=fields["scope"], days=fields["days"], app=fields["app"] or None
     )
     return show_account(request, made=text, made_name=fields["name"])
 

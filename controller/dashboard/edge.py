@@ -121,5 +121,8 @@ def sentence(exc: PaasError) -> str:
     """The error's words as a sentence: fields' names are for programs."""
     errors = getattr(exc, "errors", None)
     text = " ".join(line for lines in errors.values() for line in lines) if errors else str(exc)
-    text = text[:1].upper() + text[1:]
+    return ended(text[:1].upper() + text[1:])
+
+
+def ended(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."

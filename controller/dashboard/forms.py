@@ -8,14 +8,21 @@ from django import forms
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.http import HttpRequest
 
+from controller.actions.autoscale import LARGEST, TARGETS
 from controller.actions.release import CODE, CONFIG
+from controller.cron import POLICIES
 from controller.errors import BadRequest
+from controller.models.notice import EVENTS
 from controller.models.roles import ROLES
 from controller.models.token import SCOPES
 
 APP_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 TYPE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+GROUP_NAME = re.compile(r"[a-z][a-z0-9-]*")
+STAGE = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+STAGE_TEXT = "Names of pipelines and stages have lowercase letters, digits and, in between, hyphens."
+MOST_STAGES = 20  # of one pipeline
 MOST_PROCESSES = 1000  # of one type; a slip of the finger, above
 
 
@@ -116,14 +123,136 @@ class Code(forms.Form):
     code = forms.CharField(max_length=32)
 
 
+class NewTeam(forms.Form):
+    name = forms.CharField(
+        max_length=63,
+        validators=[
+            matching(GROUP_NAME, "A team's name has lowercase letters, digits and hyphens, and begins with a letter.")
+        ],
+    )
+
+
+class NewMember(forms.Form):
+    username = forms.CharField(max_length=150)
+    manager = forms.BooleanField(required=False)
+
+
+class Username(forms.Form):
+    username = forms.CharField(max_length=150)
+
+
+class NewInvitation(forms.Form):
+    email = forms.EmailField(required=False, max_length=254)
+    team = forms.CharField(required=False, max_length=63)
+    app = forms.CharField(required=False, max_length=63)
+    role = forms.ChoiceField(choices=[("", ""), *((role, "") for role in ROLES)], required=False)
+    days = forms.IntegerField(min_value=1, max_value=90)
+
+
+class Number(forms.Form):
+    number = forms.IntegerField(min_value=1)
+
+
+class NewGroup(forms.Form):
+    name = forms.CharField(
+        max_length=63,
+        validators=[
+            matching(GROUP_NAME, "A group's name has lowercase letters, digits and hyphens, and begins with a letter.")
+        ],
+    )
+    team = forms.CharField(required=False, max_length=63)
+
+
+class GroupName(forms.Form):
+    group = forms.CharField(max_length=63)
+
+
+class NewLink(forms.Form):
+    key = forms.CharField(
+        max_length=253,
+        validators=[matching(KEY, "A variable's name has letters, digits and _, and begins with no digit.")],
+    )
+    source = forms.CharField(max_length=63)
+    source_key = forms.CharField(required=False, max_length=253)
+
+
+class NewWebhook(forms.Form):
+    url = forms.CharField(max_length=2000)
+    events = forms.MultipleChoiceField(choices=[(event, "") for event in EVENTS], required=False)
+
+
+class NewCronEntry(forms.Form):
+    name = forms.CharField(required=False, max_length=30)
+    command = forms.CharField(max_length=10_000)
+    schedule = forms.CharField(max_length=100)
+    timezone = forms.CharField(required=False, max_length=64)
+    policy = forms.ChoiceField(choices=[(policy, "") for policy in POLICIES])
+
+
+class AutoscaleRule(forms.Form):
+    type = forms.CharField(max_length=63, validators=[matching(TYPE, "That is no process type.")])
+    min = forms.IntegerField(min_value=1, max_value=LARGEST)
+    max = forms.IntegerField(min_value=1, max_value=LARGEST)
+    by = forms.ChoiceField(choices=[(target, "") for target in TARGETS])
+    target = forms.IntegerField(min_value=1, max_value=LARGEST)
+
+
+class ProcessType(forms.Form):
+    type = forms.CharField(max_length=63)
+
+
+class Drain(forms.Form):
+    url = forms.CharField(max_length=2000)
+
+
+class DrainName(forms.Form):
+    drain = forms.CharField(max_length=36)
+
+
+class Retention(forms.Form):
+    days = forms.IntegerField(required=False, min_value=1, max_value=3650)
+    megabytes = forms.IntegerField(required=False, min_value=1, max_value=1_000_000)
+
+
+class NewPipeline(forms.Form):
+    name = forms.CharField(max_length=63, validators=[matching(STAGE, STAGE_TEXT)])
+    stages = forms.CharField(required=False, max_length=1300)
+
+    def clean_stages(self) -> list[str] | None:
+        """Names in order, however they are parted."""
+        stages = [name for name in re.split(r"[\s,→>]+", self.cleaned_data["stages"]) if name]
+        if any(len(name) > 63 or not STAGE.fullmatch(name) for name in stages):
+            raise forms.ValidationError(STAGE_TEXT)
+        if len(stages) > MOST_STAGES:
+            raise forms.ValidationError(f"A pipeline has at most {MOST_STAGES} stages.")
+        return stages or None
+
+
+class NewPlace(forms.Form):
+    app = forms.CharField(max_length=63)
+    stage = forms.CharField(max_length=63)
+
+
+class AppName(forms.Form):
+    app = forms.CharField(max_length=63)
+
+
+class Promotion(forms.Form):
+    version = forms.IntegerField(min_value=1)
+    to = forms.CharField(max_length=20 * 64)
+
+    def clean_to(self) -> list[str]:
+        return self.cleaned_data["to"].split()
+
+
 class NewToken(forms.Form):
     name = forms.CharField(
         max_length=100,
         validators=[matching(re.compile(r"[\w.@+:-]+"), "A token's name has letters, digits and . @ + : - _.")],
     )
-    scope = forms.ChoiceField(choices=[(scope, "") for scope in SCOPES])
+    scope = forms.MultipleChoiceField(choices=[(scope, "") for scope in SCOPES])
     app = forms.CharField(required=False, max_length=63)
-    days = forms.IntegerField(min_value=1, max_value=3650)
+    days = forms.IntegerField(required=False, min_value=1, max_value=3650)
 
 
 class TokenName(forms.Form):

@@ -21,10 +21,14 @@ LOG_COLOURS = 5
 ROLLED_BACK_TO = 2  # the lowest version with something to go back to: v1 is the empty start
 TABS = (
     ("app", "Processes", READ),
+    ("builds", "Builds", READ),
     ("releases", "Releases", READ),
     ("config", "Config", CONFIGURE),
     ("domains", "Domains", READ),
     ("logs", "Logs", READ),
+    ("schedule", "Schedule", READ),
+    ("autoscale", "Autoscale", READ),
+    ("webhooks", "Webhooks", OPERATE),
     ("access", "Access", READ),
     ("activity", "Activity", OPERATE),
     ("settings", "Settings", READ),

@@ -1,22 +1,18 @@
-"""An app's people and its trail: the tabs Access and Activity, and the forms of the first."""
+"""An app's people: the tab Access, and its forms."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 
-from controller.access import OPERATE, OWN, READ, app_for, may
+from controller.access import OWN, READ, app_for, may
 from controller.actions import perms
-from controller.actions.audit import entries_of
-from controller.dashboard import forms, pages
+from controller.dashboard import forms
 from controller.dashboard.edge import page, write
 from controller.dashboard.observe import Observed
 from controller.dashboard.views import Context, Entered, app_page
-from controller.errors import BadRequest, Missing
+from controller.errors import BadRequest, Forbidden, Missing
 from controller.models import App
 from controller.models.roles import ROLES
-
-ENTRIES_SHOWN = 100
 
 Next = tuple[tuple[str, ...], str]
 
@@ -56,18 +52,12 @@ def access_take(request: HttpRequest, app: str) -> Next:
     fields = forms.read(forms.RoleTaken, request)
     mine = fields["username"] == request.user.username
     found = app_for(request.user, app, READ if mine else OWN)
-    if fields["team"]:
-        perms.take_team_role(app=found, team=fields["team"])
-    else:
-        perms.revoke(app=found, username=fields["username"])
+    try:
+        if fields["team"]:
+            perms.take_team_role(app=found, team=fields["team"])
+        else:
+            perms.revoke(app=found, username=fields["username"])
+    except (Missing, Forbidden) as exc:
+        raise BadRequest(f"{fields['team'] or fields['username']} has no role on {app} that could be taken.") from exc
     target = ("dashboard:apps",) if mine else ("dashboard:access", app)
     return target, f"{fields['team'] or fields['username']} has no role on {app} any more."
-
-
-def activity_context(request: HttpRequest, app: App, observed: Observed) -> Context:
-    return {"entries": pages.audit_rows(entries_of(app)[:ENTRIES_SHOWN], timezone.now())}
-
-
-@page
-def activity(request: HttpRequest, app: str) -> HttpResponse:
-    return app_page(request, app, "activity", "dashboard/activity.html", activity_context, right=OPERATE)

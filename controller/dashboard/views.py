@@ -16,11 +16,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from controller.access import CONFIGURE, OWN, READ, Right, app_for, level_of, may, visible_apps
+from controller.actions.config_sharing import visible_groups
 from controller.actions.log_filters import filters
 from controller.actions.logs import read_logs
 from controller.cluster.pods import Process
 from controller.dashboard import pages
-from controller.dashboard.edge import page
+from controller.dashboard.edge import ended, page
 from controller.dashboard.observe import Observed, observe
 from controller.errors import BadRequest, ClusterTrouble, Invalid, Missing, Unsupported
 from controller.models import App
@@ -29,6 +30,7 @@ APPS_SHOWN = 50
 RELEASES_SHOWN = 30
 RELEASES_ON_FIRST_TAB = 5
 LOG_LINES = 500
+GROUPS_OFFERED = 100  # in the list to choose from; any name can be typed
 LOG_SOURCES = ("app", "router", "build", "release", "platform")
 
 Context = dict[str, Any]
@@ -225,7 +227,13 @@ def config_context(request: HttpRequest, app: App, observed: Observed) -> Contex
     release = app.current_release()
     hidden = set(release.config.secret_keys) if release else set()
     rows = pages.variable_rows(values_of(app), hidden, request.GET.get("reveal"))
-    return {"variables": rows, "shared": pages.shared_rows(release.config if release else None)}
+    return {
+        "variables": rows,
+        "shared": pages.shared_rows(release.config if release else None),
+        "attached": list(app.config_groups.values_list("group__name", flat=True)),
+        "links": list(app.config_links.all()),
+        "groups": visible_groups(request.user).values_list("name", flat=True)[:GROUPS_OFFERED],
+    }
 
 
 def show_config(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
@@ -267,7 +275,7 @@ def logs_context(request: HttpRequest, app: App, observed: Observed) -> Context:
         query = filters(request.GET)
         lines = (read_logs(app, LOG_LINES, query) if query else read_logs(app, LOG_LINES)).splitlines()
     except (ClusterTrouble, BadRequest, Invalid, Unsupported) as exc:
-        return {**context, "lines": [], "trouble": f"The log can't be read: {exc}."}
+        return {**context, "lines": [], "trouble": ended(f"The log can't be read: {exc}")}
     return {**context, "lines": [pages.log_row(line) for line in lines]}
 
 

@@ -45,7 +45,7 @@ class Browser(Client):
     def __init__(self):
         super().__init__(enforce_csrf_checks=True, raise_request_exception=True)
 
-    def send(self, page, target, **fields):
+    def send(self, page, target, /, **fields):
         """Posts `fields` to `target` from the form on `page`, and follows to the next page."""
         token = self.get(page).context["csrf_token"]
         return self.post(target, {**fields, "csrfmiddlewaretoken": str(token)}, follow=True)

@@ -40,13 +40,25 @@ function isInUse(part) {
 }
 
 function replace(part, html) {
+  const scrolled = placeOf(part.querySelector(".output"));
   if (part.contains(document.activeElement)) part.focused = document.activeElement.id;
   else if (document.activeElement !== document.body) part.focused = "";
   const parsed = new DOMParser().parseFromString(html, "text/html");
   part.replaceChildren(...parsed.body.childNodes);
   wire(part);
+  scrollOutput(part.querySelector(".output"), scrolled);
   /* A button that is disabled for now gets the focus back once it works again. */
   if (part.focused) document.getElementById(part.focused)?.focus();
+}
+
+/* An output is read from its end, where new lines come, until its reader scrolls up. */
+function placeOf(output) {
+  if (!output) return Infinity;
+  return output.scrollHeight - output.scrollTop - output.clientHeight < 40 ? Infinity : output.scrollTop;
+}
+
+function scrollOutput(output, place) {
+  if (output) output.scrollTop = Math.min(place, output.scrollHeight);
 }
 
 /* The button that was pressed turns until the next page is there; a second press does nothing. */
@@ -152,7 +164,21 @@ document.addEventListener("click", (event) => {
     target.closest("details").open = false;
   }
 });
+/* A question takes the place of what opened it, and gives the focus back when it is closed. */
+document.addEventListener("toggle", (event) => {
+  const asking = event.target;
+  if (!asking.matches("details.ask-first")) return;
+  if (asking.open) asking.querySelector(".asked select, .asked button")?.focus();
+  else if (document.activeElement === document.body || asking.contains(document.activeElement)) asking.querySelector("summary").focus();
+}, true);
+document.addEventListener("keydown", (event) => {
+  const asking = event.key === "Escape" && document.activeElement.closest("details.ask-first[open]");
+  if (asking) asking.open = false;
+});
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 wire(document);
-document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+for (const row of document.querySelectorAll(".tabs, .bar nav")) {
+  row.querySelector("[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+}
+scrollOutput(document.querySelector(".output"), Infinity);
 document.querySelectorAll("[data-live]").forEach(keepAlive);

@@ -1,0 +1,185 @@
+"""An app's builds: those under way with their place in the line, those that were, what each said, and stopping one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from controller.access import DEVELOP, READ, app_for, may
+from controller.actions import build_runs
+from controller.builder_api import BuilderAway, BuildOutput, output_of_build
+from controller.dashboard import pages
+from controller.dashboard.edge import ended, page, write
+from controller.dashboard.listing import page_of
+from controller.dashboard.observe import Observed, observe
+from controller.dashboard.pages import BAD, BUSY, GOOD, IDLE
+from controller.dashboard.views import Context, Entered, app_page, head_context, live, version_of
+from controller.errors import Missing
+from controller.models import App, BuildRun
+
+BUILDS_SHOWN = 30
+TAIL = 96 * 1024  # bytes of the output that the page shows; all of it is a link away
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+STATES = {
+    BuildRun.QUEUED: (BUSY, "Waiting"),
+    BuildRun.BUILDING: (BUSY, "Building"),
+    BuildRun.SUCCEEDED: (GOOD, "Succeeded"),
+    BuildRun.FAILED: (BAD, "Failed"),
+    BuildRun.CANCELLED: (IDLE, "Cancelled"),
+    BuildRun.SKIPPED: (IDLE, "Nothing to build"),
+}
+SOURCES = {
+    "git-ssh": "git push",
+    "git-http": "git push over HTTP",
+    "upload": "paas deploy",
+    "git-host": "paas git:deploy",
+    "webhook": "push to the connected repository",
+    "image": "paas pull",
+    "docker-push": "docker push",
+}
+
+Next = tuple[tuple[Any, ...], str]
+
+
+def build_row(run: BuildRun, ahead: Mapping[UUID, int]) -> Context:
+    """What the list and the page of a build say about it."""
+    tone, text = STATES.get(run.state, (IDLE, run.state))
+    now = timezone.now()
+    moment = run.ended or run.started or run.created
+    return {
+        "number": run.number,
+        "state": {"tone": tone, "text": text},
+        "line": line_text(ahead[run.pk]) if run.pk in ahead else "",
+        "under_way": not run.finished,
+        "by": run.by.username if run.by else "nobody known",
+        "source": SOURCES.get(run.source, run.source),
+        "origin": run.origin,
+        "ref": run.ref,
+        "sha": run.sha,
+        "cause": run.cause.partition("\n")[0],
+        "hint": run.hint,
+        "release": run.release,
+        "moment": moment,
+        "ago": pages.ago(moment, now),
+        "took": took(run, now),
+    }
+
+
+def line_text(ahead: int) -> str:
+    return "next in line" if not ahead else f"{ahead} build{'s' if ahead > 1 else ''} before it"
+
+
+def took(run: BuildRun, now: Any) -> str:
+    """`1 min 5 s`; so far, for one under way."""
+    if run.started is None:
+        return ""
+    minutes, seconds = divmod(int(((run.ended or now) - run.started).total_seconds()), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def builds_context(request: HttpRequest, app: App, observed: Observed) -> Context:
+    chosen = page_of(request, app.build_runs.select_related("by"), BUILDS_SHOWN)
+    ahead = build_runs.ahead_of_waiting() if any(run.state == BuildRun.QUEUED for run in chosen) else {}
+    context: Context = {
+        "builds": [build_row(run, ahead) for run in chosen],
+        "chosen": chosen,
+        "may_stop": may(request.user, app, DEVELOP),
+    }
+    whole = head_context(app, observed) | context
+    return context | {"version": version_of(render_to_string("dashboard/parts/builds.html", whole, request))}
+
+
+def show_builds(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
+    return app_page(request, app, "builds", "dashboard/builds.html", builds_context, entered)
+
+
+builds = page(show_builds)
+
+
+@page
+def builds_live(request: HttpRequest, app: str) -> HttpResponse:
+    found = app_for(request.user, app, READ)
+    observed = observe([found])
+    context = head_context(found, observed) | builds_context(request, found, observed)
+    return live(request, "dashboard/parts/builds.html", context)
+
+
+# One build
+
+
+def build_context(request: HttpRequest, app: App, observed: Observed, number: int) -> Context:
+    """Raises: Missing."""
+    run = build_runs.run_of(app, number)
+    ahead = build_runs.ahead_of_waiting() if run.state == BuildRun.QUEUED else {}
+    developer = may(request.user, app, DEVELOP)
+    context: Context = {
+        "build": build_row(run, ahead),
+        "image": run.build.image if run.build else "",
+        "may_stop": developer,
+        "may_read": developer,
+        **(output_context(run) if developer else {}),
+    }
+    whole = head_context(app, observed) | context
+    return context | {"version": version_of(render_to_string("dashboard/parts/build.html", whole, request))}
+
+
+def output_context(run: BuildRun) -> Context:
+    try:
+        output = output_of_build(run, TAIL)
+    except BuilderAway as exc:
+        return {"output_trouble": ended(f"The output can't be read: {exc}")}
+    return {"lines": output_lines(output), "left_out": bool(output and output.left_out)}
+
+
+def output_lines(output: BuildOutput | None) -> list[dict[str, str]]:
+    """Without colours, and of a line that was written over its last text."""
+    if output is None:
+        return []
+    texts = [COLOURS.sub("", line).rstrip("\r").rpartition("\r")[2] for line in output.text.splitlines()]
+    return [{"text": text, "kind": kind_of(text)} for text in texts]
+
+
+def kind_of(line: str) -> str:
+    if line.startswith((" !     ", " ! ")):
+        return "error"
+    return "step" if line.startswith(("----->", "=====>")) else ""
+
+
+def show_build(request: HttpRequest, app: str, number: int, entered: Entered | None = None) -> HttpResponse:
+    def context(request: HttpRequest, app: App, observed: Observed) -> Context:
+        return build_context(request, app, observed, number)
+
+    return app_page(request, app, "builds", "dashboard/build.html", context, entered)
+
+
+build = page(show_build)
+
+
+@page
+def build_live(request: HttpRequest, app: str, number: int) -> HttpResponse:
+    found = app_for(request.user, app, READ)
+    observed = observe([found])
+    context = head_context(found, observed) | build_context(request, found, observed, number)
+    return live(request, "dashboard/parts/build.html", context)
+
+
+@page
+def build_output(request: HttpRequest, app: str, number: int) -> HttpResponse:
+    """All that is kept of what it said, as text."""
+    output = output_of_build(build_runs.run_of(app_for(request.user, app, DEVELOP), number))
+    if output is None:
+        raise Missing("Output")
+    return HttpResponse(COLOURS.sub("", output.text), content_type="text/plain; charset=utf-8")
+
+
+@write(show_build)
+def build_cancel(request: HttpRequest, app: str, number: int) -> Next:
+    run = build_runs.run_of(app_for(request.user, app, DEVELOP), number)
+    build_runs.stop(run, request.user)
+    return ("dashboard:build", app, number), f"Build {number} is cancelled."
