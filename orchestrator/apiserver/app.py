@@ -24,6 +24,7 @@ from orchestrator.apiserver.pages import Pages
 from orchestrator.apiserver.rest import Rest
 from orchestrator.apiserver.reviews import Reviews
 from orchestrator.apiserver.tunnel import open_tunnel
+from orchestrator.apiserver.webhooks.connect import admit_connection
 from orchestrator.objects.selectors import parse_field_selector
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class App:
             query.get("fieldManager") or _manager_from(exchange.header(b"user-agent")),
             _FIELD_VALIDATION[validation],  # type: ignore[arg-type]
             exchange.flag("force"),
+            warnings=exchange.warnings,
         )
         exchange.verb = route.verb
         exchange.resource = route.resource.plural + (f"/{route.subresource}" if route.subresource else "")
@@ -130,6 +132,7 @@ class App:
                 raise errors.BadRequest("only exec, attach, portforward and log can be upgraded to a stream")
             verb = route.verb if route.subresource == "log" else "create"
             call = self._call(exchange, dataclasses.replace(route, verb=verb))
+            await admit_connection(self.api, exchange, call)
             target = self.rest.nodes.target(exchange, call, route)
             try:
                 return await open_tunnel(target, self.api.node_tls, headers, client)

@@ -46,6 +46,8 @@ class Call:
     tracked_subresource: str = ""
     """Under which subresource managedFields books the write, where that is not `subresource`."""
     warnings: list[str] = field(default_factory=list)
+    internal: bool = False
+    """The server's own doing, or part of a write that was reviewed already: no webhook is asked about it."""
 
     @property
     def key(self) -> Key:

@@ -86,7 +86,9 @@ class Definitions:
             await self._write(record, {**clone(record.obj), "status": status}, "status")
 
     async def _write(self, record: Record, new: Obj, subresource: str) -> None:
-        call = Call("update", kinds.CRDS, "", record.key.name, subresource, field_manager="kube-apiserver")
+        call = Call(
+            "update", kinds.CRDS, "", record.key.name, subresource, field_manager="kube-apiserver", internal=True
+        )
         await update.write(self.api, call, record, new)
 
     def _serve(self, definition: Obj) -> None:
@@ -112,7 +114,7 @@ class Definitions:
         served = self._served.get(record.key.name) or custom_resources(record.obj)
         for resource in served[:1]:
             if self.api.store.list(resource.storage_key):
-                call = Call("deletecollection", resource, field_manager="kube-apiserver")
+                call = Call("deletecollection", resource, field_manager="kube-apiserver", internal=True)
                 await delete.delete_collection(self.api, call, ListOptions(), delete.DeleteOptions())
             if self.api.store.list(resource.storage_key):
                 return

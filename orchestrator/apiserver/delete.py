@@ -6,8 +6,10 @@ pod on a node, its agent, which deletes it again with grace period 0 when its co
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from orchestrator import errors
@@ -16,7 +18,8 @@ from orchestrator.apiserver.admission import admit_delete
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.read import ListOptions, list_
-from orchestrator.apiserver.update import GRACEFUL, is_finished
+from orchestrator.apiserver.update import GRACEFUL, changed_meanwhile, is_finished, persistently, require_unchanged
+from orchestrator.apiserver.webhooks.request import Request
 from orchestrator.objects import kinds
 from orchestrator.objects.meta import Obj
 from orchestrator.store.record import Missing, Record, Stale
@@ -56,6 +59,16 @@ class DeleteOptions:
             raise errors.BadRequest(f"gracePeriodSeconds {grace!r} is not a number") from exc
         return cls(seconds, propagation, preconditions.get("uid") or "", preconditions.get("resourceVersion") or "")
 
+    def described(self) -> Obj:
+        """As a DeleteOptions object."""
+        preconditions = {"uid": self.uid, "resourceVersion": self.resource_version}
+        fields = {
+            "gracePeriodSeconds": self.grace_period,
+            "propagationPolicy": self.propagation or None,
+            "preconditions": {key: value for key, value in preconditions.items() if value} or None,
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
@@ -65,11 +78,21 @@ class Deletion:
 
 async def delete(api: Api, call: Call, options: DeleteOptions) -> Deletion:
     """Raises: NotFound, Conflict (preconditions)."""
+    return await persistently(lambda: _delete(api, call, options))
+
+
+async def _delete(api: Api, call: Call, options: DeleteOptions, name: str | None = None) -> Deletion:
+    """`name` is what webhooks hear, where that is not the call's: nothing when a collection is deleted."""
     old = api.store.latest(call.resource.storage_key, call.key)
     if old is None:
         raise refusals.not_found(call.resource, call.name)
     _check_preconditions(call, options, old)
     admit_delete(api, call, old.obj)
+    if (plan := api.concerned(call, "DELETE")) is not None and api.hooks is not None:
+        told, details = call.name if name is None else name, options.described()
+        request = Request(call, "DELETE", call.view or call.resource, None, old.obj, told, details)
+        await api.hooks.admit(plan, request)
+        require_unchanged(api, call, old)
     final = plan_deletion(api, call, options, old.obj)
     removed = is_finished(call, final)
     if call.dry_run or (not removed and final == old.obj):
@@ -80,7 +103,7 @@ async def delete(api: Api, call: Call, options: DeleteOptions) -> Deletion:
         else:
             record = await api.store.update(old.resource, old.key, final, expect=old.revision)
     except Stale as exc:
-        raise refusals.modified(call.resource, call.name) from exc
+        raise changed_meanwhile(call) from exc
     except Missing as exc:
         raise refusals.not_found(call.resource, call.name) from exc
     return Deletion(record, removed)
@@ -156,9 +179,9 @@ async def delete_collection(api: Api, call: Call, selectors: ListOptions, option
     page = await list_(api, call, selectors)
     deleted = []
     for record in page.records:
-        one = Call("delete", call.resource, record.key.namespace, record.key.name, user=call.user, dry_run=call.dry_run)
+        one = dataclasses.replace(call, verb="delete", namespace=record.key.namespace, name=record.key.name)
         try:
-            deleted.append((await delete(api, one, options)).record)
+            deleted.append((await persistently(partial(_delete, api, one, options, ""))).record)
         except errors.NotFound:
             continue
     return deleted

@@ -116,7 +116,7 @@ class Exchange:
     async def start(self, status: int, content_type: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         self._started, self.status = True, status
         all_headers = [(b"content-type", content_type), (b"cache-control", b"no-cache, private"), *(headers or ())]
-        all_headers += [(b"warning", _warning(text)) for text in self.warnings]
+        all_headers += [(b"warning", _warning(text)) for text in dict.fromkeys(self.warnings)]
         await self._send({"type": "http.response.start", "status": status, "headers": all_headers})
 
     async def write(self, chunk: bytes, *, more: bool = True) -> None:

@@ -17,6 +17,7 @@ from orchestrator.apiserver.resource_metrics import ResourceMetrics
 from orchestrator.apiserver.serve import HttpsServer, node_tls_context
 from orchestrator.apiserver.signer import Signer
 from orchestrator.apiserver.upkeep import Upkeep
+from orchestrator.apiserver.webhooks.hooks import Hooks
 from orchestrator.objects import kinds
 from orchestrator.pki import ensure_pki
 from orchestrator.settings import ServerSettings
@@ -46,6 +47,7 @@ class Server:
         await bootstrap.ensure_objects(self.api)
         definitions = Definitions(self.api)
         definitions.load()
+        self.api.hooks = Hooks(self.api)
         self.app = App(self.api)
         metrics = ResourceMetrics(self.api, self.app.rest.nodes)
         self.api.computed = {kinds.NODEMETRICS.storage_key: metrics, kinds.PODMETRICS.storage_key: metrics}
@@ -87,6 +89,7 @@ class Server:
         await self.http.stop()
         await self.app.rest.nodes.close()
         await self.app.rest.endpoints.close()
+        await self.api.webhooks.close()
         await self.store.close()
 
 

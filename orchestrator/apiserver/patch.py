@@ -10,10 +10,10 @@ from orchestrator.apiserver import refusals
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.create import check_identity, create
-from orchestrator.apiserver.update import write
+from orchestrator.apiserver.update import persistently, write
+from orchestrator.apiserver.webhooks import conversion
 from orchestrator.client import PatchType
 from orchestrator.objects.apply import apply_patch
-from orchestrator.objects.conversions import convert
 from orchestrator.objects.decode import decode, decode_applied
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj, clone
@@ -35,17 +35,29 @@ async def patch(api: Api, call: Call, patch_type: PatchType, content: Any, probl
 
     Raises: NotFound, Conflict, Invalid, BadRequest, UnsupportedMediaType.
     """
-    old = api.store.latest(call.resource.storage_key, call.key)
-    if patch_type == "apply":
-        return await _apply(api, call, old, content, problems)
-    if old is None:
-        raise refusals.not_found(call.resource, call.name)
+
+    async def attempt() -> Record:
+        old = api.store.latest(call.resource.storage_key, call.key)
+        if old is not None:
+            old = await conversion.current(api, call, old)
+        if patch_type == "apply":
+            return await _apply(api, call, old, content, problems)
+        if old is None:
+            raise refusals.not_found(call.resource, call.name)
+        return await _patch(api, call, old, patch_type, content, problems)
+
+    return await persistently(attempt)
+
+
+async def _patch(
+    api: Api, call: Call, old: Record, patch_type: PatchType, content: Any, problems: Sequence[str]
+) -> Record:  # fmt: skip
     view = call.view or call.resource
-    body = patched(view, convert(old.obj, view), patch_type, content)
+    body = patched(view, await conversion.convert_one(api, old.obj, view), patch_type, content)
     if not isinstance(body, dict):
         raise errors.BadRequest("the patch turns the object into something that is not an object")
     new, warnings = decode(view, clone(body), call.field_validation, problems)
-    new = convert(new, call.resource)
+    new = await conversion.convert_one(api, new, call.resource)
     call.warnings += warnings
     check_identity(call, new)
     if new["metadata"].get("name") != call.name:
@@ -55,7 +67,8 @@ async def patch(api: Api, call: Call, patch_type: PatchType, content: Any, probl
 
 async def _apply(api: Api, call: Call, old: Record | None, content: Any, problems: Sequence[str]) -> Record:
     """Server-side apply: the fields of `content` are the manager's, whatever else the object holds."""
-    configuration = convert(decode_applied(call.view or call.resource, content), call.resource, complete=False)
+    configuration = decode_applied(call.view or call.resource, content)
+    configuration = await conversion.convert_one(api, configuration, call.resource, complete=False)
     if problems and call.field_validation == "Strict":
         raise errors.BadRequest(f"error strict decoding YAML: {', '.join(problems)}")
     if call.field_validation == "Warn":

@@ -27,12 +27,11 @@ def conflict(resource: Resource, name: str, why: str) -> errors.Conflict:
     )
 
 
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+
 def modified(resource: Resource, name: str) -> errors.Conflict:
-    return conflict(
-        resource,
-        name,
-        "the object has been modified; please apply your changes to the latest version and try again",
-    )
+    return conflict(resource, name, MODIFIED)
 
 
 def invalid(resource: Resource, name: str, causes: list[dict[str, str]]) -> errors.Invalid:

@@ -148,7 +148,8 @@ def _partial(obj: Obj, resource: Resource) -> Obj:
 
 def renderer_for(api: Api, resource: Resource, accept: str, include_object: str | None) -> Renderer:
     """The first of the media types in `accept` that this server can make. Raises: NotAcceptable, BadRequest."""
-    if api.stored_version(resource) != resource or (resource.custom is not None and resource.custom.has_defaults):
+    custom = resource.custom
+    if api.stored_version(resource) != resource or (custom is not None and (custom.has_defaults or custom.several)):
         return ConvertingRenderer(resource, _renderer_for(api, resource, accept, include_object))
     return _renderer_for(api, resource, accept, include_object)
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import orjson
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
 
 from orchestrator import errors
 from orchestrator.apiserver import create, delete, patch, read, subresources, update, watch
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.endpoint_proxy import EndpointProxy
-from orchestrator.apiserver.exchange import JSON, Exchange
+from orchestrator.apiserver.exchange import Exchange
 from orchestrator.apiserver.node_proxy import NodeProxy
 from orchestrator.apiserver.render import Renderer, check_plain, renderer_for
 from orchestrator.apiserver.reviews import Reviews
 from orchestrator.apiserver.routes import Route
 from orchestrator.apiserver.streams import stream_events
+from orchestrator.apiserver.webhooks import connect, conversion
 from orchestrator.client import PatchType
 from orchestrator.objects.apply import check_manager
-from orchestrator.objects.conversions import convert
 from orchestrator.objects.decode import decode
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
+from orchestrator.store.record import Record
 
 _SCALE = Resource("autoscaling", "v1", "scales", "Scale")
 _MAX_WATCH = 3600.0  # seconds after which a watch without timeoutSeconds ends by itself; clients resume
@@ -49,8 +51,10 @@ class Rest:
         elif call.verb == "create" and call.subresource in ("binding", "eviction", "token"):
             await self._create_subresource(exchange, call)
         elif call.subresource == "proxy" and call.resource.namespaced:
+            await connect.admit_connection(self.api, exchange, call)
             await self.endpoints.serve(exchange, call)
         else:
+            await connect.admit_connection(self.api, exchange, call)
             await self.nodes.serve(exchange, call, route)
 
     def _renderer(self, exchange: Exchange, call: Call) -> Renderer:
@@ -78,11 +82,17 @@ class Rest:
 
     async def _get(self, exchange: Exchange, call: Call) -> None:
         record = await read.fetch(self.api, call, exchange.query.get("resourceVersion", ""))
+        (record,) = await self._shown(call, [record])
         renderer = self._renderer(exchange, call)
         await exchange.answer(renderer.one(record), 200, renderer.content_type)
 
+    async def _shown(self, call: Call, records: Sequence[Record]) -> Sequence[Record]:
+        """The records in the client's version, where a webhook has to be asked for it."""
+        return await conversion.shown(self.api, records, call.view or call.resource)
+
     async def _list(self, exchange: Exchange, call: Call) -> None:
         page = await read.list_(self.api, call, list_options(exchange))
+        page = dataclasses.replace(page, records=await self._shown(call, page.records))
         renderer = self._renderer(exchange, call)
         await exchange.answer(renderer.page(page), 200, renderer.content_type)
 
@@ -104,16 +114,22 @@ class Rest:
             raise errors.Invalid(
                 "sendInitialEvents: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
             )
-        await stream_events(
-            exchange, lambda push: watch.open_watch(self.api, call, options, push), self._renderer(exchange, call)
-        )
+
+        async def opening(push: watch.Push) -> AsyncIterator[list[watch.Event]]:
+            if not conversion.is_asked(shown_as):
+                return await watch.open_watch(self.api, call, options, push)
+            events = await watch.open_watch(self.api, call, options)  # pushing can't wait for a webhook
+            return conversion.shown_events(self.api, events, shown_as)
+
+        shown_as = call.view or call.resource
+        await stream_events(exchange, opening, self._renderer(exchange, call))
 
     async def _object(self, exchange: Exchange, call: Call) -> Obj:
         """The body as an object of the call's kind, its fields checked as `fieldValidation` asks."""
         body = await exchange.object(self.api.settings.max_body)
         obj, warnings = decode(call.view or call.resource, body, call.field_validation, exchange.body_problems)
         call.warnings += warnings
-        return convert(obj, call.resource)
+        return await conversion.convert_one(self.api, obj, call.resource)
 
     async def _create(self, exchange: Exchange, call: Call) -> None:
         obj = await self._object(exchange, call)
@@ -134,8 +150,8 @@ class Rest:
         record = await patch.patch(self.api, call, patch_type, content, exchange.body_problems)
         await self._answer_written(exchange, call, record, 201 if creating else 200)
 
-    async def _answer_written(self, exchange: Exchange, call: Call, record, status: int) -> None:  # type: ignore[no-untyped-def]
-        exchange.warnings += call.warnings
+    async def _answer_written(self, exchange: Exchange, call: Call, record: Record, status: int) -> None:
+        (record,) = await self._shown(call, [record])
         renderer = self._renderer(exchange, call)
         await exchange.answer(renderer.one(record), status, renderer.content_type)
 
@@ -158,9 +174,9 @@ class Rest:
         call.dry_run = call.dry_run or bool(body.get("dryRun"))
         options = delete.DeleteOptions.parse(body, exchange.query)
         deleted = await delete.delete_collection(self.api, call, list_options(exchange), options)
-        await exchange.answer(
-            list_head(call, self.api.store.revision) + b",".join(r.value for r in deleted) + b"]}", 200, JSON
-        )
+        renderer = self._renderer(exchange, call)
+        page = read.Page(await self._shown(call, deleted), self.api.store.revision)
+        await exchange.answer(renderer.page(page), 200, renderer.content_type)
 
 
 def patch_type_of(exchange: Exchange) -> PatchType:
@@ -187,8 +203,3 @@ def list_options(exchange: Exchange) -> read.ListOptions:
         query.get("resourceVersion", ""),
         query.get("resourceVersionMatch", ""),
     )
-
-
-def list_head(call: Call, revision: int) -> bytes:
-    head = {"kind": f"{call.resource.kind}List", "apiVersion": call.resource.api_version}
-    return orjson.dumps({**head, "metadata": {"resourceVersion": str(revision)}})[:-1] + b',"items":['

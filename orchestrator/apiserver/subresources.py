@@ -8,6 +8,8 @@ from orchestrator import errors
 from orchestrator.apiserver import delete, refusals, tokens, update
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
+from orchestrator.apiserver.webhooks import conversion
+from orchestrator.apiserver.webhooks.request import Request
 from orchestrator.objects import kinds
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj, clone, is_deleting
@@ -19,6 +21,12 @@ SUCCESS: Obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": 
 
 async def create_subresource(api: Api, call: Call, body: Obj) -> Obj:
     """Raises: NotFound, Conflict, TooManyRequests, BadRequest."""
+    if (plan := api.concerned(call, "CREATE")) is not None and api.hooks is not None:
+        request = Request(call, "CREATE", call.resource, None, None, call.name)
+        group, version, kind = request.kind_in(call.resource)
+        request.obj = {"kind": kind, "apiVersion": f"{group}/{version}" if group else version, **body}
+        await api.hooks.admit(plan, request)
+        body = request.obj
     match call.resource.storage_key, call.subresource:
         case "pods", "binding":
             return await bind(api, call, body)
@@ -86,7 +94,7 @@ async def evict(api: Api, call: Call, body: Obj) -> Obj:
         if not _is_ready(pod.obj) and _lets_unready_go(budget.obj):
             continue
         await _spend(api, budget, pod, dry_run)
-    one = Call("delete", call.resource, call.namespace, call.name, user=call.user, dry_run=dry_run)
+    one = Call("delete", call.resource, call.namespace, call.name, user=call.user, dry_run=dry_run, internal=True)
     await delete.delete(api, one, options)
     return SUCCESS
 
@@ -184,7 +192,17 @@ def _at(obj: Any, path: str) -> Any:
 
 async def update_scale(api: Api, call: Call, scale: Obj) -> Obj:
     """Set the object's replicas to what the Scale says."""
-    old = _existing(api, call)
+    return await update.persistently(lambda: _update_scale(api, call, scale))
+
+
+async def _update_scale(api: Api, call: Call, scale: Obj) -> Obj:
+    old = await conversion.current(api, call, _existing(api, call))
+    if (plan := api.concerned(call, "UPDATE")) is not None and api.hooks is not None:
+        resource = call.view or call.resource
+        request = Request(call, "UPDATE", resource, scale, scale_of(call.resource, old.obj), call.name)
+        await api.hooks.admit(plan, request)
+        update.require_unchanged(api, call, old)
+        scale = request.obj or scale
     meta = scale.get("metadata") or {}
     version = meta.get("resourceVersion")
     if version and version != old.obj["metadata"]["resourceVersion"]:
@@ -197,6 +215,7 @@ async def update_scale(api: Api, call: Call, scale: Obj) -> Obj:
     path = (getattr(call.resource.custom, "scale", None) or {}).get("specReplicasPath", ".spec.replicas")
     new = clone(with_value(old.obj, path.strip(".").split("."), replicas))
     plain = Call("update", call.resource, call.namespace, call.name, user=call.user, dry_run=call.dry_run)
+    plain.internal = True
     plain.field_manager, plain.tracked_subresource = call.field_manager, "scale"
     return scale_of(call.resource, (await update.write(api, plain, old, new)).obj)
 

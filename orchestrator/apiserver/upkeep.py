@@ -47,7 +47,7 @@ class Upkeep:
                 expired.append(record)
             record.forget_decoded()
         for number, record in enumerate(expired, 1):
-            call = Call("delete", kinds.EVENTS, record.key.namespace, record.key.name)
+            call = Call("delete", kinds.EVENTS, record.key.namespace, record.key.name, internal=True)
             try:
                 await delete.delete(self.api, call, delete.DeleteOptions())
             except ApiError:
@@ -78,7 +78,9 @@ class Upkeep:
             rules = aggregated_rules(record.obj, records)
             if rules == (record.obj.get("rules") or []):
                 continue
-            call = Call("update", kinds.CLUSTERROLES, "", record.key.name, field_manager="kube-apiserver")
+            call = Call(
+                "update", kinds.CLUSTERROLES, "", record.key.name, field_manager="kube-apiserver", internal=True
+            )
             old = self.api.store.latest(record.resource, record.key)
             try:
                 if old is not None:

@@ -40,7 +40,7 @@ def custom_resources(definition_: Obj) -> list[Resource]:
     for version in spec["versions"]:
         if not version.get("served"):
             continue
-        custom = custom_type(version, deprecation(version, spec["group"], naming["kind"]))
+        custom = custom_type(version, deprecation(version, spec["group"], naming["kind"]), spec)
         subresources = (*(("status",) if custom.status else ()), *(("scale",) if custom.scale else ()))
         resources.append(
             Resource(
@@ -71,7 +71,9 @@ def deprecation(version: Mapping[str, Any], group: str, kind: str) -> str:
     return str(version.get("deprecationWarning") or f"{group}/{version['name']} {kind} is deprecated")
 
 
-def custom_type(version: Mapping[str, Any], deprecation: str = "") -> CustomType:
+def custom_type(version: Mapping[str, Any], deprecation: str = "", spec: Mapping[str, Any] | None = None) -> CustomType:
+    """`spec` is the definition's, for what its versions share."""
+    conversion = (spec or {}).get("conversion") or {}
     schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
     below = version.get("subresources") or {}
     return CustomType(
@@ -84,6 +86,8 @@ def custom_type(version: Mapping[str, Any], deprecation: str = "") -> CustomType
         deprecation=deprecation,
         has_defaults=mentions(schema, "default"),
         has_rules=mentions(schema, "x-kubernetes-validations"),
+        several=len((spec or {}).get("versions") or ()) > 1,
+        webhook=conversion.get("webhook") if conversion.get("strategy") == "Webhook" else None,
         scale=dict(below.get("scale") or {}),
     )
 

@@ -27,6 +27,10 @@ class CustomType:
     """Whether the schema fills anything in; what is stored is then completed when it is read, too."""
     deprecation: str = ""
     """What its users are warned of; empty for a version that stays."""
+    several: bool = False
+    """Whether objects may be stored in another version than this one."""
+    webhook: Mapping[str, Any] | None = None
+    """spec.conversion.webhook, where versions differ in more than their names."""
     scale: Mapping[str, str] = field(default_factory=dict)
     """specReplicasPath, statusReplicasPath and labelSelectorPath; empty without a scale subresource."""
 

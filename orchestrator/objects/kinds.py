@@ -131,6 +131,15 @@ CRDS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False,
     short_names=("crd", "crds"), categories=("api-extensions",), subresources=("status",),
 )  # fmt: skip
+_ADMISSION = "admissionregistration.k8s.io"
+MUTATINGWEBHOOKS = Resource(
+    _ADMISSION, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", namespaced=False,
+    categories=("api-extensions",),
+)  # fmt: skip
+VALIDATINGWEBHOOKS = Resource(
+    _ADMISSION, "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", namespaced=False,
+    categories=("api-extensions",),
+)  # fmt: skip
 TOKENREVIEWS = Resource(
     "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False, verbs=("create",)
 )

@@ -18,7 +18,8 @@ _COPIED_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGr
 _WITH_GENERATION = frozenset((
     "Pod", "PodTemplate", "ReplicationController", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job",
     "CronJob", "Ingress", "IngressClass", "NetworkPolicy", "PodDisruptionBudget", "CustomResourceDefinition",
-    "EndpointSlice", "PriorityClass",
+    "EndpointSlice", "PriorityClass", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
 ))  # fmt: skip
 _KEEPS_STATUS_ON_CREATE = frozenset(("Node",))
 _OPEN_TYPES = ("NodePort", "LoadBalancer")  # of Services: reached through ports of the nodes

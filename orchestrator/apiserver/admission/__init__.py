@@ -47,6 +47,21 @@ _ON_UPDATE: dict[str, tuple[Step, ...]] = {
 _ON_UPDATE |= {f"{plural}.rbac.authorization.k8s.io": (escalation.refuse_escalation,) for plural in _RBAC}
 
 
+_BEFORE_WEBHOOKS = frozenset((
+    pods.set_service_account, pods.set_priority, pods.tolerate_short_outages, limits.apply_limit_ranges,
+    claims.set_storage_class,
+))  # fmt: skip
+"""Steps whose outcome webhooks are shown; addresses and tokens are only given to what they let through."""
+
+
+def admit_early(api: Api, call: Call, obj: Obj) -> None:
+    """What precedes the webhooks that a new object is shown to; `admit_create` follows when they have changed it."""
+    namespaces.require_live_namespace(api, call, obj, None)
+    for step in _ON_CREATE.get(call.resource.storage_key, ()):
+        if step in _BEFORE_WEBHOOKS:
+            step(api, call, obj, None)
+
+
 def admit_create(api: Api, call: Call, obj: Obj) -> None:
     namespaces.require_live_namespace(api, call, obj, None)
     for step in _ON_CREATE.get(call.resource.storage_key, ()):

@@ -15,6 +15,7 @@ from orchestrator.objects import kinds
 from orchestrator.objects.meta import Key, Obj
 
 _TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+_TOKEN_VOLUME = "kube-api-access-"
 _TOKEN_SECONDS = 3607
 _OUTAGE_SECONDS = 300
 _OUTAGE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -46,10 +47,13 @@ def _mount_token(spec: dict[str, Any]) -> None:
     without = [c for c in containers if all(m.get("mountPath") != _TOKEN_FOLDER for m in c.get("volumeMounts") or ())]
     if not without:
         return
-    volume = _token_volume(f"kube-api-access-{random_suffix()}")
-    spec.setdefault("volumes", []).append(volume)
+    volumes = spec.setdefault("volumes", [])
+    name = next((v["name"] for v in volumes if str(v.get("name")).startswith(_TOKEN_VOLUME)), "")
+    if not name:
+        name = _TOKEN_VOLUME + random_suffix()
+        volumes.append(_token_volume(name))
     for container in without:
-        mount = {"name": volume["name"], "readOnly": True, "mountPath": _TOKEN_FOLDER}
+        mount = {"name": name, "readOnly": True, "mountPath": _TOKEN_FOLDER}
         container.setdefault("volumeMounts", []).append(mount)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.objects import custom
-from orchestrator.objects.defaults import cluster, network, pods, workloads
+from orchestrator.objects.defaults import admission, cluster, network, pods, workloads
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
 
@@ -48,4 +48,8 @@ _SETTERS: dict[tuple[str, str], Callable[[Obj], None]] = {
     ("rbac.authorization.k8s.io", "RoleBinding"): cluster.default_role_binding,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): cluster.default_role_binding,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): cluster.default_definition,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): admission.default_mutating,
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): admission.default_webhooks,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): admission.default_policy,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): admission.default_binding,
 }

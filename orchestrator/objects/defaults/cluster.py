@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+from orchestrator.objects.defaults.admission import default_client
 from orchestrator.objects.meta import Obj
 
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -80,4 +81,6 @@ def default_definition(obj: Obj) -> None:
     if kind := names.get("kind"):
         names.setdefault("singular", kind.lower())
         names.setdefault("listKind", f"{kind}List")
-    spec.setdefault("conversion", {}).setdefault("strategy", "None")
+    conversion = spec.setdefault("conversion", {})
+    conversion.setdefault("strategy", "None")
+    default_client((conversion.get("webhook") or {}).get("clientConfig") or {})

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
-from orchestrator.objects.printers import cluster, custom, network, pods, workloads
+from orchestrator.objects.printers import admission, cluster, custom, network, pods, workloads
 from orchestrator.objects.printers.cells import Printer, column, since, timestamp
 
 IncludeObject = Literal["None", "Metadata", "Object"]
@@ -98,4 +98,8 @@ _PRINTERS: dict[str, Printer] = {
     "ClusterRoleBinding": cluster.ROLE_BINDING,
     "Lease": cluster.LEASE,
     "PriorityClass": cluster.PRIORITY_CLASS,
+    "MutatingWebhookConfiguration": admission.WEBHOOKS,
+    "ValidatingWebhookConfiguration": admission.WEBHOOKS,
+    "ValidatingAdmissionPolicy": admission.POLICY,
+    "ValidatingAdmissionPolicyBinding": admission.BINDING,
 }

@@ -19,6 +19,7 @@ from orchestrator.objects.validation import (
     pods,
     quotas,
     volumes,
+    webhooks,
     workloads,
 )
 from orchestrator.objects.validation.fields import Problems
@@ -94,6 +95,8 @@ _CREATE: dict[tuple[str, str], Create] = {
     ("rbac.authorization.k8s.io", "RoleBinding"): cluster.check_role_binding,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): cluster.check_role_binding,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): definitions.check_definition,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check_webhooks,
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check_webhooks,
 }
 _UPDATE: dict[tuple[str, str], Update] = {
     ("", "Pod"): pods.check_pod_update,

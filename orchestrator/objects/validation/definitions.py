@@ -13,6 +13,7 @@ from orchestrator.objects import jsonpath, names
 from orchestrator.objects.meta import Obj
 from orchestrator.objects.validation.fields import Problems
 from orchestrator.objects.validation.rules import check_definition_rules
+from orchestrator.objects.validation.webhooks import check_client, check_review_versions
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
@@ -35,14 +36,23 @@ def check_definition(problems: Problems, obj: Obj) -> None:
     problems.one_of("spec.scope", spec.get("scope"), ("Cluster", "Namespaced"))
     _check_names(problems, naming)
     _check_versions(problems, spec)
-    strategy = (spec.get("conversion") or {}).get("strategy")
-    if strategy not in (None, "None"):
-        if strategy == "Webhook":
-            problems.invalid(
-                "spec.conversion.strategy", strategy, "this server converts between versions by name only; use None"
-            )
-        else:
-            problems.not_supported("spec.conversion.strategy", strategy, ("None", "Webhook"))
+    _check_conversion(problems, spec.get("conversion") or {})
+
+
+def _check_conversion(problems: Problems, conversion: Mapping[str, Any]) -> None:
+    path, strategy = "spec.conversion", conversion.get("strategy")
+    webhook = conversion.get("webhook") or {}
+    if strategy not in (None, "None", "Webhook"):
+        problems.not_supported(f"{path}.strategy", strategy, ("None", "Webhook"))
+    elif strategy != "Webhook":
+        if webhook:
+            problems.forbidden(f"{path}.webhook", "should not be set when strategy is not set to Webhook")
+    elif webhook.get("clientConfig") is None:
+        problems.required(f"{path}.webhook.clientConfig", "required when strategy is set to Webhook")
+    else:
+        check_client(problems, webhook["clientConfig"], f"{path}.webhook.clientConfig")
+        versions = webhook.get("conversionReviewVersions") or ()
+        check_review_versions(problems, versions, f"{path}.webhook.conversionReviewVersions")
 
 
 def _check_names(problems: Problems, naming: Mapping[str, Any]) -> None:
