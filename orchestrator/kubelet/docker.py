@@ -16,7 +16,7 @@ from orchestrator.kubelet import labels
 from orchestrator.kubelet.docker_images import DockerImages
 from orchestrator.kubelet.docker_streams import DockerStream
 from orchestrator.kubelet.engine import Engine, EngineError, demultiplexed
-from orchestrator.kubelet.hostname import HostnameSetter, set_hostname
+from orchestrator.kubelet.hostname import Hostnames
 from orchestrator.kubelet.node_facts import read_node_facts
 from orchestrator.kubelet.probe_actions import run_probe
 from orchestrator.kubelet.runtime import (
@@ -57,6 +57,7 @@ class DockerRuntime:
         self._images = DockerImages(engine)
         self._slots = StartSlots(CONCURRENT_STARTS)
         self._removals = asyncio.Semaphore(CONCURRENT_REMOVALS)
+        self._hostnames = Hostnames()
 
     async def start(self) -> None:
         await self._pool.start(self._slots)
@@ -117,13 +118,9 @@ class DockerRuntime:
 
     async def start_container(self, container_id: str, *, hostname: str = "") -> None:
         async with self._slots.first():
-            naming = HostnameSetter(container_id, hostname)
-            naming.start()
-            try:
+            with self._hostnames.naming(container_id, hostname) as naming:
                 await self._engine.call("POST", f"/containers/{container_id}/start")
-            finally:
-                named = await naming.stop()
-        if not named:
+        if not naming.done:
             await self._set_hostname(container_id, hostname)
 
     async def signal_container(self, container_id: str, signal: str) -> None:
@@ -155,7 +152,7 @@ class DockerRuntime:
         try:
             pid = (await self._inspect(container_id))["State"]["Pid"]
             if pid:
-                await asyncio.to_thread(set_hostname, pid, hostname)
+                self._hostnames.name_late(container_id, pid, hostname)
         except (RuntimeFailure, OSError) as exc:
             log.info("a container kept its sandbox's host name: %s", exc)
 
