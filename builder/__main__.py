@@ -11,7 +11,7 @@ from pathlib import Path
 
 from builder.engine import Engine
 from builder.errors import BuilderError
-from builder.settings import StackDefaults, load, stack_defaults
+from builder.settings import StackDefaults, load, read_registry, stack_defaults
 
 
 def parser(defaults: StackDefaults) -> argparse.ArgumentParser:
@@ -24,6 +24,8 @@ def parser(defaults: StackDefaults) -> argparse.ArgumentParser:
     stack.add_argument("--data", default=defaults.data, help="BUILDER_DATA")
     stack.add_argument("--instance", default=defaults.instance, help="label value")
     stack.add_argument("--network", default="host", help="engine network to fetch packages through")
+    stack.add_argument("--languages", default="", help="with these languages as well: ruby,go,php,java")
+    stack.add_argument("--send", action="store_true", help="put what was made into the registry, for builds elsewhere")
     stack.add_argument("--quiet", action="store_true", help="steps only")
     cleanup = commands.add_parser(
         "cleanup", help="remove the containers, networks and app images an instance's builds made"
@@ -35,11 +37,16 @@ def parser(defaults: StackDefaults) -> argparse.ArgumentParser:
 
 async def make_stack(options: argparse.Namespace, host: Mapping[str, str]) -> None:
     from builder.stack.build import Stack, build_stack
+    from builder.stack.toolchains import Toolchains, known
     from builder.stack.users import enlist
+    from builder.stack_image import send
 
     name, _, tag = options.tag.rpartition(":")
     if not name:
         raise BuilderError(f"--tag {options.tag}: give it as name:tag.")
+    languages = sorted(filter(None, options.languages.split(",")))
+    if unknown := set(languages) - known():
+        raise BuilderError(f"--languages {options.languages}: there is no {', '.join(sorted(unknown))}.")
     began = time.monotonic()
 
     def say(line: str) -> None:
@@ -57,6 +64,13 @@ async def make_stack(options: argparse.Namespace, host: Mapping[str, str]) -> No
     async with Engine(options.docker_host) as engine:
         await build_stack(engine, stack, say)
         await enlist(engine, stack)
+        made = [stack.image, stack.build_image]
+        for language in languages:
+            images = await Toolchains(engine, stack).ensure([language], say)
+            made += [images.run, images.build]
+        for image in dict.fromkeys(made) if options.send else ():
+            say(f"-----> Sending {image} to the registry")
+            await send(engine, read_registry(), image)
 
 
 async def clean_up(options: argparse.Namespace) -> None:

@@ -131,14 +131,20 @@ class BuildpackBuilds:
         try:
             async with asyncio.timeout(timeout):
                 await workspace.start_build(container.space, line, START_TIMEOUT)
-                watch = asyncio.create_task(self._watch_disk(container))
+                full = asyncio.Event()
+                watch = asyncio.create_task(self._watch_disk(container, full))
+                code = 0
                 try:
                     await stream_lines(container, tell, progress)
                     code = await self._exit_code(container)
+                except EngineError:
+                    if not full.is_set():
+                        raise
                 finally:
                     watch.cancel()
-                if watch.done() and not watch.cancelled() and watch.exception():
-                    raise watch.exception() or BuildFailed("The build took too much disk.")
+                if full.is_set():  # how the container's removal looks from here is chance
+                    most = human(self._settings.limits.disk_bytes)
+                    raise BuildFailed(f"The build was stopped: its files take more than {most} of disk.")
                 return code
         except TimeoutError as exc:
             raise BuildFailed(f"The build was stopped: not done after {timeout:.0f} s (BUILD_TIMEOUT).") from exc
@@ -157,15 +163,15 @@ class BuildpackBuilds:
                 return 0
         return await self._engine.wait(container.id)
 
-    async def _watch_disk(self, container: BuildContainer) -> None:
-        """Kill the container when its folders outgrow the cap."""
+    async def _watch_disk(self, container: BuildContainer, full: asyncio.Event) -> None:
+        """Kill the container when its folders outgrow the cap, and set `full`."""
         limit = self._settings.limits.disk_bytes
         while True:
             await asyncio.sleep(DISK_CHECK)
             used = await asyncio.to_thread(disk_usage, container.space.root, limit)
             if used > limit:
-                await self._engine.remove(container.id)
-                raise BuildFailed(f"The build was stopped: its files take more than {human(limit)} of disk.")
+                full.set()
+                return await self._engine.remove(container.id)
 
     async def _explain(self, container: BuildContainer, code: int) -> None:
         """Raises: BuildFailed with what the build, or its end, tells."""

@@ -38,21 +38,22 @@ class Wish:
 
 
 class Collector:
-    def __init__(self, engine: Engine, instance: str, registry: str, repositories: Repositories) -> None:
+    def __init__(self, engine: Engine | None, instance: str, registry: str, repositories: Repositories) -> None:
         self._engine, self._registry, self._repositories = engine, registry, repositories
         self._labels = labels(instance)
         self._instance = {"paas.io/instance": instance}
 
     async def collect(self, wish: Wish) -> list[Left]:
-        """What was removed, or would be. Raises: EngineError."""
+        """What was removed, or would be; without an engine, of the apps' files alone. Raises: EngineError."""
         before = time.time() - wish.older_than
-        found = [
-            *await self._app_images(wish.keep, before),
-            *await self._nameless_images(before),
-            *await self._containers(before),
-            *await self._volumes(),
-            *await asyncio.to_thread(self._others, wish.apps),
-        ]
+        found = await asyncio.to_thread(self._others, wish.apps)
+        if self._engine is not None:
+            found += [
+                *await self._app_images(wish.keep, before),
+                *await self._nameless_images(before),
+                *await self._containers(before),
+                *await self._volumes(),
+            ]
         return found if wish.dry_run else [one for one in found if await self._remove(one)]
 
     async def _app_images(self, keep: Collection[str], before: float) -> list[Left]:

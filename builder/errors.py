@@ -31,6 +31,14 @@ class EngineError(BuilderError):
         self.status = status
 
 
+class ClusterError(BuilderError):
+    """The Kubernetes API refused a call or went away."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class RegistryError(BuilderError):
     """The image registry refused a call or went away."""
 

@@ -106,15 +106,15 @@ def read_pip(paths: list[Path], env: Mapping[str, str]) -> dict[str, str]:
     return merged
 
 
-def split_local(values: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Settings without the local folders that don't exist, and the folders that do (to be mounted)."""
+def split_local(values: dict[str, str], here: bool = True) -> tuple[dict[str, str], list[str]]:
+    """Settings without the local folders that don't exist where they are used, and those that do (to be mounted)."""
     kept, folders = {}, []
     for key, value in values.items():
         words = []
         for word in value.split():
             path = word.removeprefix("file://")
             if path.startswith("/") and key != "proxy":
-                if not Path(path).exists():
+                if not here or not Path(path).exists():
                     continue
                 folders.append(path)
             words.append(word)
@@ -154,8 +154,11 @@ def first_text(paths: list[Path]) -> str:
     return ""
 
 
-def collect(env: Mapping[str, str], target: str, folder: Path) -> HostConfig:
-    """What a container gets: `folder` (on the host) is mounted at `target` and holds `files`."""
+def collect(env: Mapping[str, str], target: str, folder: Path, here: bool = True) -> HostConfig:
+    """What a container gets: `folder` (on the host) is mounted at `target` and holds `files`.
+
+    `here`: the container runs on this host; one elsewhere gets no folders of packages, which aren't there.
+    """
     found_env, binds = proxies(env), []
     if bundle := ca_bundle(env):
         binds.append((str(bundle.resolve()), CA_IN_CONTAINER))
@@ -164,7 +167,7 @@ def collect(env: Mapping[str, str], target: str, folder: Path) -> HostConfig:
     pip_files = [Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf"), account / ".pip/pip.conf"]
     if named := env.get("PIP_CONFIG_FILE"):
         pip_files.append(Path(named))
-    pip, local = split_local(read_pip([*pip_files, account / ".config/pip/pip.conf"], env))
+    pip, local = split_local(read_pip([*pip_files, account / ".config/pip/pip.conf"], env), here)
     binds += [(root, root) for root in mount_roots(local)]
     npm_files = [Path("/usr/etc/npmrc"), Path("/usr/local/etc/npmrc"), Path("/etc/npmrc"), account / ".npmrc"]
     files = {

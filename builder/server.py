@@ -18,6 +18,7 @@ from builder.engine import Engine
 from builder.engine_builds import EngineBuilds
 from builder.git_host import GitHost
 from builder.git_service import GitService
+from builder.host_config import HostConfig
 from builder.locks import AppLocks
 from builder.metrics import render_metrics
 from builder.push import Pipeline
@@ -60,6 +61,14 @@ async def serve(settings: Settings) -> None:
         await Builder(settings, engine, registry, controller).run(stop)
 
 
+def choose_runtime(engine: Engine, registry: RegistryClient, host: HostConfig, settings: Settings) -> BuildRuntime:
+    if settings.cluster is None:
+        return EngineBuilds(engine, registry, host, settings)
+    from builder.jobs.builds import JobBuilds  # the Kubernetes client: only where it is used
+
+    return JobBuilds(registry, host, settings.cluster, settings)
+
+
 class Builder:
     """The parts, wired together."""
 
@@ -67,12 +76,12 @@ class Builder:
         self.settings = settings
         data = settings.data
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._host = host_config.collect(settings.host, HOST_FILES, data / "host")
+        self._host = host_config.collect(settings.host, HOST_FILES, data / "host", here=settings.cluster is None)
         limits = settings.limits
         self.repositories = repository.Repositories(
             data / "repos", data / "hooks", settings.git, limits.source_bytes, limits.repository_bytes
         )
-        self.runtime: BuildRuntime = EngineBuilds(engine, registry, self._host, settings)
+        self.runtime = choose_runtime(engine, registry, self._host, settings)
         self.hooks = HookServer(socket_path(data))
         self.locks = AppLocks()
         host = GitHost(settings)
@@ -88,7 +97,8 @@ class Builder:
         git = GitService(self.repositories, self.locks, self.hooks, self.pipeline)
         self.sessions = ssh.Sessions(controller, git)
         self.queue = WorkQueue(controller, self.pipeline, git, host)
-        collector = Collector(engine, settings.instance, settings.registry.host, self.repositories)
+        own = None if settings.cluster else engine
+        collector = Collector(own, settings.instance, settings.registry.host, self.repositories)
         self.web = self._web(controller, git, collector)
         self._controller = controller
 

@@ -39,6 +39,16 @@ class Registry:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """A Kubernetes cluster that builds run in, as Jobs."""
+
+    kubeconfig: str = ""  # path; empty: the service account of the pod that the builder runs in
+    namespace: str = "paas-builds"
+    image: str = ""  # what buildpacks run in, as nodes name it; empty: REGISTRY_HOST/paas/stack-build:trixie
+    buildkit_image: str = ""  # rootless BuildKit; empty: no Dockerfiles
+
+
+@dataclass(frozen=True)
 class Settings:
     data: Path
     controller_url: str
@@ -60,6 +70,7 @@ class Settings:
     mtu: int = 0  # of build networks; 0: the smallest of the host's
     fetch_allow: tuple[Network, ...] = ()  # private networks with git hosts to fetch from
     denied: tuple[Network, ...] = ()  # networks that builds can't reach: the platform's pods and Services
+    cluster: Cluster | None = None  # None: builds run on the engine
     docker_cert_path: str = ""  # certificates for an engine on TCP
     host: Mapping[str, str] = field(default_factory=dict, repr=False)  # the environment: proxies, pip's and npm's own
 
@@ -104,7 +115,21 @@ def read_networks(name: str, env: Mapping[str, str]) -> tuple[Network, ...]:
         raise SettingsError(f"{name}={text!r} is not a comma-separated list of networks") from exc
 
 
-def read_registry(env: Mapping[str, str]) -> Registry:
+def read_cluster(env: Mapping[str, str]) -> Cluster | None:
+    runtime = env.get("BUILDER_RUNTIME") or "engine"
+    if runtime not in ("engine", "kubernetes"):
+        raise SettingsError(f"BUILDER_RUNTIME={runtime!r} is neither engine nor kubernetes")
+    if runtime == "engine":
+        return None
+    return Cluster(
+        kubeconfig=env.get("BUILDER_KUBECONFIG", ""),
+        namespace=env.get("BUILDER_NAMESPACE") or Cluster.namespace,
+        image=env.get("BUILDER_JOB_IMAGE", ""),
+        buildkit_image=env.get("BUILDER_BUILDKIT_IMAGE", ""),
+    )
+
+
+def read_registry(env: Mapping[str, str] = os.environ) -> Registry:
     host = env.get("REGISTRY_HOST", "127.0.0.1:5000")
     path = env.get("REGISTRY_CREDENTIALS_FILE", "")
     if not path:
@@ -155,6 +180,7 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
         mtu=int(number("BUILDER_MTU", 0)),
         fetch_allow=read_networks("BUILD_FETCH_ALLOW", env),
         denied=read_networks("BUILD_DENIED_NETWORKS", env),
+        cluster=read_cluster(env),
         docker_cert_path=env.get("DOCKER_CERT_PATH", ""),
         host=dict(env),
     )

@@ -9,7 +9,7 @@ from builder.engine import Engine
 from builder.errors import BuilderError, RegistryError
 from builder.image import Assembler, Base
 from builder.registry_api import RegistryClient
-from builder.settings import Settings
+from builder.settings import Registry, Settings
 
 log = logging.getLogger("builder.stack")
 RETRY = 5.0  # seconds
@@ -47,22 +47,24 @@ class StackImage:
             repository, _, tag = image.rpartition(":")
             known = await self._registry.manifest(repository, tag)
             if known is None or known.content["config"]["digest"] != local["Id"]:
-                await self._send(image, repository, tag)
+                await send(self._engine, self._settings.registry, image)
             self._published[image] = local["Id"]
-
-    async def _send(self, image: str, name: str, tag: str) -> None:
-        registry = self._settings.registry
-        repository = f"{registry.host}/{name}"
-        auth = {"username": registry.username, "password": registry.password, "serveraddress": registry.host}
-        await self._engine.tag(image, repository, tag)
-        try:
-            await self._engine.push(repository, tag, auth)
-        finally:
-            await self._engine.untag(f"{repository}:{tag}")
-        log.info("sent %s to the registry", image)
 
     async def base(self, image: str) -> Base:
         """The image to build on. Raises: RegistryError, EngineError."""
         await self.publish(image)
         repository, _, tag = image.rpartition(":")
         return await self._assembler.base(repository, tag)
+
+
+async def send(engine: Engine, registry: Registry, image: str) -> None:
+    """Put the engine's `image` (name:tag) into the registry, under its own name. Raises: EngineError."""
+    name, _, tag = image.rpartition(":")
+    repository = f"{registry.host}/{name}"
+    auth = {"username": registry.username, "password": registry.password, "serveraddress": registry.host}
+    await engine.tag(image, repository, tag)
+    try:
+        await engine.push(repository, tag, auth)
+    finally:
+        await engine.untag(f"{repository}:{tag}")
+    log.info("sent %s to the registry", image)

@@ -1,0 +1,191 @@
+"""A build's pod, followed from outside: when it runs, what it says, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from builder.errors import BuildFailed, ClusterError
+from builder.jobs.api import KubeApi, Obj
+from builder.progress import Progress, human
+from builder.settings import BuildLimits
+
+RETRY = 0.5  # seconds before a stream that ended is opened again
+TELL_AFTER = 5.0  # seconds without a node after which the pusher hears why
+LINE_MAX = 1 << 16  # a line longer than this is passed on in pieces
+HOPELESS = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
+
+
+class Phase(Enum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a pod's status says."""
+
+    phase: Phase = Phase.WAITING
+    reason: str = ""
+    text: str = ""
+    code: int = 0
+
+
+def observe(pod: Mapping[str, Any]) -> Sight:
+    """Pure. A pod whose image can't be had has ended, whatever Kubernetes hopes."""
+    status = pod.get("status") or {}
+    if status.get("reason"):  # Evicted, DeadlineExceeded, NodeLost …: the whole pod's fate
+        return Sight(Phase.ENDED, status["reason"], status.get("message", ""), 1)
+    states = [(each.get("state") or {}) for each in status.get("containerStatuses") or ()]
+    for state in states:
+        if ended := state.get("terminated"):
+            return Sight(Phase.ENDED, ended.get("reason", ""), ended.get("message", ""), int(ended.get("exitCode", 1)))
+        if "running" in state:
+            return Sight(Phase.RUNNING)
+        waiting = state.get("waiting") or {}
+        if waiting.get("reason") in HOPELESS:
+            return Sight(Phase.ENDED, waiting["reason"], waiting.get("message", ""), 1)
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return Sight(Phase.WAITING, condition.get("reason", ""), condition.get("message", ""))
+    return Sight()
+
+
+def explain(sight: Sight, limits: BuildLimits) -> BuildFailed:
+    """Why a pod ended before its build did, as the pusher reads it."""
+    text = " ".join(sight.text.split())[:300]
+    if sight.reason == "OOMKilled":
+        return BuildFailed(f"The build was killed: out of memory at {human(limits.memory)} (BUILD_MEMORY).")
+    if sight.reason == "Evicted" and ("sage of EmptyDir" in text or "ephemeral" in text and "exceed" in text):
+        return BuildFailed(f"The build was stopped: its files take more than {human(limits.disk_bytes)} of disk.")
+    if sight.reason == "DeadlineExceeded":
+        return BuildFailed(f"The build was stopped: not done after {limits.timeout:.0f} s (BUILD_TIMEOUT).")
+    if sight.reason in HOPELESS:
+        return BuildFailed(f"The cluster can't start a build ({sight.reason}): {text} The operator looks at its image.")
+    return BuildFailed(f"The build was lost: its pod ended ({sight.reason or 'no reason told'}). {text} Push again.")
+
+
+class TooSlow(BuildFailed):
+    """A build's time is up."""
+
+
+@asynccontextmanager
+async def limited(seconds: float) -> AsyncIterator[None]:
+    """Raises: TooSlow when what is inside takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as exc:
+        raise TooSlow(f"The build was stopped: not done after {seconds:.0f} s (BUILD_TIMEOUT).") from exc
+
+
+class Pod:
+    """The one pod of a Job. `follow` keeps `sight` current; it runs as long as anybody waits for it."""
+
+    def __init__(self, api: KubeApi, namespace: str, selector: str) -> None:
+        self._api, self._path, self._selector = api, f"/api/v1/namespaces/{namespace}/pods", selector
+        self.name, self.sight = "", Sight()
+        self._changed = asyncio.Condition()
+
+    @property
+    def exec_path(self) -> str:
+        return f"{self._path}/{self.name}/exec"
+
+    async def follow(self) -> None:
+        while True:
+            try:
+                async for event in self._api.watch(self._path, labelSelector=self._selector):
+                    await self._take(event)
+            except ClusterError:
+                pass  # it comes back, or the build's time is up
+            await asyncio.sleep(RETRY)
+
+    async def _take(self, event: Obj) -> None:
+        if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
+            return
+        sight = observe(event["object"])
+        if event["type"] == "DELETED" and sight.phase is not Phase.ENDED:
+            sight = Sight(Phase.ENDED, "Deleted", "Somebody removed it.", 1)
+        async with self._changed:
+            self.name, self.sight = event["object"]["metadata"]["name"], sight
+            self._changed.notify_all()
+
+    async def until(self, wanted: Callable[[Sight], bool]) -> Sight:
+        async with self._changed:
+            await self._changed.wait_for(lambda: wanted(self.sight))
+            return self.sight
+
+    async def started(self, seconds: float, limits: BuildLimits, progress: Progress) -> None:
+        """Wait until the container runs. Raises: BuildFailed when the cluster can't start it."""
+        try:
+            async with asyncio.timeout(seconds):
+                try:
+                    async with asyncio.timeout(TELL_AFTER):
+                        sight = await self.until(lambda now: now.phase is not Phase.WAITING)
+                except TimeoutError:
+                    progress.detail(f"Waiting for a node to build on. {self.sight.text}".rstrip())
+                    sight = await self.until(lambda now: now.phase is not Phase.WAITING)
+        except TimeoutError as exc:
+            raise BuildFailed(
+                f"No node of the cluster took the build within {seconds:.0f} s. {self.sight.text} Push again later."
+            ) from exc
+        if sight.phase is Phase.ENDED:
+            raise explain(sight, limits)
+
+    async def output(self, mark: str, tell: Callable[[bytes], None], progress: Progress) -> int | None:
+        """Give `tell` the build's lines until it says that it has ended; its exit code, or None when the pod has.
+
+        A log that breaks off is read on from where it was: every line has its time.
+        """
+        seen = ""
+        while True:
+            ended, before = self.sight.phase is Phase.ENDED, seen
+            try:
+                async for stamp, line in self._log(before):
+                    if stamp and stamp <= before:
+                        continue
+                    seen = stamp or seen
+                    text, found, told = line.partition(mark.encode())
+                    if text or not found:
+                        tell(text + b"\n")
+                    if found:
+                        return int(told.strip() or 1)
+                    await progress.drained()
+            except ClusterError as exc:
+                if exc.status == 404:
+                    return None
+            if ended:
+                return None  # the log was read once more after the end
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY):
+                    await self.until(lambda now: now.phase is Phase.ENDED)
+
+    async def _log(self, since: str) -> AsyncIterator[tuple[str, bytes]]:
+        """(time, line) from `since` on; of a very long line the later pieces have no time."""
+        params = {"container": "build", "follow": "true", "timestamps": "true"}
+        if since:
+            params["sinceTime"] = re.sub(r"\.\d+", "", since)
+        pending, within = b"", False
+        async for chunk in self._api.stream(f"{self._path}/{self.name}/log", **params):
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                yield split(line, within)
+                within = False
+            if len(pending) > LINE_MAX:
+                yield split(pending, within)
+                pending, within = b"", True
+        if pending:
+            yield split(pending, within)
+
+
+def split(line: bytes, within: bool) -> tuple[str, bytes]:
+    if within:
+        return "", line
+    stamp, _, text = line.partition(b" ")
+    return stamp.decode(errors="replace"), text

@@ -1,0 +1,249 @@
+"""What a push expects of whatever builds it, held against both: containers of an engine, Jobs of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import replace
+
+import pytest
+
+from builder.egress import parse_networks
+from builder.engine import Engine
+from builder.errors import BuildFailed
+from builder.settings import BuildLimits, Cluster, Registry, Settings
+from builder.stack_image import send
+from orchestrator.kubelet.cleanup import cleanup
+from tests.builder.conftest import STACK
+from tests.builder.runtimes import folder_of, layers_of, opened
+from tests.conformance.live import Cluster as RunningCluster
+
+pytestmark = pytest.mark.engine
+NUMBER = os.getpid() % 60
+INSTANCE = f"jobs-{NUMBER}"
+MIB = 1 << 20
+PAGE = {"index.html": "hello\n"}
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """Our own orchestrator over this machine's engine."""
+    if not shutil.which("kubectl"):
+        pytest.skip("kubectl isn't installed")
+    folder = tmp_path_factory.mktemp("jobs-cluster")
+    running = RunningCluster(
+        folder, AGENT_RUNTIME="docker", AGENT_INSTANCE=INSTANCE, AGENT_SANDBOX_POOL="2",
+        DOCKER_HOST=Settings.docker_host, ORCHESTRATOR_POD_CIDR=f"10.223.{NUMBER * 4}.0/22",
+        ORCHESTRATOR_SERVICE_CIDR=f"10.224.{NUMBER * 4}.0/22",
+    )  # fmt: skip
+    running.start()
+    yield running
+    running.stop()
+    cleanup(INSTANCE, Settings.docker_host, data=folder / "agent")
+
+
+@pytest.fixture(scope="session")
+def login(registry, stack):
+    """The registry, which holds the stack image."""
+    host, credentials = registry
+    login = Registry(host, *json.loads(credentials.read_text()).values())
+
+    async def fill():
+        async with Engine(Settings.docker_host) as engine:
+            await send(engine, login, STACK)
+
+    asyncio.run(fill())
+    return login
+
+
+@pytest.fixture(params=["engine", "kubernetes"])
+def settings(request, tmp_path, login):
+    made = Settings(
+        data=folder_of(tmp_path),
+        controller_url="http://127.0.0.1:1",
+        builder_key="",
+        registry=login,
+        instance=f"test-runtime-{os.getpid()}-{request.param}",
+        stack_image=STACK,
+        limits=BuildLimits(memory=256 * MIB, timeout=60),
+        pool=0,
+        host=dict(os.environ),
+    )
+    if request.param == "engine":
+        return made
+    running = request.getfixturevalue("cluster")
+    return replace(made, cluster=Cluster(str(running.kubeconfig), "builds", image=made.build_image))
+
+
+def script(*lines: str) -> dict[str, str]:
+    """An app of one page whose build runs `lines` first."""
+    return {**PAGE, "bin/pre_compile": "\n".join(["#!/bin/bash", *lines, ""])}
+
+
+def play(settings, scene):
+    async def run():
+        async with opened(settings) as stage:
+            return await scene(stage)
+
+    return asyncio.run(run())
+
+
+def test_a_build_becomes_an_image_and_its_output_comes_in_order(settings):
+    async def scene(stage):
+        result = await stage.build("order", script("seq 1 500", "echo built >made; printf 'no end of line'"))
+        base = await stage.registry.manifest(*STACK.split(":"))
+        async with asyncio.timeout(5):
+            while await asyncio.to_thread(stage.left):
+                pass
+        return stage, result, await layers_of(stage.registry, "order", result, len(base.content["layers"]))
+
+    stage, result, (_, layers) = play(settings, scene)
+    assert [line.strip() for line in stage.lines if line.strip().isdigit()] == [str(n) for n in range(1, 501)]
+    assert "no end of line" in stage.text and "Static" in stage.text
+    assert list(result.processes) == ["web"] and result.stack == STACK
+    assert b"built\n" in b"".join(gzip.decompress(layer) for layer in layers)
+
+
+def test_a_failing_build_says_why(settings):
+    async def scene(stage):
+        with pytest.raises(BuildFailed, match="bin/pre_compile failed with exit code 3."):
+            await stage.build("broken", script("echo before", "exit 3"))
+        assert "before\n" in stage.text
+
+    play(settings, scene)
+
+
+def test_a_build_without_memory_left_says_so(settings):
+    async def scene(stage):
+        with pytest.raises(BuildFailed, match="out of memory at 256 MiB"):
+            await stage.build("hungry", script("python3 -c 'x = bytearray(10**9)'"))
+
+    play(settings, scene)
+
+
+def test_a_build_that_takes_too_long_is_stopped(settings):
+    async def scene(stage):
+        with pytest.raises(BuildFailed, match="not done after 2 s"):
+            await stage.build("slow", script("sleep 60"))
+
+    play(replace(settings, limits=replace(settings.limits, timeout=2)), scene)
+
+
+def test_a_build_that_fills_the_disk_is_stopped(settings):
+    async def scene(stage):
+        with pytest.raises(BuildFailed, match="more than 32 MiB of disk"):
+            await stage.build("fat", script("head -c 100M /dev/zero >big", "sleep 50"))
+
+    play(replace(settings, limits=replace(settings.limits, disk_bytes=32 * MIB)), scene)
+
+
+def test_a_cancelled_build_leaves_nothing_within_two_seconds(settings):
+    async def scene(stage):
+        building = asyncio.create_task(
+            stage.build("left", script("echo begun", "sleep 60"), TOKEN="long-enough-secret")
+        )
+        while "begun\n" not in stage.text:
+            assert not building.done(), building.result()
+            await asyncio.sleep(0.05)
+        assert stage.left()
+        began = time.monotonic()
+        building.cancel()
+        while await asyncio.to_thread(stage.left):
+            assert time.monotonic() - began < 2
+        assert building.done()
+
+    play(settings, scene)
+
+
+def test_secrets_are_neither_in_the_output_nor_in_the_image(settings):
+    secret = "a-secret-nobody-else-reads"
+
+    async def scene(stage):
+        files = script('echo "it is $API_TOKEN, $(cat "$3/API_TOKEN")"', 'cat "$3/API_TOKEN" | wc -c >length')
+        result = await stage.build("discreet", files, API_TOKEN=secret)
+        base = await stage.registry.manifest(*STACK.split(":"))
+        return stage.text, await layers_of(stage.registry, "discreet", result, len(base.content["layers"]))
+
+    text, (config, layers) = play(settings, scene)
+    content = b"".join(gzip.decompress(layer) for layer in layers)
+    assert "it is [API_TOKEN], [API_TOKEN]" in text and secret not in text
+    assert str(len(secret)).encode() in content
+    assert secret.encode() not in config + content
+
+
+def test_the_second_build_finds_the_cache_and_packs_its_layers_once(settings):
+    files = script(
+        'D=$2/layers/dep-1; [ -d "$D" ] && echo found || { mkdir -p "$D/in"; echo x >"$D/in/a"; ln "$D/in/a" "$D/b"; }',
+        'ln -s /workspace/cache/layers/dep-1 dep; echo "$RANDOM" >"$2/other"',
+    )
+
+    async def scene(stage):
+        first = await stage.build("cached", files)
+        assert "found\n" not in stage.text and "dependencies new" in stage.text
+        second = await stage.build("cached", files)
+        assert "found\n" in stage.text and "dependencies unchanged" in stage.text
+        return first, second
+
+    first, second = play(settings, scene)
+    assert first.digest == second.digest
+
+
+@pytest.fixture
+def neighbour(cluster):
+    """The address of a pod of somebody else's, in which something listens on port 8000."""
+
+    def kubectl(*words):
+        command = ["kubectl", f"--kubeconfig={cluster.kubeconfig}", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    image = STACK.replace(":", "-build:")
+    listen = ["--command", "--", "python3", "-m", "http.server", "8000", "--directory", "/srv"]
+    kubectl("run", "neighbour", f"--image={image}", "--image-pull-policy=IfNotPresent", *listen)
+    kubectl("wait", "--for=condition=Ready", "pod/neighbour", "--timeout=50s")
+    yield kubectl("get", "pod", "neighbour", "-o", "jsonpath={.status.podIP}")
+    kubectl("delete", "pod", "neighbour", "--grace-period=0", "--force")
+
+
+def test_a_pod_has_no_identity_and_reaches_no_other_pod(cluster, neighbour, login, tmp_path):
+    settings = Settings(
+        data=folder_of(tmp_path), controller_url="http://127.0.0.1:1", builder_key="", registry=login,
+        instance=f"test-runtime-{os.getpid()}-closed", stack_image=STACK, host=dict(os.environ),
+        limits=BuildLimits(memory=256 * MIB, timeout=60),
+    )  # fmt: skip
+    settings = replace(settings, cluster=Cluster(str(cluster.kubeconfig), "builds", image=settings.build_image))
+    lines = [
+        "getent hosts kubernetes.default.svc.cluster.local >/dev/null && echo 'names are found'",
+        f'timeout 1 bash -c "</dev/tcp/{neighbour}/8000" 2>/dev/null && echo reached || echo shut',
+        'echo "user $(id -u), $(ls -d /var/run/secrets/kubernetes.io 2>&1)"',
+    ]
+
+    async def scene(stage):
+        await stage.build("closed", script(*lines))
+        return stage.text
+
+    assert "reached" in play(settings, scene)
+    pods = f"10.223.{NUMBER * 4}.0/22"
+    text = play(replace(settings, denied=parse_networks(pods)), scene)
+    assert "shut" in text and "reached" not in text and "names are found" in text
+    assert "user 10001" in text and "No such file" in text
+
+
+def test_a_push_becomes_a_release_without_an_engine_in_reach(cluster, login, start_builder, controller, tmp_path):
+    running = start_builder(
+        "jobs", BUILDER_RUNTIME="kubernetes", BUILDER_KUBECONFIG=str(cluster.kubeconfig), BUILDER_NAMESPACE="builds",
+        BUILDER_JOB_IMAGE=STACK.replace(":", "-build:"), DOCKER_HOST="unix:///nowhere/docker.sock",
+        BUILD_MEMORY=str(256 * MIB),
+    )  # fmt: skip
+    client = running.client(tmp_path / "client", apps=("pages",))
+    output = client.push(client.repository("pages", PAGE))
+    assert "Static site app detected" in output and "deployed to" in output
+    assert controller.builds[-1]["image"].startswith(f"{login.host}/pages@sha256:")
+    (client.folder / "pages" / "Dockerfile").write_text("FROM scratch\n")
+    client.commit(client.folder / "pages")
+    refused = client.push(client.folder / "pages", check=False)
+    assert "This platform builds no Dockerfiles: its operator names no BUILDER_BUILDKIT_IMAGE." in refused
