@@ -1,4 +1,4 @@
-.PHONY: up down destroy status doctor password manage test backup restore bench lint lock scratch help
+.PHONY: up down destroy status doctor password manage test backup restore bench lint lock scratch wire help
 PYTHON = .venv/bin/python
 
 help:            ## what you can type
@@ -36,6 +36,10 @@ restore:         ## a platform from its backup, on an empty machine: make restor
 scratch:         ## a platform for API and client tests, no Docker: make scratch PORT=8900
 	@[ -x $(PYTHON) ] || host/bootstrap.sh run
 	@$(PYTHON) -m host.scratch --port $(or $(PORT),8900)
+
+wire:            ## the Deis API's wire tests over HTTP, on a scratch platform of their own (10 minutes)
+	@[ -x $(PYTHON) ] || host/bootstrap.sh test
+	@$(PYTHON) -m host.scratch --port $(or $(PORT),8900) --run $(PYTHON) -m pytest tests/contracts/deis_api
 
 test:            ## everything: unit, contract, conformance, end to end
 	@host/bootstrap.sh test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -86,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser(defaults).parse_args(argv)
     try:
         if options.command == "stack":
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a script's background started
             asyncio.run(make_stack(options, defaults.host))
         elif options.command == "cleanup":
             asyncio.run(clean_up(options))

@@ -80,7 +80,7 @@ def plan_build(tree: Path, config: Mapping[str, str]) -> Plan:
         text = snapshot.read_inside(path.parent, path.name, DOCKERFILE_MAX).decode(errors="replace")
     except FileNotFoundError as exc:
         source = "heroku.yml" if described else "DOCKERFILE_PATH"
-        raise BuildFailed(f"{source} names {name[:100]}, and there is no such file in the repository.") from exc
+        raise BuildFailed(f"{source} names {name[:100]}, and there is no such file in the app's folder.") from exc
     args = dict(described.args) if described else {}
     if config.get("DEIS_DOCKER_BUILD_ARGS_ENABLED"):
         args |= config
@@ -98,7 +98,7 @@ def inside(tree: Path, name: str) -> Path:
     """A path of the tree, links resolved. Raises: BuildFailed when it leads out of it."""
     path = (tree / name).resolve()
     if not path.is_relative_to(tree.resolve()) or path == tree.resolve():
-        raise BuildFailed(f"{name[:100]!r} is not a path in the repository.")
+        raise BuildFailed(f"{name[:100]!r} is not a path in the app's folder.")
     return path
 
 

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dulwich.archive import tar_stream
 from dulwich.errors import GitProtocolError, HangupException
@@ -48,24 +49,39 @@ class Receiver(ReceivePackHandler):
 
 
 def serve(service: str, repository: str, flags: Sequence[str]) -> int:
-    """`flags` are those of git's services over HTTP, where a request is one half of the talk."""
+    """`flags` are those of git's services over HTTP, where a request is one half of the talk, and for a push
+    `--room=BYTES` that may come, with `--refusal=SENTENCE` for one that is larger."""
     out = sys.stdout.buffer
+    limits = dict(flag[2:].split("=", 1) for flag in flags if flag.startswith(("--room=", "--refusal=")))
+    came = 0
+
+    def read(size: int) -> bytes:
+        nonlocal came
+        data = os.read(0, size)
+        came += len(data)
+        if limits and came > int(limits["room"]):
+            raise OSError(limits["refusal"])
+        return data
 
     def write(data: bytes) -> None:
         out.write(data)
         out.flush()
 
-    protocol = ReceivableProtocol(lambda size: os.read(0, size), write)
+    protocol = ReceivableProtocol(read, write)
     handler = {"receive-pack": Receiver, "upload-pack": UploadPackHandler}[service]
     backend = DictBackend({b"/": Repo(repository)})
+    stateless, advertise = len(flags) > len(limits), "--http-backend-info-refs" in flags
     try:
-        stateless, advertise = bool(flags), "--http-backend-info-refs" in flags
         handler(backend, [b"/"], protocol, stateless_rpc=stateless, advertise_refs=advertise).handle()
     except HangupException:
         return 1
     except (GitProtocolError, AssertionError, ValueError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 1
+    finally:
+        if service == "receive-pack" and not advertise:
+            for left in Path(repository, "objects").rglob("tmp_pack_*"):  # of a pack that broke off; the app is held
+                left.unlink(missing_ok=True)
     return 0
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
+from builder import pace
 from builder.errors import PushRefused
 from builder.locks import AppLocks
+from builder.packets import LARGEST_COMMANDS, Rule, reworded
 from builder.processes import end
 from builder.push import Pipeline, Push
 from builder.receive import HookServer
@@ -24,7 +26,10 @@ from builder.repository import Repositories, git_environment
 log = logging.getLogger("builder.git")
 CHUNK = 1 << 16
 TIDY_TIMEOUT = 600.0  # seconds for packing a repository
-SILENCE = 60.0  # seconds a client may send nothing while its pack is awaited
+DISK_FULL = (
+    "The platform's disk is full, so nothing of this push was kept. Tell an administrator: "
+    "`paas doctor` and `paas gc` help them. Push again when there is room."
+)
 RECEIVE, UPLOAD = "receive-pack", "upload-pack"
 
 Read = Callable[[], Awaitable[bytes]]  # b"" at the end
@@ -38,6 +43,9 @@ class Exchange:
     command: list[str]
     environment: dict[str, str]
     is_received: Callable[[], bool]
+    rules: Sequence[Rule] = ()  # what is said in place of git's own words
+    sent: bytearray = field(default_factory=bytearray)  # the beginning of what the client sends: its commands
+    last_output: float = 0.0  # when the service said something (monotonic)
 
 
 class GitService:
@@ -58,11 +66,15 @@ class GitService:
             await asyncio.to_thread(self.repositories.ensure_of, push.app, uuid)
             if protocol:
                 extra["GIT_PROTOCOL"] = protocol[:64]
-            room = await asyncio.to_thread(self.repositories.room_left, push.app) if service == RECEIVE else 0
+            if service != RECEIVE:
+                command = self.repositories.service_command(service, push.app, flags)
+                yield Exchange(command, git_environment(extra), is_received)
+                return
+            room = await asyncio.to_thread(self.repositories.room_left, push.app)
             command = self.repositories.service_command(service, push.app, flags, room)
-            yield Exchange(command, git_environment(extra), is_received)
-            if service == RECEIVE:
-                self.deployed(push.app)
+            rules = ((b"pack exceeds maximum allowed size", room.refusal), (b"No space left on device", DISK_FULL))
+            yield Exchange(command, git_environment(extra), is_received, rules)
+            self.deployed(push.app)
 
     async def advertising(self, service: str, push: Push, uuid: str, protocol: str) -> Exchange:
         """What to run to list the refs over HTTP; nothing is held for it."""
@@ -101,7 +113,8 @@ class GitService:
 async def run_service(exchange: Exchange, read: Read, write: Write, write_error: Write) -> int:
     """Run a service between a client's streams; its exit code. Cancelled, it ends the child with its children.
 
-    Raises: PushRefused when the client falls silent before its pack has come.
+    Raises: PushRefused when the client falls silent, or all but so, before its pack has come; ConnectionError when it
+    doesn't read.
     """
     child = await asyncio.create_subprocess_exec(
         *exchange.command,
@@ -114,26 +127,34 @@ async def run_service(exchange: Exchange, read: Read, write: Write, write_error:
     )
     assert child.stdin and child.stdout and child.stderr
     feeding = asyncio.ensure_future(feed(exchange, read, child.stdin))
-    answering = asyncio.gather(drain(child.stdout, write), drain(child.stderr, write_error))
+    answering = asyncio.gather(answer(exchange, child.stdout, write), drain(chunks(child.stderr), write_error))
     try:
         await asyncio.wait({feeding, answering}, return_when=asyncio.FIRST_COMPLETED)
         if feeding.done() and not answering.done():
-            feeding.result()  # a silent client ends it all
+            feeding.result()  # a client that is too slow ends it all
         await answering
         return await child.wait()
     finally:
         feeding.cancel()
         answering.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await feeding
+        for other in (feeding, answering):
+            with suppress(asyncio.CancelledError, Exception):
+                await other
         if child.returncode is None:
             await end(child)
 
 
 async def feed(exchange: Exchange, read: Read, sink: asyncio.StreamWriter) -> None:
-    """Pump the client's bytes into the child until either has enough."""
+    """Pump the client's bytes into the child until either has enough. Raises: PushRefused for one that is too slow."""
+    pace_kept = pace.Pace()
     try:
         while chunk := await read_in_time(exchange, read):
+            if not pace_kept.keeps_up(len(chunk)) and not exchange.is_received():
+                raise PushRefused(
+                    f"The push comes too slowly, less than {pace.SLOWEST} bytes a second: it is given up. Push again."
+                )
+            if len(exchange.sent) < LARGEST_COMMANDS:
+                exchange.sent += chunk
             sink.write(chunk)
             await sink.drain()
     except ConnectionError:
@@ -143,22 +164,44 @@ async def feed(exchange: Exchange, read: Read, sink: asyncio.StreamWriter) -> No
 
 
 async def read_in_time(exchange: Exchange, read: Read) -> bytes:
-    """Raises: PushRefused after `SILENCE` in which the pack was awaited; during the build nothing is."""
+    """Raises: PushRefused after `SILENCE` in which the pack was awaited; while git or the build works, nothing is."""
     pending = asyncio.ensure_future(read())
     try:
         while True:
-            done, _ = await asyncio.wait({pending}, timeout=SILENCE)
+            done, _ = await asyncio.wait({pending}, timeout=pace.SILENCE)
             if done:
                 return pending.result()
-            if not exchange.is_received():
-                raise PushRefused(f"Nothing came for {SILENCE:.0f} s: the push is given up. Push again.")
+            if not exchange.is_received() and time.monotonic() - exchange.last_output > pace.SILENCE:
+                raise PushRefused(f"Nothing came for {pace.SILENCE:.0f} s: the push is given up. Push again.")
     finally:
         pending.cancel()
 
 
-async def drain(source: asyncio.StreamReader, write: Write) -> None:
+async def answer(exchange: Exchange, source: asyncio.StreamReader, write: Write) -> None:
+    """Pass on what the service says."""
+    said = reworded(chunks(source), exchange.rules) if exchange.rules else chunks(source)
+    async for chunk in said:
+        exchange.last_output = time.monotonic()
+        await in_time(write(chunk))
+
+
+async def chunks(source: asyncio.StreamReader) -> AsyncIterator[bytes]:
     while chunk := await source.read(CHUNK):
-        await write(chunk)
+        yield chunk
+
+
+async def drain(source: AsyncIterator[bytes], write: Write) -> None:
+    async for chunk in source:
+        await in_time(write(chunk))
+
+
+async def in_time(writing: Awaitable[None]) -> None:
+    """Raises: ConnectionError when the client reads nothing."""
+    try:
+        async with asyncio.timeout(pace.STALL):
+            await writing
+    except TimeoutError as exc:
+        raise ConnectionError(f"the client read nothing for {pace.STALL:.0f} s") from exc
 
 
 async def run_quietly(command: list[str]) -> None:
@@ -180,12 +223,3 @@ async def run_quietly(command: list[str]) -> None:
     finally:
         if child.returncode is None:
             await end(child)
-
-
-def error_packet(text: str) -> bytes:
-    """git's own way to say why there is no service: a pkt-line that clients show as `remote error`."""
-    return packet(f"ERR {text}\n".encode())
-
-
-def packet(payload: bytes) -> bytes:
-    return f"{len(payload) + 4:04x}".encode() + payload

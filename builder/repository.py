@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder import pace
 from builder.disk import disk_usage
 from builder.errors import PushRefused
 from builder.progress import human
@@ -19,6 +20,14 @@ LENIENT = ("zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate")
 YOUNG = 600  # seconds; an app made since the list was read keeps its repository
 KEPT_BESIDE = ("cache", "cnb", "layers", "logs", "modules")  # folders with one an app
 STALE_OBJECTS = ("incoming-*", "tmp_*", "pack/tmp_*")
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a push may bring."""
+
+    bytes: int
+    refusal: str  # of one that brings more
 
 
 @dataclass(frozen=True)
@@ -99,32 +108,43 @@ class Repositories:
                 removed += 1
         return removed
 
-    def room_left(self, app: str) -> int:
-        """Bytes that a push may bring. Blocking. Raises: PushRefused when the repository is as large as it may be."""
-        room = self.quota - disk_usage(self.path(app), self.quota)
-        if room <= 0:
-            raise PushRefused(
-                f"The repository of {app} has reached its quota, {human(self.quota)} (BUILD_REPOSITORY_BYTES). "
-                f"To drop the history kept here and push afresh: paas git:reset -a {app}"
+    def room_left(self, app: str) -> Room:
+        """Blocking. Raises: PushRefused when the repository is as large as it may be."""
+        used = disk_usage(self.path(app), self.quota)
+        limit = f"{human(self.quota)} with all its history (BUILD_REPOSITORY_BYTES)"
+        afresh = f"To drop the history kept here and push afresh: paas git:reset -a {app}"
+        if used >= self.quota:
+            raise PushRefused(f"The repository of {app} has reached its quota, {limit}. {afresh}")
+        left = self.quota - used
+        if left > self.max_bytes:
+            return Room(
+                self.max_bytes,
+                f"The push brings more than {human(self.max_bytes)}, and one push may bring no more "
+                "(BUILD_SOURCE_BYTES). Leave large files out of the repository.",
             )
-        return min(room, self.max_bytes)
+        return Room(
+            left,
+            f"The push brings more than the {human(left)} that are left: the repository of {app} has {human(used)} "
+            f"here and may have {limit}. Leave large files out of it. {afresh}",
+        )
 
     def reset(self, app: str) -> None:
         """Drop the repository with its history; caches, logs and what runs stay."""
         shutil.rmtree(self.path(app), ignore_errors=True)
 
-    def service_command(self, service: str, app: str, flags: Sequence[str] = (), room: int = 0) -> list[str]:
+    def service_command(self, service: str, app: str, flags: Sequence[str] = (), room: Room | None = None) -> list[str]:
         """argv of `receive-pack` or `upload-pack` on the app's repository; `flags` are git's own, for HTTP.
 
-        `room`: bytes that may come, by default those of one push.
+        `room`: for what may come, by default that of one push.
         """
         path = str(self.path(app))
         if not self.git:
-            return [sys.executable, "-m", "builder.dulwich_git", service, path, *flags]
+            limit = [f"--room={room.bytes}", f"--refusal={room.refusal}"] if room else []
+            return [sys.executable, "-m", "builder.dulwich_git", service, path, *flags, *limit]
         options = {
             "core.hooksPath": str(self.hooks),
             "receive.fsckObjects": "true",
-            "receive.maxInputSize": str(room or self.max_bytes),
+            "receive.maxInputSize": str(room.bytes if room else self.max_bytes),
             "receive.autogc": "false",
             "receive.unpackLimit": "100",
             "transfer.hideRefs": "refs/notes",
@@ -133,7 +153,8 @@ class Repositories:
         }
         options |= {f"receive.fsck.{name}": "warn" for name in LENIENT}
         settings = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
-        return [self.git, *settings, service, *flags, path]
+        timeout = [f"--timeout={pace.SILENCE:.0f}"] if service == "upload-pack" else []
+        return [self.git, *settings, service, *timeout, *flags, path]
 
     def tidy_command(self, app: str) -> list[str]:
         """argv that packs the repository when it has grown untidy; nothing without git."""

@@ -1,4 +1,4 @@
-"""A commit's tree, unpacked from a tar stream into a folder, with every trick of a hostile tree refused.
+"""A commit's tree or an archive, unpacked from a tar stream into a folder, with every trick of a hostile tree refused.
 
 Runs in a thread: reading, writing and hashing are blocking.
 """
@@ -23,6 +23,7 @@ LFS_MARK = b"version https://git-lfs.github.com/spec/"
 LFS_MAX = 1024  # bytes; pointers are about 130
 MAX_PATH = 1024  # characters
 MAX_HEADER = 1 << 20  # bytes of one entry's extended header
+REPOSITORY, ARCHIVE = "repository", "archive"  # what a tree came in, in the words of a refusal
 BUILDER_OWNED = (".paas",)  # names in the root that the image gets from us
 
 
@@ -79,46 +80,47 @@ def unpack(
     owner: int,
     root: str = "",
     with_submodules: bool = False,
+    what: str = REPOSITORY,
 ) -> Snapshot:
     """Write `entries`, or those below `root`, into the empty folder `target`, owned by `owner`.
 
-    `with_submodules`: they come afterwards; otherwise an empty one is refused.
+    `with_submodules`: they come afterwards; otherwise an empty one is refused. `what`: REPOSITORY or ARCHIVE.
     Raises: PushRefused naming the path that can't be taken.
     """
-    done, tree = Snapshot(), Tree(target, owner)
+    done, tree = Snapshot(), Tree(target, owner, what)
     found = not root
     for entry, content in entries:
-        name = check_name(entry.name)
+        name = check_name(entry.name, what)
         if not name:
             continue
         done.files += 1
         done.time = max(done.time, entry.time)
         done.total_bytes += entry.size
-        check_limits(done, limits)
+        check_limits(done, limits, what)
         if root:
             if not is_within(name, root):
                 continue
             found, name = True, name[len(root) + 1 :]
             if not name:
                 continue
-        refuse_reserved(name)
+        refuse_reserved(name, what)
         if entry.kind == HARD_LINK:
             done.total_bytes += tree.copy(name, entry, root)
-            check_limits(done, limits)
+            check_limits(done, limits, what)
         else:
             tree.write(name, entry, content)
     if not found:
-        raise PushRefused(f"There is no folder {root} in what was pushed: `paas builds:set root=…` names the app's.")
+        raise PushRefused(f"There is no folder {root} in the {what}: `paas builds:set root=…` names the app's.")
     if not with_submodules:
-        refuse_submodules(target)
+        refuse_submodules(target, what)
     return done
 
 
 class Tree:
     """A folder that is filled with entries nobody vouches for; nothing is written through a symlink."""
 
-    def __init__(self, target: Path, owner: int) -> None:
-        self._target, self._owner = str(target), owner
+    def __init__(self, target: Path, owner: int, what: str) -> None:
+        self._target, self._owner, self._what = str(target), owner, what
         self._folders: set[str] = {""}
 
     def write(self, name: str, entry: Entry, content: IO[bytes] | Content) -> None:
@@ -134,14 +136,14 @@ class Tree:
                 os.symlink(entry.link, path)
                 os.chown(path, self._owner, self._owner, follow_symlinks=False)
             else:
-                raise PushRefused(f"The repository holds {name[:100]!r}, which is neither file, folder nor link.")
+                raise PushRefused(f"The {self._what} holds {name[:100]!r}, which is neither file, folder nor link.")
         except FileExistsError as exc:
-            raise PushRefused(f"The repository names {name[:100]!r} twice.") from exc
+            raise PushRefused(f"The {self._what} names {name[:100]!r} twice.") from exc
 
     def copy(self, name: str, entry: Entry, root: str) -> int:
         """A hard link becomes a copy of the file that came before it; its bytes."""
         self._make_parents(name)
-        link = check_name(entry.link)
+        link = check_name(entry.link, self._what)
         inside = link[len(root) + 1 :] if root and is_within(link, root) else link
         folder, _, base = inside.rpartition("/")
         if not base or folder not in self._folders or (root and not is_within(link, root)):
@@ -168,7 +170,9 @@ class Tree:
         try:
             self._make_folder(parent)
         except FileExistsError as exc:
-            raise PushRefused(f"The repository uses {parent[:100]!r} both as a folder and as something else.") from exc
+            raise PushRefused(
+                f"The {self._what} uses {parent[:100]!r} both as a folder and as something else."
+            ) from exc
 
     def _make_folder(self, name: str) -> None:
         path = f"{self._target}/{name}"
@@ -183,7 +187,7 @@ class Tree:
             os.fchown(descriptor, self._owner, self._owner)
             data = content.read(1 << 20)
             if entry.size <= LFS_MAX and data.startswith(LFS_MARK):
-                raise PushRefused(lfs_text(name))
+                raise PushRefused(lfs_text(name, self._what))
             while data:
                 while data:
                     data = data[os.write(descriptor, data) :]
@@ -192,7 +196,9 @@ class Tree:
             os.close(descriptor)
 
 
-def lfs_text(name: str) -> str:
+def lfs_text(name: str, what: str) -> str:
+    if what == ARCHIVE:
+        return f"{name[:100]} is a Git LFS pointer, not the file. Get the files, then deploy again: git lfs pull"
     return (
         f"{name[:100]} is a Git LFS pointer, not the file: LFS content isn't part of a push. "
         f"Commit the file itself: git lfs migrate export --include={name[:100]!r}"
@@ -203,7 +209,7 @@ def is_within(name: str, root: str) -> bool:
     return name == root or name.startswith(f"{root}/")
 
 
-def check_name(raw: str) -> str:
+def check_name(raw: str, what: str = REPOSITORY) -> str:
     """The path inside the tree, "" for its root. Raises: PushRefused for one that leads elsewhere."""
     name = raw.removeprefix("./").rstrip("/")
     if name in ("", "."):
@@ -211,26 +217,24 @@ def check_name(raw: str) -> str:
     parts = name.split("/")
     hostile = name.startswith("/") or ".." in parts or "" in parts or "\0" in name or ".git" in parts
     if hostile or len(name) > MAX_PATH or any(len(part.encode(errors="surrogateescape")) > 255 for part in parts):
-        raise PushRefused(f"The repository holds a path that can't be unpacked: {name[:100]!r}")
+        raise PushRefused(f"The {what} holds a path that can't be unpacked: {name[:100]!r}")
     return name
 
 
-def refuse_reserved(name: str) -> None:
+def refuse_reserved(name: str, what: str) -> None:
     top = name.partition("/")[0]
     if top in BUILDER_OWNED:
-        raise PushRefused(f"The name {top} in the repository's root is reserved: rename it.")
+        raise PushRefused(f"The name {top} in the {what}'s root is reserved: rename it.")
 
 
-def check_limits(done: Snapshot, limits: Limits) -> None:
+def check_limits(done: Snapshot, limits: Limits, what: str) -> None:
     if done.total_bytes > limits.total_bytes:
-        raise PushRefused(
-            f"The repository unpacks to more than {human(limits.total_bytes)}; large files belong elsewhere."
-        )
+        raise PushRefused(f"The {what} unpacks to more than {human(limits.total_bytes)}; large files belong elsewhere.")
     if done.files > limits.files:
-        raise PushRefused(f"The repository has more than {limits.files} files.")
+        raise PushRefused(f"The {what} has more than {limits.files} files.")
 
 
-def refuse_submodules(target: Path) -> None:
+def refuse_submodules(target: Path, what: str) -> None:
     """A submodule arrives as an empty folder; an app built without it would only fail later."""
     try:
         text = read_inside(target, ".gitmodules", 1 << 16).decode(errors="replace")
@@ -238,6 +242,11 @@ def refuse_submodules(target: Path) -> None:
         return
     paths = [line.partition("=")[2].strip() for line in text.splitlines() if line.strip().startswith("path")]
     missing = [path for path in paths if is_empty_folder(target, path)]
+    if missing and what == ARCHIVE:
+        raise PushRefused(
+            f"The submodule {missing[0][:100]} is an empty folder in the archive. Get its files, then deploy again: "
+            "git submodule update --init"
+        )
     if missing:
         raise PushRefused(
             f"The submodule {missing[0][:100]} isn't part of a push. Have it fetched: paas builds:set submodules=yes; "

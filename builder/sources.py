@@ -97,6 +97,7 @@ def unpack_file(path: Path, target: Path, limits: snapshot.Limits, root: str = "
     """Unpack an archive from outside. Blocking. Raises: PushRefused."""
     try:
         with path.open("rb") as file:
-            return snapshot.unpack(snapshot.read_any(file), target, limits, workspace.APP_UID, root)
+            entries = snapshot.read_any(file)
+            return snapshot.unpack(entries, target, limits, workspace.APP_UID, root, what=snapshot.ARCHIVE)
     except (tarfile.TarError, EOFError, OSError, ValueError) as exc:
         raise PushRefused(f"The archive can't be read ({exc}); send a tar file, plain or gzip, bzip2, xz.") from exc

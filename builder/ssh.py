@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -14,7 +15,8 @@ import asyncssh
 
 from builder.controller_api import Controller, Identity
 from builder.errors import BuilderError, ControllerError, PushRefused
-from builder.git_service import CHUNK, RECEIVE, GitService, error_packet, run_service
+from builder.git_service import CHUNK, RECEIVE, GitService, run_service
+from builder.packets import error_packet, refusal
 from builder.push import Push
 from builder.refs import parse_repository
 from builder.settings import Settings
@@ -22,21 +24,58 @@ from builder.settings import Settings
 log = logging.getLogger("builder.ssh")
 KEEPALIVE = 15  # seconds; a client that is gone for four of them is dropped
 LOGIN_TIMEOUT = 30  # seconds
+LOGINS = 32  # connections of one address that have yet to log in; more are dropped
+IDLE = 60  # seconds a connection may be without a session
 SERVICES = {"git-receive-pack": "receive-pack", "git-upload-pack": "upload-pack"}
 HELP = "This server takes `git push` and `git clone`, nothing else."
 
 
 class GitServer(asyncssh.SSHServer):
-    """One connection: who it is."""
+    """One connection: who it is. `waiting` counts, by address, those that have yet to log in."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+    def __init__(self, controller: Controller, waiting: Counter[str]) -> None:
+        self._controller, self._waiting, self._address = controller, waiting, ""
+        self._sessions = 0
+        self._closing: asyncio.TimerHandle | None = None
         self._known: dict[str, Identity | None] = {}
         self.identity: Identity | None = None
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+        address = str((conn.get_extra_info("peername") or ("",))[0])
+        if self._waiting[address] >= LOGINS:
+            log.warning("%s has %d connections that don't log in: one more is dropped", address, LOGINS)
+            conn.abort()
+            return
+        self._address = address
+        self._waiting[address] += 1
+
+    def auth_completed(self) -> None:
+        self._settle()
+        self.session_ended(0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._settle()
+        if self._closing:
+            self._closing.cancel()
+
+    def _settle(self) -> None:
+        """It waits no more."""
+        if self._address:
+            self._waiting -= Counter([self._address])
+            self._address = ""
+
+    def session_began(self) -> None:
+        self._sessions += 1
+        if self._closing:
+            self._closing.cancel()
+
+    def session_ended(self, count: int = 1) -> None:
+        """Without any other, the connection is closed soon."""
+        self._sessions -= count
+        if not self._sessions and self._connection:
+            self._closing = asyncio.get_running_loop().call_later(IDLE, self._connection.close)
 
     def begin_auth(self, username: str) -> bool:
         return True
@@ -74,7 +113,8 @@ class Sessions:
         task = asyncio.current_task()
         assert task is not None
         self.active.add(task)
-        status = 1
+        status, owner = 1, process.get_extra_info("connection").get_owner()
+        owner.session_began()
         try:
             work = asyncio.ensure_future(self._answer(process))
             gone = asyncio.ensure_future(process.channel.wait_closed())
@@ -93,6 +133,7 @@ class Sessions:
             log.exception("session broke")
         finally:
             self.active.discard(task)
+            owner.session_ended()
             with suppress(Exception):
                 process.exit(status)
 
@@ -150,7 +191,12 @@ class Sessions:
 
         protocol = process.env.get("GIT_PROTOCOL") or ""
         async with self._git.serving(service, push, who.uuids.get(push.app, ""), protocol) as exchange:
-            status = await run_service(exchange, read, write, write_error)
+            try:
+                status = await run_service(exchange, read, write, write_error)
+            except PushRefused as exc:
+                log.info("gave up on a push to %s by %s: %s", push.app, push.user, exc)
+                await write(refusal(bytes(exchange.sent), str(exc)))
+                return 1
         if service == RECEIVE:
             await self._git.collect(who.apps)
         return status
@@ -169,13 +215,13 @@ def host_key(path: Path) -> asyncssh.SSHKey:
 async def listen(settings: Settings, controller: Controller, handle: Callable) -> list[asyncssh.SSHAcceptor]:
     """Listen on every address; an IPv6 one that the host doesn't have is left out."""
     key = host_key(settings.data / "host_key")
-    acceptors = []
+    acceptors, waiting = [], Counter[str]()
     for host, port in settings.ssh_listen:
         try:
             acceptor = await asyncssh.listen(
                 host,
                 port,
-                server_factory=partial(GitServer, controller),
+                server_factory=partial(GitServer, controller, waiting),
                 server_host_keys=[key],
                 process_factory=handle,
                 encoding=None,

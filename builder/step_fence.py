@@ -75,11 +75,11 @@ def members(network: Mapping[str, Any]) -> list[Member]:
 
 
 def render(
-    name: str, bridge: str, last_link: int, guests: Guests, denied: Sequence[Network], open_to: Iterable[Hole]
+    name: str, bridge: str, links: Iterable[str], guests: Guests, denied: Sequence[Network], open_to: Iterable[Hole]
 ) -> str:
     """A ruleset for `nft -f` that takes the place of the one before.
 
-    `last_link`: the highest number of a link when the build began. A frame from a later one that pretends to come
+    `links`: the names of those that there were when the build began. A frame from a later one that pretends to come
     from a container which was there already is a step's.
     """
     allowed = "\n".join(
@@ -119,17 +119,18 @@ table inet {name} {{
     }}
 }}
 table bridge {name} {{
+    set links {{ type ifname; {elements(f'"{link}"' for link in links)}}}
     set before {{ type ether_addr; flags timeout; {elements(guests.before.values(), f" timeout {LIFE}s")}}}
     chain pretenders {{
         type filter hook prerouting priority -300; policy accept;
-        iif > {last_link} ether saddr @before drop
+        iifname != @links ether saddr @before drop
     }}
 }}
 """
 
 
-def elements(addresses: Iterable[str], more: str = "") -> str:
-    listed = ", ".join(f"{address}{more}" for address in sorted(set(addresses)))
+def elements(members: Iterable[str], more: str = "") -> str:
+    listed = ", ".join(f"{one}{more}" for one in sorted(set(members)))
     return f"elements = {{ {listed} }}; " if listed else ""
 
 
@@ -196,7 +197,8 @@ class Watch:
     def __init__(self, engine: Engine, settings: Settings, mark: str, open_to: Iterable[Hole]) -> None:
         self._engine, self._mark = engine, mark
         self._name, self._denied, self._open_to = table_name(settings.instance, mark), settings.denied, tuple(open_to)
-        self._guests, self._links, self._executor = Guests(), 0, Path()
+        self._guests, self._executor = Guests(), Path()
+        self._links: tuple[str, ...] = ()
         self._bridge, self.is_over = "", False
         self._changed = asyncio.Event()
 
@@ -204,7 +206,7 @@ class Watch:
         """Raises: EngineError when the kernel takes no such rules; then nothing may be built."""
         root = (await self._engine.call("GET", "/info"))["DockerRootDir"]
         self._executor = Path(root) / "buildkit" / "executor"
-        self._links = max(number for number, _ in socket.if_nameindex())
+        self._links = tuple(name for _, name in socket.if_nameindex())
         there = await self._look()
         self._guests.before = {one.endpoint: one.mac for one in there if one.is_container}
         await self._write()

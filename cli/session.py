@@ -11,6 +11,7 @@ from cli import profile as profiles
 from cli.client import DEPLOY, Client, path
 from cli.errors import CliError, NotFound, UsageError
 
+NEWEST = 20  # releases looked through for the current one
 APP_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
 
 
@@ -70,8 +71,26 @@ class Session:
         except KeyboardInterrupt:
             self._cancel()
             raise
+        except CliError as exc:
+            exc.args = (f"{exc}{self._what_stays(str(exc))}",)
+            raise
         self.left_to_itself = not self.waits
         return data
+
+    def _what_stays(self, reason: str) -> str:
+        """What a refused change left behind: a release that keeps its number, when it failed for that reason."""
+        try:
+            releases, _ = self.page(self.app_path("releases", ""), NEWEST)
+        except CliError:
+            return ""
+        newest = releases[0] if releases else {}
+        why = (newest.get("exception") or "").removeprefix("error: ").strip()
+        if not newest.get("failed") or not why or not reason.startswith(why):
+            return ""
+        good = next((release["version"] for release in releases if not release.get("failed")), None)
+        end = "\n" if "\n" in reason else " "
+        kept = f"v{newest['version']} stays in the list as failed"
+        return f"{end}{kept}; v{good} is current." if good else f"{end}{kept}."
 
     def _cancel(self) -> None:
         """Stops what is under way; a second Ctrl-C leaves it to itself."""

@@ -18,4 +18,5 @@ limit_request_line = 8190
 accesslog = None  # controller.middleware.Observed logs each request
 errorlog = "-"
 loglevel = "warning"
+control_socket_disable = True  # it would be in the home of the user, outside PAAS_HOME and one for all instances
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None

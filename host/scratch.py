@@ -32,6 +32,7 @@ PROGRAMS = ("redis", "orchestrator-server", "orchestrator-agent", "controller", 
 NEEDED = {"redis-server": "redis-server", "setpriv": "util-linux"}  # command → package
 START_PATIENCE = 60.0  # seconds for one program to become ready
 STOP_PATIENCE = 5.0  # seconds the programs get to end by themselves
+INTERRUPTED = 130
 LOOK = 0.1  # seconds between looks at the programs
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORKER_READY = " ready."  # what the worker logs when it takes work
@@ -46,6 +47,7 @@ def plan_scratch(platform: Platform) -> list[Program]:
     controller = {
         "DATABASE_URL": database_url(platform),
         "PLATFORM_URL": url_of(platform),
+        "ROUTER_METRICS_URL": "",
         "REGISTRATION_MODE": "enabled",
     }
     changes = {
@@ -125,6 +127,18 @@ class Scratch:
             self._look()
             time.sleep(LOOK)
 
+    def run(self, command: Sequence[str]) -> int:
+        """The exit code of `command`. Raises: Stopped, HostError when a program ended by itself meanwhile."""
+        environment = {**os.environ, "SCRATCH_HOME": str(self.platform.home)}
+        with subprocess.Popen(command, env=environment) as process:
+            try:
+                while process.poll() is None:
+                    self._look()
+                    time.sleep(LOOK)
+            finally:
+                process.terminate()
+        return process.returncode
+
     def stop(self) -> None:
         """End every program and all that it started."""
         for process in reversed(self._running.values()):
@@ -203,8 +217,11 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         return
 
 
-def run(port: int) -> None:
-    """From nothing to nothing. Raises: HostError when it can't start, or a program ends by itself."""
+def run(port: int, command: Sequence[str] = ()) -> int:
+    """From nothing to nothing: until a signal comes, or `command` has ended, whose exit code is returned.
+
+    Raises: HostError when it can't start, or a program ends by itself.
+    """
     refuse_what_cannot_work(port)
     began = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="paas-scratch-"))
@@ -217,14 +234,18 @@ def run(port: int) -> None:
         scratch.platform.save()
         scratch.start()
         print_ready(scratch.platform, time.monotonic() - began)
+        if command:
+            return scratch.run(command)
         scratch.watch()
     except Stopped:
         say.step("Stopping; nothing of it stays")
+        return INTERRUPTED if command else 0
     finally:
         scratch.stop()
         shutil.rmtree(home, ignore_errors=True)
         for number, handler in before.items():
             signal.signal(number, handler)
+    return 0
 
 
 def refuse_what_cannot_work(port: int) -> None:
@@ -250,13 +271,16 @@ def print_ready(platform: Platform, seconds: float) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m host.scratch", description=__doc__.split("\n")[0])
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="of the controller, on 127.0.0.1")
+    parser.add_argument(
+        "--run", nargs=argparse.REMAINDER, default=[], metavar="COMMAND",
+        help="run this once it is ready, with SCRATCH_HOME in its environment, and stop when that has ended",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     try:
-        run(options.port)
+        return run(options.port, options.run)
     except HostError as exc:
         say.warn(str(exc))
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -67,11 +67,11 @@ class Http:
 
     def __init__(self, url: SplitResult, local: bool) -> None:
         self._url, self._local = url, local
-        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._trust = Trust() if url.scheme == "https" else None
 
     async def deliver(self, app: str, lines: list[bytes]) -> None:
-        url = self._url
-        port = url.port or (443 if self._tls else 80)
+        url, tls = self._url, self._trust and self._trust.context()
+        port = url.port or (443 if tls else 80)
         address = await resolve(url, port, local=self._local)
         body = b"".join(framed(message(app, line) + b"\n") for line in lines)
         headers = [
@@ -86,11 +86,11 @@ class Http:
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         try:
             async with request(
-                address, port, self._tls, "POST", target, headers, body, TIMEOUT, name=url.hostname or ""
+                address, port, tls, "POST", target, headers, body, TIMEOUT, name=url.hostname or ""
             ) as answer:
                 status = answer.status
         except (OSError, TimeoutError) as exc:
-            raise NotDelivered(_words(exc)) from exc
+            raise NotDelivered(_words(exc, self._trust)) from exc
         if status >= 500 or status in RETRIED:
             raise NotDelivered(f"it answered {status}")
         if status >= 300:
@@ -105,7 +105,7 @@ class Stream:
 
     def __init__(self, url: SplitResult, local: bool) -> None:
         self._url, self._local = url, local
-        self._tls = ssl.create_default_context() if url.scheme == "syslog+tls" else None
+        self._trust = Trust() if url.scheme == "syslog+tls" else None
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def deliver(self, app: str, lines: list[bytes]) -> None:
@@ -118,16 +118,17 @@ class Stream:
                 await writer.drain()
         except (OSError, TimeoutError) as exc:
             self.close()
-            raise NotDelivered(_words(exc)) from exc
+            raise NotDelivered(_words(exc, self._trust)) from exc
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._open is not None and self._open[0].at_eof():
             self.close()
         if self._open is None:
-            port = self._url.port or (6514 if self._tls else 514)
+            tls = self._trust and self._trust.context()
+            port = self._url.port or (6514 if tls else 514)
             address = await resolve(self._url, port, local=self._local)
-            name = self._url.hostname if self._tls else None
-            reader, writer = await asyncio.open_connection(address, port, ssl=self._tls, server_hostname=name)
+            name = self._url.hostname if tls else None
+            reader, writer = await asyncio.open_connection(address, port, ssl=tls, server_hostname=name)
             self._open = reader, writer
             asyncio.ensure_future(_notice_end(reader))
         return self._open
@@ -166,7 +167,28 @@ class Udp:
         """Nothing is open."""
 
 
-def _words(exc: BaseException) -> str:
+class Trust:
+    """The authorities this machine trusts, read again after a certificate that none of them vouches for."""
+
+    def __init__(self) -> None:
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        self._context = self._context or ssl.create_default_context()
+        return self._context
+
+    def forget(self) -> None:
+        self._context = None
+
+
+def _words(exc: BaseException, trust: Trust | None = None) -> str:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        if trust:
+            trust.forget()
+        said = exc.verify_message.rstrip(".")
+        return f"its certificate isn't accepted: {said}; a CA of your own is to be among those this machine trusts"
+    if isinstance(exc, ssl.SSLError):
+        return f"it doesn't speak TLS as it should ({exc.reason or exc})"
     if isinstance(exc, TimeoutError):
         return f"no answer within {TIMEOUT:.0f} s"
     return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__

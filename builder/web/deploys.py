@@ -15,9 +15,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+from builder import pace
 from builder.controller_api import Controller
 from builder.errors import BuilderError
-from builder.git_service import SILENCE
 from builder.locks import AppLocks
 from builder.progress import human
 from builder.push import Pipeline, Push
@@ -53,15 +53,18 @@ class Deploys:
             forget(path)  # not in a thread: a client that hangs up cancels what is awaited
 
     async def _receive(self, request: web.Request, path: Path) -> str:
-        """The body in the file `path`; its SHA-256. Raises: HTTPRequestEntityTooLarge, HTTPBadRequest."""
+        """The body in the file `path`; its SHA-256. Raises: HTTPRequestEntityTooLarge, HTTPBadRequest,
+        HTTPRequestTimeout."""
         most = self._pipeline.limits.total_bytes
         if (request.content_length or 0) > most:
             raise too_large(most, request.content_length or 0)
-        digest, size = hashlib.sha256(), 0
+        digest, size, kept = hashlib.sha256(), 0, pace.Pace()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             while chunk := await self._next(request):
                 size += len(chunk)
+                if not kept.keeps_up(len(chunk)):
+                    raise web.HTTPRequestTimeout(text="The archive comes too slowly; the deploy is given up.\n")
                 if size > most:
                     raise too_large(most, size)
                 digest.update(chunk)
@@ -76,10 +79,10 @@ class Deploys:
     async def _next(request: web.Request) -> bytes:
         """Raises: HTTPBadRequest when the client falls silent."""
         try:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(pace.SILENCE):
                 return await request.content.readany()
         except TimeoutError as exc:
-            raise web.HTTPBadRequest(text=f"Nothing came for {SILENCE:.0f} s; the deploy is given up.\n") from exc
+            raise web.HTTPBadRequest(text=f"Nothing came for {pace.SILENCE:.0f} s; the deploy is given up.\n") from exc
 
     async def _build(self, request: web.Request, caller: Caller, source: ArchiveSource, ref: str) -> web.StreamResponse:
         push = Push(caller.app, caller.user, "upload", caller.address)

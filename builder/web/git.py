@@ -5,23 +5,17 @@ The same services, rules and output as over SSH. Source: git's Documentation/git
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import re
+from contextlib import suppress
 
 from aiohttp import web
 
+from builder import pace
 from builder.controller_api import Controller
 from builder.errors import BuilderError
-from builder.git_service import (
-    CHUNK,
-    RECEIVE,
-    UPLOAD,
-    Exchange,
-    GitService,
-    error_packet,
-    packet,
-    run_service,
-)
+from builder.git_service import CHUNK, RECEIVE, UPLOAD, Exchange, GitService, run_service
+from builder.packets import LARGEST_COMMANDS, error_packet, packet, refusal
 from builder.push import Push
 from builder.web.callers import Caller, identify
 
@@ -29,8 +23,6 @@ log = logging.getLogger("builder.web.git")
 SERVICES = {f"git-{name}": name for name in (RECEIVE, UPLOAD)}
 UNCACHED = {"Cache-Control": "no-cache, max-age=0, must-revalidate", "Pragma": "no-cache"}
 PROBE = b"0000"  # what git sends to find out whether its login is taken
-COMMAND = re.compile(rb"[0-9a-f]{40,64} [0-9a-f]{40,64} ([^\x00\n]{1,1000})")
-LARGEST_COMMANDS = 1 << 20  # bytes of a request that are looked at to answer a refusal ref by ref
 DRAINED = 64 << 20  # bytes of a refused push that are read, so that the client reads the answer
 
 
@@ -73,7 +65,7 @@ class GitOverHttp:
         if isinstance(caller, web.Response):
             return caller
         answer = Answer(request, f"application/x-{name}-result")
-        head = await request.content.readany() if name == "git-receive-pack" else b""
+        head = await begun(request) if name == "git-receive-pack" else b""
         if head == PROBE and request.content.at_eof():
             return await answer.finish()
         push = Push(caller.app, caller.user, "git-http", caller.address)
@@ -117,19 +109,22 @@ class GitOverHttp:
         if answer.begun:
             return
         body, size = head, len(head)
-        while size < DRAINED and (chunk := await request.content.read(CHUNK)):
-            size += len(chunk)
-            if len(body) < LARGEST_COMMANDS:
-                body += chunk
-        refs = COMMAND.findall(body.partition(b"PACK")[0])
-        if not refs:
-            await answer.write(error_packet(text))
-            return
-        line = text.encode()[:900]
-        report = packet(b"unpack ok\n") + b"".join(packet(b"ng " + ref + b" refused\n") for ref in refs[:100]) + b"0000"
-        told = packet(b"\x02 !     " + line + b"\n")
-        banded = b"".join(packet(b"\x01" + report[i : i + 60_000]) for i in range(0, len(report), 60_000))
-        await answer.write(told + banded + b"0000" if b"side-band-64k" in body[:4096] else report)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pace.SILENCE):
+                while size < DRAINED and (chunk := await request.content.read(CHUNK)):
+                    size += len(chunk)
+                    if len(body) < LARGEST_COMMANDS:
+                        body += chunk
+        await answer.write(refusal(body, text))
+
+
+async def begun(request: web.Request) -> bytes:
+    """The first bytes of the body. Raises: HTTPRequestTimeout when none come."""
+    try:
+        async with asyncio.timeout(pace.SILENCE):
+            return await request.content.readany()
+    except TimeoutError as exc:
+        raise web.HTTPRequestTimeout(text=f"Nothing came for {pace.SILENCE:.0f} s: the push is given up.\n") from exc
 
 
 def preface(service: str) -> bytes:

@@ -110,10 +110,14 @@ def make_rollback(app: App, target: Release, by: User, only: str) -> tuple[Relea
 
 
 def rollback_target(app: App, version: int | None) -> Release:
-    """The release to go back to. Raises: BadRequest."""
+    """The release to go back to; without a version the newest before the current one that didn't fail.
+
+    Raises: BadRequest.
+    """
     current = app.current_release()
     if version is None:
-        version = current.version - 1 if current else 0
+        older = app.releases.filter(failed=False, version__lt=current.version if current else 0)
+        version = older.order_by("-version").values_list("version", flat=True).first() or 0
     if version < 1:
         raise BadRequest("version cannot be below 0")
     if version == 1:

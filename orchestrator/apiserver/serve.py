@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 _MAX_HEAD = 64 * 1024  # bytes of URL and headers
+UPGRADES = (b"websocket", b"spdy/3.1")
 _KEEP_ALIVE = 300  # seconds an idle connection stays open; client-go keeps its own for 90
 
 
@@ -83,11 +84,11 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._head_size = 0
 
-    def _should_upgrade_to_ws(self) -> bool:
-        return True
+    def _should_upgrade(self) -> bool:
+        return self._get_upgrade() in UPGRADES
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection to a tunnel instead of ending the WebSocket here."""
+        """Hand the connection to a tunnel instead of ending the WebSocket, or SPDY, here."""
         url = httptools.parse_url(self.url)
         self.scope["path"] = urllib.parse.unquote(url.path.decode("ascii"))
         self.scope["query_string"] = url.query or b""

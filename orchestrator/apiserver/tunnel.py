@@ -1,7 +1,7 @@
 """Upgraded connections (exec, attach, port-forward): bytes handed through between a client and a node's agent.
 
-The server decides who may open a tunnel and where it leads; the WebSocket in it is between the two ends, so every
-sub-protocol they agree on works, and nothing is decoded on the way.
+The server decides who may open a tunnel and where it leads; the WebSocket or SPDY in it is between the two ends, so
+every sub-protocol they agree on works, and nothing is decoded on the way.
 """
 
 from __future__ import annotations

@@ -1,14 +1,18 @@
 """Whether this node takes a pod that was bound to it. Pure.
 
-Source: kubernetes pkg/kubelet/eviction/eviction_manager.go (Admit), pkg/kubelet/sysctl/allowlist.go.
+The scheduler has looked at what fits already; a pod that somebody else bound, by its `nodeName`, it never saw.
+
+Source: kubernetes pkg/kubelet/eviction/eviction_manager.go (Admit), pkg/kubelet/sysctl/allowlist.go,
+pkg/kubelet/lifecycle/predicate.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from orchestrator.kubelet.sysctls import forbidden_sysctl
 from orchestrator.objects.meta import Obj
+from orchestrator.scheduler.resources import host_ports, pod_requests, ports_clash
 
 CRITICAL_PRIORITY = 2_000_000_000  # system-cluster-critical and above
 
@@ -21,6 +25,29 @@ def refusal_of(pod: Obj, pressures: Collection[str]) -> tuple[str, str] | None:
         if not is_critical(pod):
             listed = " ".join(sorted(pressures))
             return "Evicted", f"Pod was rejected: The node had condition: [{listed}]. "
+    return None
+
+
+def lack_of(pod: Obj, others: Sequence[Obj], allocatable: Mapping[str, int]) -> tuple[str, str] | None:
+    """Reason and message of a pod that the node has no room for beside `others`.
+
+    `allocatable` is as `scheduler.resources.amounts` counts; what it doesn't name is no matter of this node's.
+    """
+    wanted = {"pods": 1, **pod_requests(pod["spec"])}
+    taken = [{"pods": 1, **pod_requests(other["spec"])} for other in others]
+    for resource in sorted(allocatable, key=lambda name: name != "pods"):
+        asked, used = wanted.get(resource, 0), sum(each.get(resource, 0) for each in taken)
+        capacity = allocatable[resource]
+        if asked and used + asked > capacity:
+            return f"OutOf{resource}", (
+                f"Pod was rejected: Node didn't have enough resource: {resource}, requested: {asked}, used: {used}, "
+                f"capacity: {capacity}"
+            )
+    ports = host_ports(pod["spec"])
+    if ports and any(ports_clash(ports, host_ports(other["spec"])) for other in others):
+        return "NodePorts", (
+            "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+        )
     return None
 
 

@@ -16,6 +16,7 @@ from orchestrator.errors import ApiError, Expired, ServiceUnavailable
 from orchestrator.kubelet.runtime import ContainerStatus, PodRef, RuntimeFailure, Sandbox
 from orchestrator.kubelet.services import NodeServices
 from orchestrator.kubelet.worker import PodWorker
+from orchestrator.machinery.pods import created_at
 from orchestrator.objects.kinds import PODS
 from orchestrator.objects.meta import Obj, is_deleting, uid_of
 
@@ -72,7 +73,8 @@ class NodeAgent:
         wanted = {uid_of(pod): pod for pod in pods}
         for uid in [uid for uid in self.workers if uid not in wanted]:
             self.workers[uid].forget()
-        for pod in wanted.values():
+        known = self.workers.keys() | self._found.keys() | self._sandboxes.keys()
+        for pod in sorted(wanted.values(), key=lambda pod: (uid_of(pod) not in known, created_at(pod))):
             self.observe_pod(pod)
         for uid in (self._found.keys() | self._sandboxes.keys() | self.services.volumes.known()) - wanted.keys():
             if uid not in self.workers:
@@ -84,8 +86,9 @@ class NodeAgent:
         worker = self.workers.get(uid)
         if worker is None:
             worker = PodWorker(
-                self.services, pod, sandbox=self._sandboxes.pop(uid, None), found=self._found.pop(uid, ())
-            )
+                self.services, pod, sandbox=self._sandboxes.pop(uid, None), found=self._found.pop(uid, ()),
+                others=[other.pod for other in self.workers.values() if other.takes_room],
+            )  # fmt: skip
             self.workers[uid] = worker
             task = asyncio.create_task(worker.run(), name=f"pod {worker.ref}")
             self._tasks[uid] = task

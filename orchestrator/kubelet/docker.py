@@ -235,7 +235,7 @@ class DockerRuntime:
                 async for _, data in stream.output():
                     if len(collected) < 10_240:
                         collected += data
-                return await stream.exit_code(), bytes(collected)
+                return await stream.exit_code_of_exec(bytes(collected)), bytes(collected)
         except TimeoutError:
             await stream.kill()
             raise

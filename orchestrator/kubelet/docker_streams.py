@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from orchestrator.kubelet.engine import Engine, EngineError, chunks_of, demultiplexed
 from orchestrator.kubelet.process_signals import kill_process
+from orchestrator.kubelet.runtime import CommandNotStarted
 
 EXIT_CODE_DEADLINE = 5.0  # seconds between the end of the output and the engine knowing the exit code
+CANNOT_START = 126  # the least exit code that engines make up for a command they couldn't start
 
 
 class DockerStream:
@@ -50,13 +53,25 @@ class DockerStream:
                 return  # the process ended; there is no terminal left
 
     async def exit_code(self) -> int:
+        return int((await self._ended()).get("ExitCode") or 0)
+
+    async def exit_code_of_exec(self, output: bytes) -> int:
+        """Of an exec that wrote `output`. Raises: CommandNotStarted, saying what the engine wrote there itself."""
+        state = await self._ended()
+        code = int(state.get("ExitCode") or 0)
+        if code >= CANNOT_START and not state.get("Pid"):
+            raise CommandNotStarted(output.decode(errors="replace").strip())
+        return code
+
+    async def _ended(self) -> dict[str, Any]:
+        """What the engine knows of the process once it has ended."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + EXIT_CODE_DEADLINE
         while True:
             row = await self._engine.call("GET", f"{self._path}/json")
-            state = row.get("State") or row
+            state: dict[str, Any] = row.get("State") or row
             if not state.get("Running") or loop.time() > give_up:
-                return int(state.get("ExitCode") or 0)
+                return state
             await asyncio.sleep(0.01)
 
     async def kill(self) -> None:

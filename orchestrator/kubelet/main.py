@@ -21,7 +21,7 @@ from orchestrator.kubelet.environment import NodeView
 from orchestrator.kubelet.eviction import Evictor
 from orchestrator.kubelet.garbage import GarbageCollector
 from orchestrator.kubelet.lookup import Lookup
-from orchestrator.kubelet.node import NodeReporter
+from orchestrator.kubelet.node import NodeReporter, render_capacity
 from orchestrator.kubelet.pressure import Pressures, disk_use, read_signals
 from orchestrator.kubelet.runtime import NodeFacts, Runtime, RuntimeFailure
 from orchestrator.kubelet.server import AgentServer
@@ -33,6 +33,7 @@ from orchestrator.machinery.events import Recorder
 from orchestrator.network.addresses import first_node_cidr, gateway_of
 from orchestrator.network.host_ports import HostPorts
 from orchestrator.objects.meta import Obj
+from orchestrator.scheduler.resources import amounts
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,8 @@ class Agent:
             settings.data, lookup, node=node, dns_address=gateway_of(cidr), cluster_domain=settings.cluster_domain,
             real=real,
         )  # fmt: skip
-        services = NodeServices(self.client, runtime, volumes, lookup, self._recorder, node)
+        allocatable = amounts(render_capacity(settings, facts))
+        services = NodeServices(self.client, runtime, volumes, lookup, self._recorder, node, allocatable=allocatable)
         reporter.pressures = services.pressures
         self.nodes[name] = NodeAgent(name, services)
         self.reporters.append(reporter)

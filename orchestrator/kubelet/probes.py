@@ -2,6 +2,9 @@
 
 As Kubernetes does, with one addition: until a readiness or startup probe first succeeds it is also tried between its
 periods, so that a pod is ready as soon as it listens. Such extra tries never count as failures.
+
+A check that couldn't be made (no such command in the image, no such port name, an engine that is away) is neither
+success nor failure. Source: kubernetes pkg/probe/exec/exec.go, pkg/kubelet/prober/prober.go and worker.go.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from orchestrator.kubelet.runtime import ContainerStatus, ProbeOutcome, Runtime, RuntimeFailure
+from orchestrator.kubelet.runtime import CommandNotStarted, ContainerStatus, ProbeOutcome, Runtime, RuntimeFailure
 
 log = logging.getLogger(__name__)
 
@@ -154,9 +157,10 @@ class ContainerProbes:
             counts = loop.time() >= next_count
             if counts:
                 next_count += cadence.period * max(1, int((loop.time() - next_count) // cadence.period) + 1)
-                if outcome is not None and not outcome.ok:
-                    self._complain(f"{kind.capitalize()} probe failed: {outcome.message}")
-            changed = None if outcome is None else verdict.take(outcome.ok, counts=counts)
+                if outcome.message:
+                    how = "failed" if outcome.ok is False else "errored and resulted in unknown state"
+                    self._complain(f"{kind.capitalize()} probe {how}: {outcome.message}")
+            changed = None if outcome.ok is None else verdict.take(outcome.ok, counts=counts)
             if changed is not None:
                 self._report(kind, changed)
                 if kind == "startup" and changed:
@@ -168,17 +172,17 @@ class ContainerProbes:
                 wait, pause = min(wait, pause), min(pause * EAGER_GROWTH, EAGER_LONGEST)
             await asyncio.sleep(wait)
 
-    async def _check(self, probe: Mapping[str, Any], deadline: float) -> ProbeOutcome | None:
-        """None when the engine couldn't even try: that says nothing of the container."""
+    async def _check(self, probe: Mapping[str, Any], deadline: float) -> ProbeOutcome:
+        """Without a message when it succeeded, and when the engine is away: that is for no pod's events."""
         try:
             if "exec" in probe:
                 return await self._execute(tuple(probe["exec"].get("command") or ()), deadline)
             return await self._runtime.probe(resolved_action(probe, self._container), self._address, deadline)
+        except (CommandNotStarted, ValueError) as exc:
+            return ProbeOutcome(None, str(exc))
         except RuntimeFailure as exc:
             log.info("a probe of %s/%s could not be run: %s", self._status.pod, self._status.name, exc)
-            return None
-        except ValueError as exc:
-            return ProbeOutcome(False, str(exc))
+            return ProbeOutcome(None)
 
     async def _execute(self, command: tuple[str, ...], deadline: float) -> ProbeOutcome:
         try:

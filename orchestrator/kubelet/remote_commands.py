@@ -1,8 +1,8 @@
-"""Exec and attach over WebSocket: the channel protocols of Kubernetes, versions 5, 4 and the older ones.
+"""Exec and attach over WebSocket, the channel protocols of Kubernetes, versions 5, 4 and the older ones; and over SPDY.
 
 A message is a channel number and bytes: 0 stdin, 1 stdout, 2 stderr, 3 the result as a Status, 4 the terminal's size;
-in version 5 also 255, which closes a channel. Source: apimachinery pkg/util/remotecommand/constants.go,
-kubelet/pkg/cri/streaming/remotecommand.
+in version 5 also 255, which closes a channel. Over SPDY each is a stream of that name. Source: apimachinery
+pkg/util/remotecommand/constants.go, kubelet/pkg/cri/streaming/remotecommand.
 """
 
 from __future__ import annotations
@@ -11,20 +11,25 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import WSMsgType, web
 from multidict import MultiMapping
 
-from orchestrator.errors import BadRequest
+from orchestrator.errors import ApiError, BadRequest
 from orchestrator.kubelet.runtime import ContainerStatus, ExecRequest, ProcessStream, Runtime, RuntimeFailure
+from orchestrator.kubelet.spdy import QUEUE, SpdyError, SpdyStream
+from orchestrator.kubelet.spdy_upgrade import SpdyResponse, wants_spdy
 
 PROTOCOLS = (
     "v5.channel.k8s.io", "v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io",
     "v4.base64.channel.k8s.io", "base64.channel.k8s.io",
 )  # fmt: skip
+SPDY_PROTOCOLS = ("v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
 STDIN, STDOUT, STDERR, RESULT, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
+SPDY_STREAMS = {"stdin": STDIN, "stdout": STDOUT, "stderr": STDERR, "error": RESULT, "resize": RESIZE}
+STREAMS_DEADLINE = 30.0  # seconds in which a SPDY client opens its streams
 HEARTBEAT = 30.0  # seconds between pings: a peer that vanished is noticed
 LONGEST_MESSAGE = 32 * 2**20
 
@@ -66,20 +71,25 @@ def exec_request(query: MultiMapping[str]) -> ExecRequest:
 
 
 async def serve_process(request: web.Request, asked: ExecRequest, opening: Any) -> web.StreamResponse:
-    if request.headers.get("Upgrade", "").lower() != "websocket":
+    try:
+        channels = channels_of(request, asked)
+    except ApiError:
         opening.close()
-        raise BadRequest("exec and attach are served over WebSocket only; kubectl 1.31 and later speak it")
+        raise
     try:
         process: ProcessStream = await opening
     except RuntimeFailure as exc:
-        return await refuse(request, str(exc))
-    channels = Channels(request)
-    await channels.open()
+        return await refuse(channels, str(exc))
+    try:
+        await channels.open()
+    except (ConnectionError, ApiError):
+        await process.close()
+        raise
     reading = asyncio.create_task(read_input(channels, process), name="exec input")
     failure = ""
     try:
         await write_output(channels, process, asked)
-        await channels.send(RESULT, result_of(await process.exit_code()))
+        await channels.send_result(result_of(await process.exit_code()))
     except RuntimeFailure as exc:
         failure = str(exc)
     except (ConnectionError, web.HTTPException):
@@ -90,26 +100,52 @@ async def serve_process(request: web.Request, asked: ExecRequest, opening: Any) 
             await reading
         await process.close()
     if failure:
-        await channels.send(RESULT, error_result(failure))
+        await channels.send_result(error_result(failure))
     await channels.close()
-    return channels.socket
+    return channels.response
 
 
-async def refuse(request: web.Request, message: str) -> web.StreamResponse:
+async def refuse(channels: Channels, message: str) -> web.StreamResponse:
     """The process never started: said where the client looks for its result."""
-    channels = Channels(request)
     await channels.open()
-    await channels.send(RESULT, error_result(message))
+    await channels.send_result(error_result(message))
     await channels.close()
-    return channels.socket
+    return channels.response
 
 
-class Channels:
+class Channels(Protocol):
+    """A connection that carries a process: bytes in numbered channels, and at the end the result."""
+
+    @property
+    def response(self) -> web.StreamResponse: ...
+
+    async def open(self) -> None: ...
+
+    async def send(self, channel: int, data: bytes) -> None: ...
+
+    async def send_result(self, status: dict[str, Any]) -> None: ...
+
+    async def receive(self) -> tuple[int, bytes] | None:
+        """The next message; None when the client closed or left."""
+
+    async def close(self) -> None: ...
+
+
+def channels_of(request: web.Request, asked: ExecRequest) -> Channels:
+    """Raises: BadRequest when the client wants neither of the two, Forbidden when it knows none of the protocols."""
+    if wants_spdy(request):
+        return SpdyChannels(request, asked)
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        return WebSocketChannels(request)
+    raise BadRequest("Upgrade request required: exec and attach are served over WebSocket and SPDY/3.1")
+
+
+class WebSocketChannels:
     """One WebSocket as numbered channels."""
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
-        self.socket = web.WebSocketResponse(
+        self.response = self.socket = web.WebSocketResponse(
             protocols=PROTOCOLS, heartbeat=HEARTBEAT, max_msg_size=LONGEST_MESSAGE, compress=False
         )
         self.protocol = ""
@@ -127,6 +163,13 @@ class Channels:
         else:
             await self.socket.send_bytes(bytes([channel]) + data)
 
+    async def send_result(self, status: dict[str, Any]) -> None:
+        """As a Status; the first protocol knows only the message of a failure, and nothing means success."""
+        if self.protocol not in ("channel.k8s.io", "base64.channel.k8s.io"):
+            await self.send(RESULT, orjson.dumps(status))
+        elif status["status"] != "Success":
+            await self.send(RESULT, status["message"].encode())
+
     async def receive(self) -> tuple[int, bytes] | None:
         """The next message; None when the client closed or left."""
         message = await self.socket.receive()
@@ -140,6 +183,81 @@ class Channels:
 
     async def close(self) -> None:
         await self.socket.close()
+
+
+class SpdyChannels:
+    """A SPDY connection on which the client opens a stream for each channel."""
+
+    def __init__(self, request: web.Request, asked: ExecRequest) -> None:
+        self.response = SpdyResponse(request, SPDY_PROTOCOLS, self._accept)
+        self._streams: dict[int, SpdyStream] = {}
+        self._wanted = {RESULT}
+        self._wanted |= {channel for channel, flag in ((STDIN, asked.stdin), (STDOUT, asked.stdout)) if flag}
+        if asked.stderr and not asked.tty:
+            self._wanted.add(STDERR)
+        if asked.tty and self.response.protocol in SPDY_PROTOCOLS[:2]:
+            self._wanted.add(RESIZE)
+        self._complete = asyncio.Event()
+        self._incoming: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue(QUEUE)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _accept(self, stream: SpdyStream) -> None:
+        channel = SPDY_STREAMS.get(stream.headers.get("streamtype", ""))
+        if channel is None or channel in self._streams:
+            return
+        self._streams[channel] = stream
+        if channel in (STDIN, RESIZE):
+            self._tasks.append(asyncio.create_task(self._pass_on(channel, stream), name="exec stream"))
+        if self._wanted <= self._streams.keys():
+            self._complete.set()
+
+    async def _pass_on(self, channel: int, stream: SpdyStream) -> None:
+        while data := await stream.read():
+            for piece in data.splitlines() if channel == RESIZE else (data,):
+                await self._incoming.put((channel, piece))
+        if channel == STDIN:
+            await self._incoming.put((CLOSE, bytes([STDIN])))
+
+    async def _serve(self) -> None:
+        with contextlib.suppress(SpdyError):
+            await self.response.serve()
+        await self._incoming.put(None)
+
+    async def open(self) -> None:
+        """Raises: ConnectionError when the streams don't come in time."""
+        self.response.take_over()
+        self._tasks.append(asyncio.create_task(self._serve(), name="exec connection"))
+        try:
+            async with asyncio.timeout(STREAMS_DEADLINE):
+                await self._complete.wait()
+        except TimeoutError:
+            await self.close()
+            raise ConnectionResetError("the client did not open its streams in time") from None
+
+    async def send(self, channel: int, data: bytes) -> None:
+        if data and channel in self._streams:
+            await self._streams[channel].write(data)
+
+    async def send_result(self, status: dict[str, Any]) -> None:
+        for channel in (STDOUT, STDERR):
+            if channel in self._streams:
+                await self._streams[channel].end()
+        stream = self._streams.get(RESULT)
+        if stream is not None:
+            if self.response.protocol == SPDY_PROTOCOLS[0]:
+                await stream.write(orjson.dumps(status))
+            elif status["status"] != "Success":
+                await stream.write(status["message"].encode())
+            await stream.end()
+
+    async def receive(self) -> tuple[int, bytes] | None:
+        return await self._incoming.get()
+
+    async def close(self) -> None:
+        await self.response.finish()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def read_input(channels: Channels, process: ProcessStream) -> None:
@@ -163,21 +281,17 @@ async def write_output(channels: Channels, process: ProcessStream, asked: ExecRe
             await channels.send(stream, data)
 
 
-def result_of(exit_code: int) -> bytes:
+def result_of(exit_code: int) -> dict[str, Any]:
     if exit_code == 0:
-        return orjson.dumps({"metadata": {}, "status": "Success"})
-    return orjson.dumps(
-        {
-            "metadata": {},
-            "status": "Failure",
-            "message": f"command terminated with non-zero exit code: exit status {exit_code}",
-            "reason": "NonZeroExitCode",
-            "details": {"causes": [{"reason": "ExitCode", "message": str(exit_code)}]},
-        }
-    )
+        return {"metadata": {}, "status": "Success"}
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "message": f"command terminated with non-zero exit code: exit status {exit_code}",
+        "reason": "NonZeroExitCode",
+        "details": {"causes": [{"reason": "ExitCode", "message": str(exit_code)}]},
+    }
 
 
-def error_result(message: str) -> bytes:
-    return orjson.dumps(
-        {"metadata": {}, "status": "Failure", "message": message, "reason": "InternalError", "code": 500}
-    )
+def error_result(message: str) -> dict[str, Any]:
+    return {"metadata": {}, "status": "Failure", "message": message, "reason": "InternalError", "code": 500}

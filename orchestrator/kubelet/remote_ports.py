@@ -1,4 +1,5 @@
-"""Port forwarding: SPDY tunnelled through a WebSocket (kubectl), and plain WebSocket channels (older clients).
+"""Port forwarding: SPDY tunnelled through a WebSocket (kubectl), SPDY by itself (Go clients older than 1.30), and plain
+WebSocket channels.
 
 Source: kubernetes pkg/kubelet (kubelet/pkg/cri/streaming/portforward), client-go tools/portforward.
 """
@@ -16,6 +17,7 @@ from orchestrator.errors import BadRequest
 from orchestrator.kubelet.remote_commands import HEARTBEAT, LONGEST_MESSAGE
 from orchestrator.kubelet.runtime import Runtime, RuntimeFailure, Sandbox
 from orchestrator.kubelet.spdy import SpdyConnection, SpdyError, SpdyStream
+from orchestrator.kubelet.spdy_upgrade import SpdyResponse, wants_spdy
 
 TUNNEL = "SPDY/3.1+portforward.k8s.io"
 CHANNELS = ("v4.channel.k8s.io", "portforward.k8s.io")
@@ -24,14 +26,16 @@ CHUNK = 32 * 1024
 
 
 async def serve_port_forward(request: web.Request, runtime: Runtime, sandbox: Sandbox) -> web.StreamResponse:
+    if wants_spdy(request):
+        return await serve_over_spdy(request, runtime, sandbox)
     if request.headers.get("Upgrade", "").lower() != "websocket":
-        raise BadRequest("port forwarding is served over WebSocket only; kubectl 1.31 and later speak it")
+        raise BadRequest("Upgrade request required: port forwarding is served over WebSocket and SPDY/3.1")
     socket = web.WebSocketResponse(
         protocols=(TUNNEL, *CHANNELS), heartbeat=HEARTBEAT, max_msg_size=LONGEST_MESSAGE, compress=False
     )
     await socket.prepare(request)
     if socket.ws_protocol == TUNNEL:
-        await Tunnel(socket, runtime, sandbox).run()
+        await serve_in_tunnel(socket, runtime, sandbox)
     else:
         ports = request.query.getall("port", []) + request.query.getall("ports", [])
         await forward_channels(socket, ports, runtime, sandbox)
@@ -39,32 +43,50 @@ async def serve_port_forward(request: web.Request, runtime: Runtime, sandbox: Sa
     return socket
 
 
-class Tunnel:
+async def serve_over_spdy(request: web.Request, runtime: Runtime, sandbox: Sandbox) -> web.StreamResponse:
+    forwards = Forwards(runtime, sandbox)
+    response = SpdyResponse(request, (CHANNELS[-1],), forwards.accept)
+    response.take_over()
+    try:
+        with contextlib.suppress(SpdyError):
+            await response.serve()
+    finally:
+        await forwards.close()
+        await response.finish()
+    return response
+
+
+async def serve_in_tunnel(socket: web.WebSocketResponse, runtime: Runtime, sandbox: Sandbox) -> None:
+    async def send(data: bytes) -> None:
+        if not socket.closed:
+            await socket.send_bytes(data)
+
+    forwards = Forwards(runtime, sandbox)
+    connection = SpdyConnection(send, forwards.accept)
+    try:
+        async for message in socket:
+            if message.type is WSMsgType.BINARY:
+                await connection.receive(message.data)
+    except SpdyError:
+        await socket.close(code=1002)
+    finally:
+        await forwards.close()
+
+
+class Forwards:
     """Pairs the error and data streams the client opens for each connection, and joins the pair to the pod."""
 
-    def __init__(self, socket: web.WebSocketResponse, runtime: Runtime, sandbox: Sandbox) -> None:
-        self._socket, self._runtime, self._sandbox = socket, runtime, sandbox
-        self._connection = SpdyConnection(self._send, self._accept)
+    def __init__(self, runtime: Runtime, sandbox: Sandbox) -> None:
+        self._runtime, self._sandbox = runtime, sandbox
         self._waiting: dict[str, SpdyStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
-        try:
-            async for message in self._socket:
-                if message.type is WSMsgType.BINARY:
-                    await self._connection.receive(message.data)
-        except SpdyError:
-            await self._socket.close(code=1002)
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _send(self, data: bytes) -> None:
-        if not self._socket.closed:
-            await self._socket.send_bytes(data)
-
-    def _accept(self, stream: SpdyStream) -> None:
+    def accept(self, stream: SpdyStream) -> None:
         request, kind = stream.headers.get("requestid", ""), stream.headers.get("streamtype", "")
         if kind == "error":
             self._waiting[request] = stream

@@ -33,6 +33,10 @@ class ContainerGone(RuntimeFailure):
     """The container doesn't exist (any more)."""
 
 
+class CommandNotStarted(RuntimeFailure):
+    """The engine couldn't make a process of a command: it isn't in the image, or is no program."""
+
+
 class PodRef(NamedTuple):
     namespace: str
     name: str
@@ -216,7 +220,7 @@ class ProcessStream(Protocol):
 
 
 class ProbeOutcome(NamedTuple):
-    ok: bool
+    ok: bool | None  # None: the check couldn't be made, which says nothing of the container
     message: str = ""
 
 
@@ -279,7 +283,10 @@ class Runtime(Protocol):
         """(1 stdout or 2 stderr, bytes of whole or partial lines)."""
 
     async def execute(self, container_id: str, command: tuple[str, ...], deadline: float) -> tuple[int, bytes]:
-        """Exit code and output of a command that is killed after `deadline` seconds. Raises: TimeoutError."""
+        """Exit code and output of a command that is killed after `deadline` seconds.
+
+        Raises: TimeoutError, CommandNotStarted.
+        """
 
     async def open_exec(self, container_id: str, request: ExecRequest) -> ProcessStream: ...
 

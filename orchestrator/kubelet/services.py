@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.client import ApiClient
@@ -23,3 +24,4 @@ class NodeServices:
     node: NodeView
     host_ports: HostPorts = field(default_factory=HostPorts)
     pressures: set[str] = field(default_factory=set)  # conditions of the node that keep pods away
+    allocatable: Mapping[str, int] = field(default_factory=dict)  # what its pods share; what it doesn't name has no end

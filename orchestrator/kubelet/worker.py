@@ -10,11 +10,11 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchestrator.kubelet.admission import refusal_of
+from orchestrator.kubelet.admission import lack_of, refusal_of
 from orchestrator.kubelet.attempts import Attempts
 from orchestrator.kubelet.backoff import CRASH_LOOP, with_rests
 from orchestrator.kubelet.hooks import HookFailed, run_hook
@@ -58,8 +58,10 @@ class Stopping(Exception):
 
 class PodWorker:
     def __init__(
-        self, services: NodeServices, pod: Obj, *, sandbox: Sandbox | None = None, found: Iterable[ContainerStatus] = ()
-    ) -> None:
+        self, services: NodeServices, pod: Obj, *, sandbox: Sandbox | None = None,
+        found: Iterable[ContainerStatus] = (), others: Sequence[Obj] = (),
+    ) -> None:  # fmt: skip
+        """`others`: the pods that share the node's resources with a new one."""
         self.services, self.pod, self.ref = services, pod, pod_ref(pod)
         status = pod.get("status") or {}
         self.sandbox = sandbox
@@ -91,7 +93,7 @@ class PodWorker:
         self._removed = False
         self._grace = float("inf")  # seconds that a pod that failed has for its end
         self.stopper = Stopper(self)
-        self._adopt(status)
+        self._adopt(status, others)
 
     # what others tell
 
@@ -129,6 +131,12 @@ class PodWorker:
     def is_over(self) -> bool:
         """Nothing of it runs, or will again."""
         return self._final
+
+    @property
+    def takes_room(self) -> bool:
+        """Whether the API counts it among the pods that share the node's resources."""
+        phase = (self.pod.get("status") or {}).get("phase")
+        return not (self._removed or self.seen.rejected or phase in ("Succeeded", "Failed"))
 
     @property
     def is_active(self) -> bool:
@@ -384,14 +392,14 @@ class PodWorker:
 
     # helpers
 
-    def _adopt(self, status: dict[str, Any]) -> None:
+    def _adopt(self, status: dict[str, Any], others: Sequence[Obj]) -> None:
         """Takes over containers that an earlier agent started, with what it had said of them."""
         if status.get("startTime"):
             self.seen.start_time = parsed_time(status["startTime"])
         if status.get("phase") == "Failed" and status.get("reason"):
             self.seen.failure = (status["reason"], status.get("message") or "")
         elif not self.seen.history and self.sandbox is None and not self._final:
-            self._admit()
+            self._admit(others)
         if self.sandbox is not None and not self._final:
             self.services.host_ports.open(self.ref.uid, host_ports_of(self.pod, self.address))
         entries = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
@@ -405,8 +413,9 @@ class PodWorker:
                     self.container(name), current, ready=bool(entry.get("ready")), started=bool(entry.get("started"))
                 )
 
-    def _admit(self) -> None:
-        if refusal := refusal_of(self.pod, self.services.pressures):
+    def _admit(self, others: Sequence[Obj]) -> None:
+        services = self.services
+        if refusal := refusal_of(self.pod, services.pressures) or lack_of(self.pod, others, services.allocatable):
             self.services.recorder.warning(self.pod, refusal[0], refusal[1])
             self.seen.failure, self.seen.rejected = refusal, True
 

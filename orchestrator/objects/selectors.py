@@ -317,6 +317,10 @@ def _read_event_source(obj: Mapping[str, Any]) -> str:
     return str((obj.get("source") or {}).get("component") or obj.get("reportingComponent") or "")
 
 
+def _read_event_reporter(obj: Mapping[str, Any]) -> str:
+    return str(obj.get("reportingComponent") or obj.get("reportingController") or "")
+
+
 def _read_event_involved(part: str) -> Callable[[Mapping[str, Any]], str]:
     return lambda obj: str((obj.get("involvedObject") or obj.get("regarding") or {}).get(part) or "")
 
@@ -335,7 +339,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     "namespaces": _same("status.phase") | {"name": "metadata.name"},
     "secrets": _same("type"),
     "services": _same("spec.clusterIP", "spec.type"),
-    "events": _same("reason", "type", "reportingComponent"),
+    "events": _same("reason", "type", "reportingComponent") | {"reportingController": "reportingComponent"},
     "replicationcontrollers": _same("status.replicas"),
     "replicasets.apps": _same("status.replicas"),
     "jobs.batch": {"status.successful": "status.succeeded"},
@@ -350,6 +354,7 @@ _DEFAULTS = {
 }
 _READERS: dict[tuple[str, str], Callable[[Mapping[str, Any]], str]] = {
     ("events", "source"): _read_event_source,
+    **{("events", label): _read_event_reporter for label in ("reportingComponent", "reportingController")},
     **{
         ("events", f"{prefix}.{part}"): _read_event_involved(part)
         for prefix in ("involvedObject", "regarding")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 from orchestrator.errors import ApiError, NotFound
@@ -54,9 +55,9 @@ class DaemonSetReconciler(Reconciler):
         if is_deleting(daemonset):
             return None
         revision = await current_revision(self.api, self.revisions, daemonset)
-        delay = await self._drive(daemonset, pods, hash_of(revision))
+        now = self.clock.now()  # of the whole turn: what becomes available after it is still to come
+        delay = await self._drive(daemonset, pods, hash_of(revision), now)
         pods = self.pods.indexed("controller", uid_of(daemonset))
-        now = self.clock.now()
         status = observe_daemonset(daemonset, list(self.nodes), pods, hash_of(revision), now)
         try:
             await self.api.update_status(DAEMONSETS, self.sets.get(key) or daemonset, status)
@@ -66,7 +67,7 @@ class DaemonSetReconciler(Reconciler):
         waits = [delay, next_availability(pods, daemonset["spec"].get("minReadySeconds") or 0, now)]
         return min((wait for wait in waits if wait is not None), default=None)
 
-    async def _drive(self, daemonset: Obj, pods: list[Obj], revision: str) -> float | None:
+    async def _drive(self, daemonset: Obj, pods: list[Obj], revision: str, now: datetime) -> float | None:
         nodes = list(self.nodes)
         plan = plan_placement(daemonset, nodes, pods)
         delay = self._hold_back_failures(daemonset, plan)
@@ -74,7 +75,7 @@ class DaemonSetReconciler(Reconciler):
         strategy = (daemonset["spec"].get("updateStrategy") or {}).get("type") or "RollingUpdate"
         if strategy == "RollingUpdate":
             pods = self.pods.indexed("controller", uid_of(daemonset))
-            await self._apply(daemonset, plan_rolling(daemonset, nodes, pods, revision, self.clock.now()), revision)
+            await self._apply(daemonset, plan_rolling(daemonset, nodes, pods, revision, now), revision)
         return delay
 
     def _hold_back_failures(self, daemonset: Obj, plan: Plan) -> float | None:

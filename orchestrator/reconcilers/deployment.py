@@ -6,6 +6,7 @@ Source: kubernetes pkg/controller/deployment.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from orchestrator.errors import AlreadyExists, ApiError, NotFound
@@ -259,15 +260,17 @@ class DeploymentReconciler(Reconciler):
             return None
         owned = self.sets.indexed("controller", uid_of(deployment))
         new = newest_set(deployment, owned)
-        views = [self._view(one) for one in owned if one is not new]
         now = self.clock.now()
-        status = observe_deployment(deployment, self._view(new) if new else None, views, now)
+        views = [self._view(one, now) for one in owned if one is not new]
+        status = observe_deployment(deployment, self._view(new, now) if new else None, views, now)
         await self._write_status(deployment, status)
-        return self._next_turn({**deployment, "status": status}, owned)
+        return self._next_turn({**deployment, "status": status}, owned, now)
 
-    def _next_turn(self, deployment: Obj, owned: list[Obj]) -> float | None:
-        """When time alone will change something: a pod becomes available, the deadline passes."""
-        now = self.clock.now()
+    def _next_turn(self, deployment: Obj, owned: list[Obj], now: datetime) -> float | None:
+        """When time alone will change something: a pod becomes available, the deadline passes.
+
+        `now` is the moment of the report: what has changed since then is still to come.
+        """
         pods = [pod for one in owned for pod in self.pods.indexed("controller", uid_of(one))]
         waits = [
             next_availability(pods, deployment["spec"].get("minReadySeconds") or 0, now),
@@ -282,9 +285,9 @@ class DeploymentReconciler(Reconciler):
         except NotFound:
             return
 
-    def _view(self, replica_set: Obj) -> SetView:
+    def _view(self, replica_set: Obj, now: datetime | None = None) -> SetView:
         pods = [pod for pod in self.pods.indexed("controller", uid_of(replica_set)) if podlib.is_active(pod)]
-        now, min_ready = self.clock.now(), replica_set["spec"].get("minReadySeconds") or 0
+        now, min_ready = now or self.clock.now(), replica_set["spec"].get("minReadySeconds") or 0
         return SetView(
             obj=replica_set,
             size=replica_set["spec"].get("replicas", 1),

@@ -46,10 +46,10 @@ class StatefulSetReconciler(Reconciler):
         current = self._current(statefulset, update)
         names = current["metadata"]["name"], update["metadata"]["name"]
         await self._settle_claim_owners(statefulset, pods)
-        plan = plan_statefulset(statefulset, pods, *names, self.clock.now())
+        now = self.clock.now()  # of the whole turn: what becomes available after it is still to come
+        plan = plan_statefulset(statefulset, pods, *names, now)
         await self._apply(statefulset, plan, {names[0]: current, names[1]: update})
         pods = self.pods.indexed("controller", uid_of(statefulset))
-        now = self.clock.now()
         collisions = (statefulset.get("status") or {}).get("collisionCount")
         status = observe_statefulset(statefulset, pods, *names, collisions, now)
         try:

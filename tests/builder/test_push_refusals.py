@@ -167,13 +167,16 @@ def test_a_build_that_takes_too_long_is_stopped(start_builder, tmp_path):
     assert cause(out) == ["The build was stopped: not done after 3 s (BUILD_TIMEOUT)."]
 
 
+INTERRUPTIBLE = ("env", "--default-signal=INT")  # also when these tests run in a script's background, which isn't
+
+
 class Pushing:
     """A push under way in a thread."""
 
     def __init__(self, client, path):
         self.process = subprocess.Popen(
-            ["git", "push", "deis", "master"], cwd=path, env=client.env, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*INTERRUPTIBLE, "git", "push", "deis", "master"], cwd=path, env=client.env, text=True,
+            start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self.out = ""
         self.reader = threading.Thread(target=self.read)

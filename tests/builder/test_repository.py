@@ -2,6 +2,9 @@ import os
 import stat
 import time
 
+import pytest
+
+from builder.errors import PushRefused
 from builder.repository import YOUNG, Repositories, git_environment, write_hooks
 
 
@@ -68,3 +71,18 @@ def test_hooks_are_executable_and_git_sees_nothing_of_the_host(tmp_path):
         assert os.stat(tmp_path / name).st_mode & stat.S_IXUSR
     environment = git_environment({"X": "1"})
     assert environment["GIT_CONFIG_NOSYSTEM"] == "1" and environment["X"] == "1" and "SSH_AUTH_SOCK" not in environment
+
+
+def test_what_a_push_may_bring_is_what_the_repository_lacks_to_its_quota(tmp_path):
+    (tmp_path / "repos").mkdir()
+    repos = Repositories(tmp_path / "repos", tmp_path / "hooks", "/usr/bin/git", 2 << 20, 4 << 20)
+    path = repos.ensure("hello")
+    room = repos.room_left("hello")
+    assert room.bytes == 2 << 20 and "2 MiB" in room.refusal and "BUILD_SOURCE_BYTES" in room.refusal
+    (path / "big").write_bytes(b"x" * (3 << 20))
+    room = repos.room_left("hello")
+    assert 0 < room.bytes < 1 << 20
+    assert all(words in room.refusal for words in ("3.0 MiB here", "4 MiB", "BUILD_REPOSITORY_BYTES", "paas git:reset"))
+    (path / "more").write_bytes(b"x" * (1 << 20))
+    with pytest.raises(PushRefused, match="reached its quota, 4 MiB .*BUILD_REPOSITORY_BYTES.*git:reset -a hello"):
+        repos.room_left("hello")

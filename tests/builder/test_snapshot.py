@@ -6,7 +6,7 @@ import pytest
 
 from builder import tar_stream
 from builder.errors import PushRefused
-from builder.snapshot import Limits, read_any, read_inside, write_environment
+from builder.snapshot import ARCHIVE, REPOSITORY, Limits, read_any, read_inside, write_environment
 from builder.snapshot import unpack as take
 
 ROOMY = Limits(1 << 20, 100)
@@ -47,6 +47,27 @@ def test_a_tree_arrives_with_its_folders_links_and_time(unpack, tmp_path):
 def test_a_path_that_leads_elsewhere_is_refused(unpack, tmp_path, name):
     with pytest.raises(PushRefused):
         unpack(tree((name, b"")), tmp_path, ROOMY, ME)
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [[("../x", b"")], [("a", b"1"), ("a", b"2")], [("a", b""), ("a/b", b"")], [("big", b"x" * 2000)], [(".paas", b"")],
+     [(f"f{i}", b"") for i in range(12)], [("a.bin", LFS)], [(".gitmodules", b"path = sub\n"), ("sub", None)]],
+)  # fmt: skip
+def test_a_refusal_names_what_was_sent(tmp_path, members):
+    def told(what):
+        folder = tmp_path / what
+        folder.mkdir()
+        with pytest.raises(PushRefused) as refusal:
+            take(read_any(tree(*members)), folder, Limits(1000, 10), ME, what=what)
+        return str(refusal.value)
+
+    by_git, sent = told(REPOSITORY), told(ARCHIVE)
+    assert not any(word in sent for word in ("repository", "push", "commit")), sent
+    assert "archive" not in by_git and by_git != sent
 
 
 def test_nothing_is_written_through_a_link(unpack, tmp_path):

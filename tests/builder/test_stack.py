@@ -1,3 +1,7 @@
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +65,19 @@ def test_apt_gets_the_hosts_proxy_and_the_mounted_certificates():
 
 def test_the_build_image_is_remade_when_the_run_image_is():
     assert build_spec().startswith(run_spec() + "-")
+
+
+def test_an_interrupt_ends_it_even_when_what_started_it_ignores_them(tmp_path):
+    path = tmp_path / "engine"
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(path))
+        engine.listen()
+        engine.settimeout(20)
+        command = [sys.executable, "-m", "builder", "stack", f"--docker-host=unix://{path}", f"--data={tmp_path}"]
+        making = subprocess.Popen(["env", "--ignore-signal=INT", *command], stderr=subprocess.DEVNULL)
+        try:
+            engine.accept()[0].recv(1)  # it asks the engine, which never answers
+            making.send_signal(signal.SIGINT)
+            assert making.wait(10) != 0
+        finally:
+            making.kill()

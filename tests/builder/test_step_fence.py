@@ -31,11 +31,11 @@ POD, METADATA = "10.225.7.2", "169.254.169.254"
 def test_who_is_unknown_on_the_bridge_is_dropped_and_who_is_known_is_not_touched():
     guests = Guests({"e1": "02:42:ac:11:00:02", "e2": "02:42:ac:11:00:03"}, {"e1": "02:42:ac:11:00:02"})
     rules = step_fence.render(
-        "builds_x_" + MARK, "docker0", 17, guests, [PODS], [(ipaddress.ip_address("10.0.0.9"), 53)]
+        "builds_x_" + MARK, "docker0", ["eth0"], guests, [PODS], [(ipaddress.ip_address("10.0.0.9"), 53)]
     )
     assert "elements = { 02:42:ac:11:00:02, 02:42:ac:11:00:03 };" in rules
     assert rules.count("ether saddr != @known goto step_to_") == 2
-    assert "iif > 17 ether saddr @before drop" in rules and "02:42:ac:11:00:02 timeout 60s" in rules
+    assert "iifname != @links ether saddr @before drop" in rules and "02:42:ac:11:00:02 timeout 60s" in rules
     told = rules.partition("chain step_to_networks")[2]
     assert told.index("10.0.0.9") < told.index("ip daddr 10.225.0.0/16 drop") < told.index("169.254.0.0/16 drop")
 

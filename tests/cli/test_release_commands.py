@@ -198,3 +198,29 @@ def test_explain_shows_evidence_and_what_helps(platform, paas):
     platform.on("GET /v2/apps/hello/explain/", fine)
     assert paas("explain", "-a", "hello").out == "=== hello: everything is as you wish\n"
     assert json.loads(paas("explain", "-a", "hello", "--json").out) == fine
+
+
+REFUSED = "release: exit code 1: no such table"
+FAILED_V3 = {"version": 3, "failed": True, "exception": f"error: {REFUSED}", "summary": "", "created": ""}
+
+
+@pytest.mark.parametrize(
+    ("releases", "told"),
+    [
+        ([FAILED_V3, {"version": 2, "failed": False}], f"{REFUSED}. v3 stays in the list as failed; v2 is current."),
+        ([FAILED_V3, {**FAILED_V3, "version": 2}], f"{REFUSED}. v3 stays in the list as failed."),
+        ([{**FAILED_V3, "exception": "error: something else"}, {"version": 2, "failed": False}], f"{REFUSED}."),
+        ([{"version": 2, "failed": False, "exception": None}], f"{REFUSED}."),
+    ],
+)
+def test_a_refused_change_says_what_it_left_behind(platform, paas, releases, told):
+    platform.on("POST /v2/apps/hello/config/", {"detail": REFUSED}, 400)
+    platform.page("/v2/apps/hello/releases/", releases)
+    result = paas("config:set", "A=1", "-a", "hello")
+    assert (result.code, result.err) == (1, f"Error: {told}\n")
+
+
+def test_a_refusal_of_an_app_that_cannot_be_looked_at_is_told_as_it_is(platform, paas):
+    platform.on("POST /v2/apps/hello/releases/rollback/", {"detail": "Cannot roll back to initial release."}, 400)
+    result = paas("rollback", "v1", "-a", "hello")
+    assert result.err == "Error: Cannot roll back to initial release. `paas releases` lists the others.\n"

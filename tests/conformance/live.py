@@ -85,12 +85,13 @@ class Kubectl:
     def __init__(self, path: str, kubeconfig: Path, home: Path) -> None:
         self.path, self.kubeconfig, self.home = path, kubeconfig, home
         self.editor = "true"
+        self.variables: dict[str, str] = {}
 
     def command(self, *arguments: str) -> list[str]:
         return [self.path, f"--kubeconfig={self.kubeconfig}", *arguments]
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "HOME": str(self.home), "KUBE_EDITOR": self.editor}
+        return {**os.environ, "HOME": str(self.home), "KUBE_EDITOR": self.editor, **self.variables}
 
     def run(self, *arguments: str, stdin: str = "", deadline: float = 30) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

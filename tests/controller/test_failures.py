@@ -98,6 +98,14 @@ def test_rolling_back_to_a_failed_release_is_refused(live, push, cluster):
     assert (answer.status_code, answer.json()) == (400, {"detail": "Cannot roll back to failed release."})
 
 
+def test_going_one_back_passes_failed_releases_over(live, push, cluster):
+    cluster.fates[BAD] = CRASHED
+    push(sha="bad00000")
+    push(sha="bbbbbbbb")
+    assert live.post("/v2/apps/blue/releases/rollback/").json() == {"version": 5}
+    assert live.get("/v2/apps/blue/releases/v5").json()["summary"] == "bob rolled back to v2"
+
+
 def test_a_rollback_that_fails_says_whose_it_was(live, push, cluster):
     push(sha="bbbbbbbb")
     good = "127.0.0.1:5000/blue@sha256:" + "a1b2c3d4".ljust(64, "0")

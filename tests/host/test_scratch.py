@@ -201,6 +201,17 @@ def test_a_taken_port_is_refused_with_another_to_try() -> None:
     assert f"Port {port} is taken on this machine; choose another: `make scratch PORT={port + 1}`." in done.stderr
 
 
+def test_it_runs_a_command_and_ends_with_its_code(tmp_path: Path) -> None:
+    home = "pathlib.Path(os.environ['SCRATCH_HOME'], 'platform.json')"
+    check = f"import os, pathlib, sys; sys.exit(7 if {home}.exists() else 1)"
+    done = subprocess.run(
+        [sys.executable, "-m", "host.scratch", "--port", str(free_port()), "--run", sys.executable, "-c", check],
+        cwd=ROOT, capture_output=True, text=True, timeout=START, env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 7, done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_it_has_no_engine_builder_or_router(tmp_path: Path) -> None:
     planned = {program.name: program for program in scratch.plan_scratch(Platform(home=tmp_path, docker_host="none"))}
     assert set(planned) == set(scratch.PROGRAMS)

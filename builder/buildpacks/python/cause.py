@@ -15,7 +15,7 @@ RULES = (
     (r"Invalid requirement: (.+)", "{file} has a line that is not a requirement: {0}"),
     (
         r"Could not open requirements file: .*No such file or directory: '([^']+)'",
-        "{file} refers to {0}, which is not in the repository.",
+        "{file} refers to {0}, which is not in the app's folder.",
     ),
     (
         r"THESE PACKAGES DO NOT MATCH THE HASHES",

@@ -71,7 +71,7 @@ def root_of(config, folder):
     name = os.path.normpath(named)
     if not os.path.isdir(os.path.join(folder, name)):
         raise Invalid(
-            f"static.json: the root {named!r} is not in the repository (is it made by a build that didn't run?)"
+            f"static.json: the root {named!r} is not in the app's folder (is it made by a build that didn't run?)"
         )
     return name
 

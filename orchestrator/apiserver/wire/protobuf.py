@@ -136,6 +136,7 @@ _SAID_BY_BEING_THERE = (".CustomResourceSubresourceStatus",)  # messages without
 
 def _object(name: str, data: bytes, node: Node | None) -> dict[str, Any]:
     numbers = _messages()[name]
+    required = node.required if node is not None else frozenset()
     result: dict[str, Any] = {}
     for number, value in fields_of(data):
         row = numbers.get(str(number))
@@ -144,7 +145,7 @@ def _object(name: str, data: bytes, node: Node | None) -> dict[str, Any]:
         field, kind, repeated = row[:3]
         if kind == "m":
             _put_message(result, row, value, node)
-        elif (scalar := _scalar(field, kind, value, repeated=repeated)) is not None:
+        elif (scalar := _scalar(field, kind, value, kept=repeated or field in required)) is not None:
             if repeated:
                 result.setdefault(field, []).append(scalar)
             else:
@@ -200,19 +201,19 @@ def _entry(target: str, data: bytes, node: Node | None) -> tuple[str, Any]:
     return key, (value or b"").decode() if row[1] == "s" else value
 
 
-def _scalar(field: str, kind: str, value: Any, *, repeated: bool) -> Any:
-    """The value in JSON's form; None for a zero that `omitempty` would leave out."""
+def _scalar(field: str, kind: str, value: Any, *, kept: bool) -> Any:
+    """The value in JSON's form; None for a zero that `omitempty` would leave out, which required fields don't have."""
     match kind:
         case "s":
             text = value.decode()
-            return text if text or repeated or field in ("storageClassName", "key", "value") else None
+            return text if text or kept or field == "storageClassName" else None
         case "y":
-            return base64.b64encode(value).decode() if value or repeated else None
+            return base64.b64encode(value).decode() if value or kept else None
         case "b":
-            return bool(value) if value or repeated or field in _POINTERS else None
+            return bool(value) if value or kept or field in _POINTERS else None
         case "i":
             number = value - (1 << 64) if value >= 1 << 63 else value
-            return number if number or repeated or field in _POINTERS else None
+            return number if number or kept or field in _POINTERS else None
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

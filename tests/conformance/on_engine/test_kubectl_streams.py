@@ -16,7 +16,15 @@ import urllib.request
 
 import pytest
 
+OVER_SPDY = {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false", "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}
+over_both = pytest.mark.usefixtures("each_transport")
 STAY = "trap 'exit 0' TERM; while :; do sleep 100 & wait; done"
+
+
+@pytest.fixture(params=[{}, OVER_SPDY], ids=["websocket", "spdy"])
+def each_transport(request, kubectl):
+    """WebSockets, which kubectl prefers, and SPDY, which is all that Go clients older than 1.30 know."""
+    kubectl.variables |= request.param
 
 
 def pod(name: str, image: str, script: str = STAY, **spec) -> str:
@@ -75,6 +83,7 @@ def terminal(kubectl, *arguments: str, rows: int = 24, columns: int = 80) -> Ter
     return Terminal(kubectl.command(*arguments), kubectl.environment(), rows, columns)
 
 
+@over_both
 def test_exec_on_a_terminal_has_its_size_and_follows_it(kubectl, namespace, image):
     start(kubectl, namespace, "p", image)
     shell = terminal(kubectl, "-n", namespace, "exec", "-it", "p", "--", "sh", rows=41, columns=123)
@@ -90,6 +99,7 @@ def test_exec_on_a_terminal_has_its_size_and_follows_it(kubectl, namespace, imag
     assert shell.close() == 7
 
 
+@over_both
 def test_exec_keeps_output_error_and_input_apart(kubectl, namespace, image):
     start(kubectl, namespace, "p", image)
     done = kubectl.run("-n", namespace, "exec", "-i", "p", "--", "sh", "-c", "cat; echo bad >&2; exit 3", stdin="fed\n")
@@ -102,6 +112,7 @@ def test_exec_keeps_output_error_and_input_apart(kubectl, namespace, image):
     assert missing.returncode == 126 and "executable file not found" in missing.stdout + missing.stderr
 
 
+@over_both
 def test_attach_speaks_with_the_containers_own_process(kubectl, namespace, image):
     script = "while read line; do echo heard $line; test $line = bye && exit 0; done"
     container = {"stdin": True, "stdinOnce": True}
@@ -122,6 +133,7 @@ def test_run_it_rm_is_a_shell_that_leaves_nothing(kubectl, namespace, image):
     assert "not found" in kubectl.refused("-n", namespace, "get", "pod", "shell")
 
 
+@over_both
 def test_cp_carries_files_both_ways(kubectl, namespace, image, tmp_path):
     start(kubectl, namespace, "p", image)
     tree = tmp_path / "tree" / "deep"
@@ -196,6 +208,7 @@ def fetch(port: int) -> str:
         return answer.read().decode()
 
 
+@over_both
 @pytest.mark.parametrize("target", ["pod/web", "service/web"])
 def test_port_forward_carries_requests(kubectl, namespace, image, target):
     start(kubectl, namespace, "web", image, SERVE)

@@ -24,6 +24,12 @@ def in_process():
     """Asked for by tests that look into the controller's process."""
 
 
+@pytest.fixture
+def wire_port(live_server):
+    """Where the controller listens, for tests that write requests byte for byte."""
+    return int(live_server.url.rpartition(":")[2])
+
+
 if os.environ.get("SCRATCH_HOME"):
     from tests.contracts.deis_api.scratch_platform import (  # noqa: F401
         anonymous,
@@ -33,4 +39,5 @@ if os.environ.get("SCRATCH_HOME"):
         port,
         quick_flush,
         sign_in,
+        wire_port,
     )

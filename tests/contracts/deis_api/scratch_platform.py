@@ -88,6 +88,11 @@ def port():
     return json.loads((HOME / "platform.json").read_text())["controller_port"]
 
 
+@pytest.fixture
+def wire_port(port):
+    return port
+
+
 @pytest.fixture(autouse=True)
 def database(request):
     """An empty platform for each test."""
@@ -105,6 +110,8 @@ def forget_everything() -> None:
         assert time.monotonic() < deadline, f"the namespaces {names} did not go"
         for name in names:
             api.delete("Namespace", None, name)
+            for pod in api.list("Pod", name)[0]:
+                api.delete("Pod", name, pod["metadata"]["name"], grace=0)  # nobody waits for their last seconds
         time.sleep(0.1)
     with sqlite3.connect(HOME / "controller" / "db.sqlite3", timeout=20) as tables:
         tables.execute("PRAGMA foreign_keys=OFF")

@@ -189,3 +189,73 @@ def test_destroying_takes_the_namespace_and_the_records(live, cluster):
     assert cluster.all("Namespace") == [] and cluster.all("Pod") == []
     assert live.get("/v2/apps/blue/").status_code == 404
     assert live.post("/v2/apps/", {"id": "blue"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("build", "structure"),
+    [
+        ({"procfile": {"web": "x", "worker": "y"}}, {"web": 1}),
+        ({"procfile": {"worker": "y"}}, {}),
+        ({"procfile": {}}, {"web": 1}),
+        ({"procfile": {}, "dockerfile": "true", "ports": [5000]}, {"cmd": 1}),
+        ({"procfile": {"web": "x"}, "dockerfile": "true", "ports": [5000]}, {"web": 1}),
+    ],
+)
+def test_the_first_build_decides_what_runs(blue, push, build, structure):
+    assert push(**build).status_code == 200
+    assert blue.get("/v2/apps/blue/").json()["structure"] == structure
+
+
+def test_new_types_start_at_none_and_the_others_stay(live, push):
+    live.post("/v2/apps/blue/scale/", {"web": 2, "worker": 1})
+    push(sha="bbbbbbbb", procfile={"web": "x", "worker": "y", "clock": "z"})
+    assert live.get("/v2/apps/blue/").json()["structure"] == {"web": 2, "worker": 1}
+
+
+def test_an_apps_own_structure_is_taken_as_it_is(bob):
+    assert bob.post("/v2/apps/", {"id": "amber", "structure": {"web": 3}}).json()["structure"] == {"web": 3}
+
+
+@pytest.mark.parametrize(("setting", "status"), [("keep", 200), ("reject", 409)])
+def test_what_a_build_without_a_procfile_means_is_the_operators_choice(live, push, settings, setting, status):
+    live.post("/v2/apps/blue/scale/", {"worker": 1})
+    settings.REMOVE_MISSING_TYPES = False
+    settings.REJECT_MISSING_PROCFILE = setting == "reject"
+    answer = push(sha="bbbbbbbb", procfile={})
+    assert answer.status_code == status
+    if setting == "keep":
+        assert live.get("/v2/apps/blue/").json()["structure"] == {"web": 1, "worker": 1}
+        assert set(live.get("/v2/apps/blue/builds/").json()["results"][0]["procfile"]) == {"web", "worker"}
+
+
+def test_what_happens_to_an_app_is_in_its_log(live, sign_in):
+    sign_in("carol")
+    path = "/v2/apps/blue"
+    live.post(f"{path}/config/", {"values": {"A": "1"}})
+    live.post(f"{path}/domains/", {"domain": "www.example.test"})
+    live.delete(f"{path}/domains/www.example.test")
+    live.post(f"{path}/settings/", {"label": {"a": "b"}})
+    live.post(f"{path}/scale/", {"worker": 1})
+    live.post(f"{path}/run", {"command": "true"})
+    live.post(f"{path}/perms/", {"username": "carol"})
+    live.delete(f"{path}/perms/carol")
+    text = live.get(f"{path}/logs?log_lines=500").content.decode()
+    for words in (
+        r"config blue-[0-9a-f]{7} updated", "domain www.example.test added", "domain www.example.test removed",
+        r"build blue-[0-9a-f]{7} created", r"appsettings blue-[0-9a-f]{7} updated", "bob added A",
+        "bob scaled pods worker=1", r"bob on blue-run-\w+ runs 'true'", "User carol was granted access to blue",
+        "User carol was revoked access to blue",
+    ):  # fmt: skip
+        assert re.search(rf"^\S+\+00:00 deis\[controller\]: INFO {words}$", text, re.MULTILINE), words
+
+
+def test_a_log_that_cannot_be_had_is_500_in_words(blue, in_process, monkeypatch):
+    from controller.api import logs
+    from controller.errors import ClusterTrouble
+
+    def broken(*arguments):
+        raise ClusterTrouble("no store")
+
+    monkeypatch.setattr(logs, "read_logs", broken)
+    answer = blue.get("/v2/apps/blue/logs")
+    assert (answer.status_code, answer.content) == (500, b"Error accessing logs for blue")

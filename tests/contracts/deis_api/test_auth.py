@@ -153,3 +153,37 @@ def test_users_and_administrators(bob, admin):
     assert admin.post("/v2/admin/perms/", {"username": "nobody"}).status_code == 404
     assert admin.delete("/v2/admin/perms/bob").status_code == 204
     assert bob.get("/v2/users/").status_code == 403
+
+
+def test_names_may_have_marks_and_people_may_be_named(admin, anonymous):
+    more = {"username": "carol.d+x@home_1-2", "first_name": "Carol", "last_name": "Danvers"}
+    made = anonymous.post("/v2/auth/register/", NEW | more).json()
+    assert {key: made[key] for key in more} == more
+    assert anonymous.post("/v2/auth/register/", NEW | {"username": "y" * 150}).status_code == 201
+
+
+def test_an_administrator_needs_no_old_password_and_may_step_down(admin, bob, anonymous):
+    assert admin.post("/v2/auth/passwd/", {"new_password": "another horse"}).json() == {"status": "password set"}
+    assert anonymous.post("/v2/auth/login/", {"username": "admin", "password": "another horse"}).status_code == 200
+    admin.post("/v2/admin/perms/", {"username": "bob"})
+    assert admin.delete("/v2/admin/perms/admin").status_code == 204
+    assert admin.get("/v2/users/").status_code == 403
+    assert bob.get("/v2/users/").status_code == 200
+    missing = bob.delete("/v2/admin/perms/nobody")
+    assert (missing.status_code, missing.json()) == (404, "No User matches the given query.")
+
+
+def test_a_users_keys_go_with_them(bob, admin):
+    public = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0hZfJ6ZV1y5Xq2c6l0wQ0v7z2q0m7rN7T5l5h0Y1Zb"
+    bob.post("/v2/keys/", {"id": "laptop", "public": public})
+    assert admin.delete("/v2/auth/cancel/", {"username": "bob"}).status_code == 204
+    assert admin.post("/v2/keys/", {"id": "laptop", "public": public}).status_code == 201
+
+
+def test_who_owns_a_certificate_stays(bob):
+    from tests.contracts.deis_api.test_routing import make_pair
+
+    certificate, key = make_pair()
+    bob.post("/v2/certs/", {"name": "www", "certificate": certificate, "key": key})
+    assert bob.delete("/v2/auth/cancel/").status_code == 409
+    assert bob.get("/v2/auth/whoami/").status_code == 200

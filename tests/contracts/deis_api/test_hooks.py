@@ -45,7 +45,7 @@ def test_the_build_hook_answers_with_the_release(blue, push):
 
 
 def test_the_build_hook_tells_on_the_way(blue, builder, push):
-    body = {"receive_user": "bob", "receive_repo": "blue", "image": "r/blue@sha256:1", "sha": "a1b2c3d4"}
+    body = {"receive_user": "bob", "receive_repo": "blue", "image": f"r.test/blue@sha256:{1:064}", "sha": "a1b2c3d4"}
     answer = builder.post("/v2/hooks/build/", body, Accept="application/x-ndjson")
     lines = [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
     assert lines[-1] == {"release": {"version": 2}}

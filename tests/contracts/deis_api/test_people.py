@@ -125,3 +125,10 @@ def test_keys_are_private_even_to_administrators(bob, admin):
     bob.post("/v2/keys/", {"id": "laptop", "public": PUBLIC})
     assert admin.get("/v2/keys/").json()["results"] == []
     assert admin.get("/v2/keys/laptop").status_code == 404
+
+
+def test_keys_are_listed_by_their_text_and_of_any_type(bob):
+    for name, public in (("b", "ssh-rsa AAAAB3Nz"), ("a", "ecdsa-sha2-nistp256 AAAAE2Vj x"), ("c", "ssh-dss AAAAB3M=")):
+        assert bob.post("/v2/keys/", {"id": name, "public": public}).status_code == 201
+    assert [key["id"] for key in bob.get("/v2/keys/").json()["results"]] == ["a", "c", "b"]
+    assert bob.get("/v2/keys/?limit=2").json()["next"].endswith("/v2/keys/?limit=2&offset=2")

@@ -235,3 +235,86 @@ def test_an_image_without_a_port_cannot_be_routed(blue, push):
     assert answer.json() == {"detail": text}
     blue.post("/v2/apps/blue/settings/", {"routable": False})
     assert push(procfile={}, dockerfile="true", ports=[]).status_code == 200
+
+
+def test_a_git_build_is_summed_up_by_seven_digits(blue, push):
+    push(sha="a1b2c3d4")
+    assert summaries(blue)[0] == "bob deployed a1b2c3d"
+    assert blue.get("/v2/apps/blue/builds/").json()["results"][0]["sha"] == "a1b2c3d4"
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        *(("memory", value) for value in ("0", "64M", "64mb", "1G", "1gb/2GB", "65536K", "67108864B", "0/64M")),
+        *(("cpu", value) for value in ("1", "0.5", "500m", "250m/1", "0.25/0.5")),
+    ],
+)
+def test_limits_as_people_write_them(blue, section, value):
+    answer = blue.post("/v2/apps/blue/config/", {section: {"web": value}})
+    assert (answer.status_code, answer.json()[section]) == (201, {"web": value})
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        *(("memory", value) for value in ("64", "M", "64T", "64M/", "1.5G", "-1M", "64M/1")),
+        *(("cpu", value) for value in ("1k", "m", "1/", "-1", "1,5")),
+        *(("termination_grace_period", value) for value in ("1m", "-1", "")),
+        *(("tags", value) for value in ("-a", "a b", "x" * 64)),
+    ],
+)
+def test_values_that_are_none(blue, section, value):
+    answer = blue.post("/v2/apps/blue/config/", {section: {"web": value}})
+    assert (answer.status_code, list(answer.json())) == (400, [section])
+
+
+def test_keys_of_registries_are_in_small_letters(blue):
+    body = {"values": {"PORT": "80"}, "registry": {"USERNAME": "u", "Password": "p"}}
+    assert blue.post("/v2/apps/blue/config/", body).json()["registry"] == {"username": "u", "password": "p"}
+
+
+@pytest.mark.parametrize(
+    "section", ["memory", "cpu", "tags", "registry", "healthcheck", "termination_grace_period", "lifecycle_post_start"]
+)
+def test_every_section_says_what_it_does_not_have(blue, section):
+    answer = blue.post("/v2/apps/blue/config/", {section: {"web": None}})
+    assert (answer.status_code, answer.json()) == (422, {"detail": f"web does not exist under {section}"})
+
+
+def test_every_change_makes_another_config(blue):
+    first = blue.get("/v2/apps/blue/config/").json()["uuid"]
+    second = blue.post("/v2/apps/blue/config/", {"values": {"A": "1"}}).json()["uuid"]
+    assert first != second == blue.get("/v2/apps/blue/config/").json()["uuid"]
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        {"httpGet": {}},
+        {"httpGet": {"port": "http"}},
+        {"exec": {"command": "ls"}},
+        {"tcpSocket": {"port": 1}, "exec": {"command": ["ls"]}},
+        {"tcpSocket": {"port": 1}, "successThreshold": 2},
+        {"tcpSocket": {"port": 1}, "periodSeconds": "5"},
+        {"periodSeconds": 5},
+    ],
+)
+def test_probes_that_cannot_be(blue, probe):
+    answer = blue.post("/v2/apps/blue/config/", {"healthcheck": {"web": {"livenessProbe": probe}}})
+    assert (answer.status_code, list(answer.json())) == (400, ["healthcheck"])
+
+
+def test_a_whole_probe_with_headers_is_kept(blue):
+    get = {"port": 5000, "path": "/", "host": "x", "scheme": "HTTP", "httpHeaders": [{"name": "A", "value": "b"}]}
+    probe = {"httpGet": get, "initialDelaySeconds": 0, "timeoutSeconds": 1}
+    body = {"healthcheck": {"web": {"readinessProbe": probe}}}
+    assert blue.post("/v2/apps/blue/config/", body).json()["healthcheck"] == {"web": {"readinessProbe": probe}}
+
+
+def test_releases_and_builds_are_listed_newest_first(blue):
+    for number in (1, 2, 3):
+        blue.post("/v2/apps/blue/builds/", {"image": f"example/go:{number}"})
+    assert [row["version"] for row in blue.get("/v2/apps/blue/releases/").json()["results"]] == [4, 3, 2, 1]
+    images = [row["image"] for row in blue.get("/v2/apps/blue/builds/").json()["results"]]
+    assert images == ["example/go:3", "example/go:2", "example/go:1"]

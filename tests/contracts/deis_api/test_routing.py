@@ -237,3 +237,59 @@ def test_private_keys_are_not_readable_in_the_database(blue, in_process):
         assert private.splitlines()[1] not in repr(cursor.fetchall())
         cursor.execute("SELECT * FROM controller_config")
         assert "hunter2" not in repr(cursor.fetchall())
+
+
+def test_services_are_listed_newest_first_and_changed(live):
+    path = "/v2/apps/blue/services/"
+    for kind, pattern in (("worker", "/a"), ("web", "/b")):
+        assert live.post(path, {"procfile_type": kind, "path_pattern": pattern}).status_code == 201
+    assert live.post(path, {"procfile_type": "worker", "path_pattern": "/c"}).status_code == 201
+    found = live.get(path).json()["services"]
+    assert {row["procfile_type"]: row["path_pattern"] for row in found} == {"web": "/b", "worker": "/c"}
+    assert [row["procfile_type"] for row in found][0] == "web"
+
+
+@pytest.mark.parametrize(
+    "domain", ["WWW.Example.Test", "single", "*.example.test", "a." * 126 + "b", "xn--bcher-kva.ch"]
+)
+def test_domains_that_are_some(blue, domain):
+    path = "/v2/apps/blue/domains/"
+    made = blue.post(path, {"domain": domain})
+    assert (made.status_code, made.json()["domain"]) == (201, domain)
+    assert blue.delete(path + domain).status_code == 204
+
+
+def test_a_domain_has_at_most_253_characters(blue):
+    assert list(blue.post("/v2/apps/blue/domains/", {"domain": "a." * 127 + "b"}).json()) == ["domain"]
+
+
+@pytest.mark.parametrize("address", ["::1", "2001:db8::/32", "10.1.2.3/8", "0.0.0.0/0"])
+def test_addresses_of_either_kind_are_let_in(blue, address):
+    made = blue.post("/v2/apps/blue/whitelist/", {"addresses": [address]})
+    assert (made.status_code, made.json()) == (201, {"addresses": [address]})
+    assert blue.get("/v2/apps/blue/settings/").json()["whitelist"] == [address]
+
+
+@pytest.mark.parametrize(
+    "rule", [{"min": 1, "max": 2}, {"min": "x", "max": 2, "cpu_percent": 5}, {"min": 3, "max": 2, "cpu_percent": 5}, 7]
+)
+def test_autoscale_rules_that_cannot_be(live, rule):
+    answer = live.post("/v2/apps/blue/settings/", {"autoscale": {"web": rule}})
+    assert (answer.status_code, list(answer.json())) == (400, ["autoscale"])
+
+
+def test_https_may_be_enforced_and_let_go_again(blue):
+    path = "/v2/apps/blue/tls/"
+    assert {"uuid", "app", "owner", "https_enforced", "created", "updated"} <= set(blue.get(path).json())
+    for enforced in (False, True, False):
+        assert blue.post(path, {"https_enforced": enforced}).json()["https_enforced"] is enforced
+
+
+def test_names_of_certificates_are_unique_over_all_owners(blue, admin):
+    certificate, key = make_pair()
+    body = {"name": "www", "certificate": certificate, "key": key, "common_name": "ignored.test"}
+    assert blue.post("/v2/certs/", body).json()["common_name"] == "www.example.test"
+    again = admin.post("/v2/certs/", body)
+    assert (again.status_code, list(again.json())) == (400, ["name"])
+    missing = blue.post("/v2/certs/", {"name": "x"})
+    assert missing.status_code == 400 and {"certificate", "key"} <= set(missing.json())

@@ -162,3 +162,15 @@ message Empty {
         },
         "k8s.io.some.v1.Empty": {},
     }  # fmt: skip
+
+
+def test_empty_texts_stay_only_where_json_has_them_too():
+    toleration = text(1, "") + text(2, "Exists") + text(3, "") + text(4, "NoExecute") + number(5, 300)
+    variable = text(1, "EMPTY") + text(2, "")
+    header = text(1, "X-Empty") + text(2, "")
+    probe = text(10, text(1, text(2, text(1, "/") + text(2, number(1, 80)) + text(5, header))))
+    container = text(2, text(1, "c") + text(7, variable) + probe)
+    spec = decode_protobuf(body("v1", "Pod", text(2, container + text(22, toleration))))["spec"]
+    assert spec["tolerations"] == [{"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}]
+    assert spec["containers"][0]["env"] == [{"name": "EMPTY"}]
+    assert spec["containers"][0]["livenessProbe"]["httpGet"]["httpHeaders"] == [{"name": "X-Empty", "value": ""}]

@@ -155,6 +155,16 @@ async def test_an_exec_probe_that_fails_restarts_the_container(world: World) -> 
     assert entry(pod)["lastState"]["terminated"]["exitCode"] == 0
 
 
+async def test_a_probe_by_a_command_that_is_not_in_the_image_is_told_of_and_counts_for_nothing(world: World) -> None:
+    probe = {"exec": {"command": ["/bin/missing"]}, "periodSeconds": 1, "failureThreshold": 1}
+    await world.create(make_pod(busybox(livenessProbe=probe), terminationGracePeriodSeconds=1))
+    said = await world.until_event("web", "Unhealthy")
+    assert said.startswith("Liveness probe errored and resulted in unknown state: ") and "/bin/missing" in said
+    await asyncio.sleep(1.2)  # another check
+    pod = await world.until("web", is_ready)
+    assert entry(pod)["restartCount"] == 0
+
+
 async def test_an_image_of_a_registry_that_is_not_there_backs_off(world: World) -> None:
     container = {**busybox(), "image": "127.0.0.1:9/none:1"}
     await world.create(make_pod(container))

@@ -135,6 +135,17 @@ async def test_exec_takes_input_until_its_channel_is_closed(endpoint: Endpoint) 
     assert b"typed\n" in output and result["status"] == "Success"
 
 
+@pytest.mark.parametrize(("command", "told"), [("true", b""), ("exit+7", b"exit status 7")])
+async def test_the_first_protocol_tells_failures_alone(endpoint: Endpoint, command: str, told: bytes) -> None:
+    query, results = f"command=sh&command=-c&command={command}&output=1", []
+    async with endpoint.session() as session:
+        async with session.ws_connect(f"/exec/default/web/main?{query}", protocols=["channel.k8s.io"]) as socket:
+            async for message in socket:
+                if message.data[0] == 3:
+                    results.append(message.data[1:])
+    assert len(results) == (1 if told else 0) and told in b"".join(results)
+
+
 async def test_exec_without_a_command_or_a_socket_is_refused(endpoint: Endpoint) -> None:
     assert (await endpoint.get("/exec/default/web/main?output=1"))[0] == 400
     assert (await endpoint.get("/exec/default/web/main?command=ls&output=1"))[0] == 400

@@ -38,6 +38,18 @@ async def engine() -> AsyncIterator[OwnEngine]:
             await asyncio.to_thread(made.remove)
 
 
+async def until_checked_again(world: World, container: str) -> None:
+    """Until its probe has written two more lines into a container."""
+    count = None
+    async with asyncio.timeout(20):
+        while True:
+            found = len((await world.runtime.execute(container, ("cat", "/tmp/checks"), 10))[1])
+            count = found if count is None else count
+            if found >= count + 2:
+                return
+            await asyncio.sleep(0.2)
+
+
 async def test_containers_outlive_a_killed_engine_and_come_back_after_one_that_took_them(
     engine: OwnEngine, tmp_path: Path
 ) -> None:
@@ -46,12 +58,12 @@ async def test_containers_outlive_a_killed_engine_and_come_back_after_one_that_t
         await world.start()
         try:
             exec_probe = {
-                "exec": {"command": ["true"]},
+                "exec": {"command": ["sh", "-c", "echo >> /tmp/checks"]},
                 "periodSeconds": 1,
                 "timeoutSeconds": 20,
                 "failureThreshold": 1,
             }
-            container = busybox(STAY, livenessProbe=exec_probe)
+            container = busybox(f": > /tmp/checks; {STAY}", livenessProbe=exec_probe)
             await world.create(make_pod(container, terminationGracePeriodSeconds=1))
             before = await world.until("web", is_ready, 30)
 
@@ -60,6 +72,8 @@ async def test_containers_outlive_a_killed_engine_and_come_back_after_one_that_t
             await asyncio.to_thread(engine.start)
             await world.create(make_pod(busybox(), name="later", uid="", terminationGracePeriodSeconds=1))
             await world.until("later", is_ready, 30)
+            container_id = entry(before)["containerID"].rpartition("/")[2]
+            await until_checked_again(world, container_id)
             after = await world.api.get(PODS, "web", "default")
             assert is_ready(after) and entry(after) == entry(before), "nothing of the pod restarted"
 

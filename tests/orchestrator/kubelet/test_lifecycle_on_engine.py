@@ -64,7 +64,9 @@ async def test_hooks_run_beside_the_container_and_before_its_end(world: World, t
     volumes = [{"name": "h", "hostPath": {"path": str(tmp_path)}}]
     await world.create(make_pod(container, name="hooked", uid="", volumes=volumes, terminationGracePeriodSeconds=20))
     await world.create(
-        make_pod(busybox(lifecycle={"postStart": {"exec": {"command": ["false"]}}}), name="unhooked", uid="")
+        make_pod(
+            busybox(lifecycle={"postStart": {"exec": {"command": ["sh", "-c", "exit 1"]}}}), name="unhooked", uid=""
+        )
     )
     await world.until("hooked", is_ready, 20)
     assert (tmp_path / "post").read_text() == "started\n"
@@ -98,7 +100,12 @@ async def test_a_container_that_failed_runs_again_in_the_same_pod_until_it_succe
 
 
 async def test_a_failed_probe_may_have_a_shorter_patience_than_the_pod(world: World) -> None:
-    sick = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 10}
+    sick = {
+        "exec": {"command": ["sh", "-c", "exit 1"]},
+        "periodSeconds": 1,
+        "failureThreshold": 1,
+        "timeoutSeconds": 10,
+    }
     probe = {**sick, "terminationGracePeriodSeconds": 1}
     stubborn = busybox("trap '' TERM; while :; do sleep 1; done", livenessProbe=probe)
     await world.create(make_pod(stubborn, name="stubborn", uid="", terminationGracePeriodSeconds=600))

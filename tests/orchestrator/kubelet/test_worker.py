@@ -13,7 +13,13 @@ from worlds import World, condition, entry, is_ready, simulated_world, waiting_r
 
 from orchestrator.kubelet import probes, starting
 from orchestrator.kubelet.memory import MemoryRuntime
-from orchestrator.kubelet.runtime import ContainerStatus, ProbeOutcome, PullFailed, RuntimeUnavailable
+from orchestrator.kubelet.runtime import (
+    CommandNotStarted,
+    ContainerStatus,
+    ProbeOutcome,
+    PullFailed,
+    RuntimeUnavailable,
+)
 from orchestrator.objects.kinds import CONFIGMAPS, PODS
 
 
@@ -267,15 +273,22 @@ async def test_a_container_that_never_ran_ends_as_unknown_with_its_pod(world: Wo
     assert entry(pod)["state"]["terminated"]["reason"] == "ContainerStatusUnknown"
 
 
-async def test_an_engine_that_cannot_try_a_probe_says_nothing_of_the_container(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (RuntimeUnavailable("the engine restarts"), "Liveness probe failed: sick"),
+        (CommandNotStarted("no check"), "Liveness probe errored and resulted in unknown state: no check"),
+    ],
+)
+async def test_a_probe_that_cannot_be_tried_says_nothing_of_the_container(
+    world: World, monkeypatch: pytest.MonkeyPatch, failure: Exception, said: str
 ) -> None:
     tried = []
 
     async def execute(container_id: str, command: object, deadline: float) -> tuple[int, bytes]:
         tried.append(container_id)
         if len(tried) < 4:
-            raise RuntimeUnavailable("the engine restarts")
+            raise failure
         return 1, b"sick"
 
     monkeypatch.setattr(world.runtime, "execute", execute)
@@ -284,6 +297,7 @@ async def test_an_engine_that_cannot_try_a_probe_says_nothing_of_the_container(
     await world.create(make_pod(make_container(command=["top"], livenessProbe=probe), restartPolicy="Never"))
     await world.until("web", lambda pod: pod["status"]["phase"] == "Failed")
     assert len(tried) == 4, "the first three were neither failures nor successes"
+    assert await world.until_event("web", "Unhealthy", said)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ class World:
         node = NodeView(name="node-1", address="192.0.2.10", cpus=2, memory=4 * 2**30)
         lookup = Lookup(api)
         volumes = Volumes(data, lookup, node=node, dns_address="10.200.0.1", cluster_domain="cluster.local", real=real)
-        services = NodeServices(api, runtime, volumes, lookup, self.recorder, node)
+        room = {"cpu": 2000, "memory": 4 * 2**30, "ephemeral-storage": 2**34, "pods": 20}
+        services = NodeServices(api, runtime, volumes, lookup, self.recorder, node, allocatable=room)
         self.agent = NodeAgent("node-1", services, refresh_every=0.5)
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -81,12 +82,13 @@ class World:
         except NotFound:
             return
 
-    async def until_event(self, name: str, reason: str) -> str:
-        """The message of the first event of that reason about that pod."""
+    async def until_event(self, name: str, reason: str, begins: str = "") -> str:
+        """The message of the first event of that reason about that pod whose message begins so."""
         async with asyncio.timeout(DEADLINE):
             while True:
                 for event in (await self.api.list(EVENTS)).items:
-                    if (event["involvedObject"]["name"], event["reason"]) == (name, reason):
+                    about = (event["involvedObject"]["name"], event["reason"]) == (name, reason)
+                    if about and event["message"].startswith(begins):
                         return str(event["message"])
                 await asyncio.sleep(0.02)
 

@@ -1,5 +1,7 @@
 import re
+from datetime import timedelta
 
+from orchestrator.machinery.clock import FakeClock
 from orchestrator.objects.kinds import DEPLOYMENTS, PODS, REPLICASETS
 from orchestrator.reconcilers.deployment import DeploymentReconciler
 from orchestrator.reconcilers.replicaset import ReplicaSetReconciler
@@ -155,6 +157,30 @@ async def test_a_pod_counts_as_available_only_after_its_minimum_ready_time():
         assert "availableReplicas" not in (await the(world))["status"]
         await world.advance(10.5)
         assert (await the(world))["status"]["availableReplicas"] == 1
+
+
+class LateClock(FakeClock):
+    """Its timers fire a moment before what it shows: the first `late` looks at it after `begin` are behind."""
+
+    late = 0
+
+    def now(self):
+        if self.late:
+            self.late -= 1
+            return super().now() - timedelta(milliseconds=1)
+        return super().now()
+
+
+async def test_a_pod_that_becomes_available_while_it_is_looked_at_is_not_forgotten():
+    """Else the rollout would stand still until its deadline."""
+    for late in range(12):
+        async with plane(*PARTS, clock=LateClock()) as world:
+            await world.api.create(DEPLOYMENTS, deployment(replicas=1, minReadySeconds=10))
+            await world.run_pods()
+            world.clock.advance(10 - world.clock.elapsed - 0.001)
+            world.clock.late = late
+            await world.advance(1)
+            assert (await the(world))["status"].get("availableReplicas") == 1, late
 
 
 async def test_a_template_whose_name_is_taken_gets_another_hash():
