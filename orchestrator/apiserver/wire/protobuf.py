@@ -12,6 +12,7 @@ JSON has even when they are zero.
 from __future__ import annotations
 
 import base64
+import datetime
 import functools
 import struct
 from collections.abc import Iterator
@@ -21,11 +22,11 @@ from typing import Any
 import orjson
 
 from orchestrator import errors
-from orchestrator.apiserver.clock import rfc3339
 from orchestrator.objects.meta import Obj
 from orchestrator.objects.schema import Node, definition, schema_of_kind
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
+_EPOCH = datetime.datetime(1970, 1, 1)
 _MAGIC = b"k8s\x00"
 _META = "k8s.io.apimachinery.pkg.apis.meta.v1"
 _DEFINITIONS = "k8s.io.apiextensions_apiserver.pkg.apis.apiextensions"
@@ -212,12 +213,26 @@ def _scalar(field: str, kind: str, value: Any, *, kept: bool) -> Any:
         case "b":
             return bool(value) if value or kept or field in _POINTERS else None
         case "i":
-            number = value - (1 << 64) if value >= 1 << 63 else value
+            number = _signed(value)
             return number if number or kept or field in _POINTERS else None
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 _NOT_SPECIAL = object()
+
+
+def _moment(data: bytes, precision: str) -> str | None:
+    """Go's zero time, in the year 1, is written as no seconds since 1970 and means none."""
+    parts = dict(fields_of(data))
+    seconds, nanoseconds = _signed(parts.get(1, 0)), parts.get(2, 0)
+    if not seconds and not nanoseconds:
+        return None
+    moment = _EPOCH + datetime.timedelta(seconds=seconds, microseconds=nanoseconds // 1000)
+    return moment.isoformat(timespec=precision) + "Z"
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >= 1 << 63 else number
 
 
 def _special(target: str, data: bytes) -> Any:
@@ -226,21 +241,14 @@ def _special(target: str, data: bytes) -> Any:
         return _schema_or(target, data)
     match target.rpartition(".")[2]:
         case "Time" | "MicroTime" if target.startswith(_META):
-            parts = dict(fields_of(data))
-            seconds = parts.get(1, 0)
-            if not parts or seconds >= 1 << 63:
-                return None
-            if target.endswith("MicroTime"):
-                return rfc3339(seconds)[:-1] + f".{parts.get(2, 0) // 1000:06d}Z"
-            return rfc3339(seconds)
+            return _moment(data, "microseconds" if target.endswith("MicroTime") else "seconds")
         case "Quantity":
             return dict(fields_of(data)).get(1, b"0").decode() or "0"
         case "IntOrString":
             parts = dict(fields_of(data))
             if parts.get(1):
                 return parts.get(3, b"").decode()
-            number = parts.get(2, 0)
-            return number - (1 << 64) if number >= 1 << 63 else number
+            return _signed(parts.get(2, 0))
         case "RawExtension" | "FieldsV1" | "JSON":
             raw = dict(fields_of(data)).get(1)
             return orjson.loads(raw) if raw else None

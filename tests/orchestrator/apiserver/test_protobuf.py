@@ -174,3 +174,16 @@ def test_empty_texts_stay_only_where_json_has_them_too():
     assert spec["tolerations"] == [{"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}]
     assert spec["containers"][0]["env"] == [{"name": "EMPTY"}]
     assert spec["containers"][0]["livenessProbe"]["httpGet"]["httpHeaders"] == [{"name": "X-Empty", "value": ""}]
+
+
+@pytest.mark.parametrize(
+    ("wire", "written"),
+    [
+        (number(1, 0) + number(2, 0), None),
+        (number(1, 1_700_000_000) + number(2, 5_000), "2023-11-14T22:13:20.000005Z"),
+        (number(1, (1 << 64) - 62_135_596_798), "0001-01-01T00:00:02.000000Z"),
+    ],
+)
+def test_times_are_counted_from_1970_in_both_directions(wire, written):
+    found = decode_protobuf(body("coordination.k8s.io/v1", "Lease", text(2, text(1, "me") + text(4, wire))))["spec"]
+    assert found == {"holderIdentity": "me"} | ({"renewTime": written} if written else {})
