@@ -138,6 +138,13 @@ def _keep_all_but_debuggers(new: Obj, old: Obj) -> None:
         _keep(new["metadata"], old["metadata"], field)
 
 
+_NOT_WITH_STATUS = {
+    "deployments.apps": ("labels",),
+    "customresourcedefinitions.apiextensions.k8s.io": ("labels", "annotations", "finalizers", "ownerReferences"),
+}
+"""What else of the metadata a write of the status leaves alone; of the other kinds it may change both."""
+
+
 def _keep_all_but_status(resource: Resource, new: Obj, old: Obj) -> None:
     for field in new.keys() - old.keys() - {"status"}:
         del new[field]
@@ -153,6 +160,8 @@ def _keep_all_but_status(resource: Resource, new: Obj, old: Obj) -> None:
             meta["ownerReferences"] = old["metadata"]["ownerReferences"]
         if qos := (old.get("status") or {}).get("qosClass"):
             new.setdefault("status", {}).setdefault("qosClass", qos)
+    for field in _NOT_WITH_STATUS.get(resource.storage_key, ()):
+        _keep(meta, old["metadata"], field)
 
 
 def spec_changed(resource: Resource, new: Obj, old: Obj) -> bool:
