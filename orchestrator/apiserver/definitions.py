@@ -33,7 +33,10 @@ class Definitions:
     def load(self) -> None:
         """Serve what was established when the server stopped."""
         for record in self.api.store.list(_STORAGE):
-            self._serve(record.obj)
+            try:
+                self._serve(record.obj)
+            except Exception:
+                log.exception("definition %s can't be served", record.key.name)
 
     async def run(self) -> None:
         """Follow every change, until cancelled."""
@@ -71,6 +74,8 @@ class Definitions:
                     self._serve(latest.obj)
         except (ApiError, StoreError) as exc:
             log.warning("definition %s: %s; it is looked at again on its next change", record.key.name, exc)
+        except Exception:  # one strange definition must not keep the others from being served
+            log.exception("definition %s can't be served", record.key.name)
 
     async def _accept(self, record: Record) -> None:
         """Write the status that says whether the names are free, and the finalizer that guards the instances."""
@@ -94,7 +99,7 @@ class Definitions:
     def _serve(self, definition: Obj) -> None:
         name = definition["metadata"]["name"]
         conditions = (definition.get("status") or {}).get("conditions") or ()
-        if not any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+        if not any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions):
             return
         served = custom_resources(definition)
         self._stop_serving(name, keep=served)

@@ -7,6 +7,8 @@ import importlib.util
 import logging
 import signal
 import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from orchestrator.apiserver import bootstrap, collector
 from orchestrator.apiserver.api import Api
@@ -27,6 +29,8 @@ from orchestrator.store.store import Store
 log = logging.getLogger(__name__)
 
 _SWITCH_INTERVAL = 0.0005  # seconds; the writer thread must not wait long for the event loop's thread
+
+_RESTART = 1.0  # seconds
 
 
 class Server:
@@ -53,18 +57,18 @@ class Server:
         self.api.computed = {kinds.NODEMETRICS.storage_key: metrics, kinds.PODMETRICS.storage_key: metrics}
         self.http = HttpsServer(self.app, pki, settings.host, settings.port, settings.drain_timeout)
         await self.http.start()
-        self._start_task("compaction", self._compact_forever())
-        self._start_task("collector", collector.collect_everything_forever())
-        self._start_task("definitions", definitions.run())
-        self._start_task("upkeep", Upkeep(self.api).run())
+        self._start_part("compaction", self._compact_forever)
+        self._start_part("collector", collector.collect_everything_forever)
+        self._start_part("definitions", definitions.run)
+        self._start_part("upkeep", Upkeep(self.api).run)
         if self._with_controllers and importlib.util.find_spec("orchestrator.reconcilers.run") is not None:
             from orchestrator.reconcilers.run import run_controllers
 
-            self._start_task("controllers", run_controllers(self.client, settings))
+            self._start_part("controllers", lambda: run_controllers(self.client, settings))
         log.info("serving on %s:%s, revision %s", settings.host, self.http.port, self.store.revision)
 
-    def _start_task(self, name: str, coroutine) -> None:  # type: ignore[no-untyped-def]
-        self._tasks.append(asyncio.create_task(coroutine, name=name))
+    def _start_part(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.append(asyncio.create_task(_run_for_ever(name, run), name=name))
 
     async def _compact_forever(self) -> None:
         """Keep between one and two intervals of history."""
@@ -74,7 +78,7 @@ class Server:
             await self.store.compact(revision)
 
     async def wait(self) -> None:
-        """Return never; raise when a part that should run for ever ended."""
+        """Return never; raise when a part that should run for ever was cancelled."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
@@ -91,6 +95,17 @@ class Server:
         await self.app.rest.endpoints.close()
         await self.api.webhooks.close()
         await self.store.close()
+
+
+async def _run_for_ever(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A part that meets what its author did not think of begins again: requests are answered meanwhile."""
+    while True:
+        try:
+            await run()
+            log.error("%s ended by itself; it starts again in %s s", name, _RESTART)
+        except Exception:
+            log.exception("%s failed; it starts again in %s s", name, _RESTART)
+        await asyncio.sleep(_RESTART)
 
 
 async def run(settings: ServerSettings) -> None:

@@ -66,7 +66,7 @@ async def bind(api: Api, call: Call, body: Obj) -> Obj:
         "type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": api.timestamp(),
     }  # fmt: skip
     status = dict(old.obj.get("status") or {})
-    status["conditions"] = [c for c in status.get("conditions") or () if c["type"] != "PodScheduled"] + [scheduled]
+    status["conditions"] = [c for c in status.get("conditions") or () if c.get("type") != "PodScheduled"] + [scheduled]
     new["status"] = status
     if not call.dry_run:
         await api.store.update(old.resource, old.key, new, expect=old.revision)
@@ -105,7 +105,7 @@ def _counts_for_budgets(pod: Obj) -> bool:
 
 def _is_ready(pod: Obj) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
 def _lets_unready_go(budget: Obj) -> bool:

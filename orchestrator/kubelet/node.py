@@ -117,7 +117,7 @@ def condition(kind: str, holds: bool, reason: str, message: str) -> dict[str, An
 
 
 def with_times(status: dict[str, Any], previous: Mapping[str, Any], now: float) -> dict[str, Any]:
-    before = {entry["type"]: entry for entry in previous.get("conditions") or ()}
+    before = {entry.get("type"): entry for entry in previous.get("conditions") or ()}
     timed = []
     for entry in status["conditions"]:
         old = before.get(entry["type"], {})
@@ -128,7 +128,7 @@ def with_times(status: dict[str, Any], previous: Mapping[str, Any], now: float) 
 
 def same_but_times(status: Mapping[str, Any], written: Mapping[str, Any]) -> bool:
     def bare(conditions: Any) -> list[tuple[Any, ...]]:
-        return [(entry["type"], entry["status"], entry.get("message")) for entry in conditions or ()]
+        return [(entry.get("type"), entry.get("status"), entry.get("message")) for entry in conditions or ()]
 
     return all(status[key] == written.get(key) for key in status if key != "conditions") and bare(
         status["conditions"]

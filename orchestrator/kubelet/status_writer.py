@@ -88,10 +88,10 @@ class StatusWriter:
 def differs(status: dict[str, Any], written: dict[str, Any]) -> bool:
     if any(status[field] != written.get(field) for field in status if field != "conditions"):
         return True
-    known = {condition["type"]: condition for condition in written.get("conditions") or ()}
+    known = {condition.get("type"): condition for condition in written.get("conditions") or ()}
     compared = ("status", "reason", "message")
     return any(
-        (condition.get(field) or None) != (known.get(condition["type"], {}).get(field) or None)
+        (condition.get(field) or None) != (known.get(condition.get("type"), {}).get(field) or None)
         for condition in status.get("conditions") or ()
         for field in compared
     )

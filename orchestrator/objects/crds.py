@@ -172,7 +172,7 @@ def accept_names(definition_: Obj, others: Iterable[Obj], now: str) -> dict[str,
     if stored_version(definition_) not in stored:
         stored.append(stored_version(definition_))
     conditions = [
-        item for item in before.get("conditions") or () if item["type"] not in ("NamesAccepted", "Established")
+        item for item in before.get("conditions") or () if item.get("type") not in ("NamesAccepted", "Established")
     ]
     for kind, verdict in (("NamesAccepted", names_ok), ("Established", established)):
         conditions.append(_set_condition(_condition(before, kind), kind, verdict, now))

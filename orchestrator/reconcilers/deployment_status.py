@@ -66,7 +66,7 @@ def _availability(conditions: Conditions, deployment: Obj, status: dict[str, Any
 def _progress(
     conditions: Conditions, deployment: Obj, status: dict[str, Any], new: SetView | None, now: datetime
 ) -> Conditions:
-    current = next((condition for condition in conditions if condition["type"] == "Progressing"), None)
+    current = next((condition for condition in conditions if condition.get("type") == "Progressing"), None)
     if not has_deadline(deployment):
         return without_condition(conditions, "Progressing")
     rolled_out = status.get("replicas", 0) == status.get("updatedReplicas", 0)
@@ -79,7 +79,7 @@ def _progress(
     if has_progressed(deployment.get("status") or {}, status):
         moved = _progressing(conditions, "True", "ReplicaSetUpdated", f"{what} is progressing.", stamp)
         for condition in moved:
-            if condition["type"] == "Progressing":
+            if condition.get("type") == "Progressing":
                 condition["lastUpdateTime"] = stamp
         return moved
     if is_timed_out(deployment, current, now):

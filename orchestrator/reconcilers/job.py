@@ -146,4 +146,4 @@ class JobReconciler(Reconciler):
 
 def _suspended(job: Obj) -> bool:
     conditions = (job.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == "Suspended" and one["status"] == "True" for one in conditions)
+    return any(one.get("type") == "Suspended" and one.get("status") == "True" for one in conditions)

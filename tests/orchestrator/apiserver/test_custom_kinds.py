@@ -8,7 +8,7 @@ import shutil
 import aiohttp
 import pytest
 
-from orchestrator.apiserver.main import Server
+from orchestrator.apiserver.main import Server, _run_for_ever
 from orchestrator.settings import ServerSettings
 from tests.orchestrator.apiserver.caller import Caller
 from tests.orchestrator.apiserver.test_protobuf import body, definition
@@ -119,3 +119,37 @@ async def test_definitions_may_come_as_protobuf_and_their_objects_may_not(call):
     assert status == 422 and "spec.size" in answer["message"], "the schema is in force"
     status, answer = await call("POST", gardens, data=body("example.test/v1", "Garden", b""), headers=protobuf)
     assert (status, answer["reason"]) == (415, "UnsupportedMediaType")
+
+
+async def test_a_condition_without_a_type_does_not_end_the_server(call):
+    """Kubernetes takes such a status; whoever reads conditions has to live with it."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    headers = {"Content-Type": "application/merge-patch+json"}
+    patch = {"status": {"conditions": [{"message": "patched", "reason": "Test"}]}}
+    status, _ = await call("PATCH", f"{path}/things.example.test/status", json=patch, headers=headers)
+    assert status == 200
+    other = {**DEFINITION, "metadata": {"name": "others.example.test"}}
+    other["spec"] = {**DEFINITION["spec"], "names": {"plural": "others", "kind": "Other"}}
+    await call("POST", path, json=other)
+    async with asyncio.timeout(5):
+        for served in (THINGS, THINGS.replace("things", "others")):
+            while (await call("GET", served))[0] != 200:  # noqa: ASYNC110 - it is a socket away
+                await asyncio.sleep(0.01)
+
+
+async def test_a_part_that_fails_begins_again_while_requests_are_answered(call, monkeypatch):
+    monkeypatch.setattr("orchestrator.apiserver.main._RESTART", 0.01)
+    begun = []
+
+    async def run() -> None:
+        begun.append(len(begun))
+        if len(begun) < 3:
+            raise KeyError("what nobody thought of")
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(_run_for_ever("a part", run))
+    async with asyncio.timeout(5):
+        while len(begun) < 3:  # noqa: ASYNC110 - it has no event to wait for
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert (await call("GET", THINGS))[0] == 200
