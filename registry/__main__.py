@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 from registry.errors import RegistryError
+from registry.store import Store
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,8 +43,19 @@ def serve() -> int:
     if done.returncode:
         return done.returncode
     data = settings.data_folder()
-    keep = keeper.Keeper(binary.find(), data)
+    keep = keeper.Keeper(binary.find(), data, kept_in(data))
     return keep.run(partial(admin.listen, data / "admin.sock", keep))
+
+
+def kept_in(data: Path) -> Store:
+    """Where the images are."""
+    from registry import settings, store
+
+    if bucket := settings.object_storage():
+        from registry.bucket import Bucket
+
+        return Bucket(bucket)
+    return store.Folder(data / "images")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is in the registry's folder: repositories, their manifests, and which of these nobody keeps.
+"""What the registry holds: repositories, their manifests, and what of it nobody keeps.
 
 The layout is Distribution's: `docker/registry/v2/repositories/NAME/_manifests/revisions/sha256/DIGEST/link`.
 """
@@ -6,16 +6,18 @@ The layout is Distribution's: `docker/registry/v2/repositories/NAME/_manifests/r
 from __future__ import annotations
 
 import json
-import shutil
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from registry.errors import RegistryError
+from registry.store import Store
 
-REPOSITORIES, BLOBS = Path("docker/registry/v2/repositories"), Path("docker/registry/v2/blobs")
+ROOT = "docker/registry/v2"
+REPOSITORIES, BLOBS = f"{ROOT}/repositories", f"{ROOT}/blobs"
 LARGEST_MANIFEST = 4 << 20  # bytes, as the server takes them
+LARGEST_LINK = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -28,61 +30,102 @@ class Image:
     size: int  # bytes of its layers, shared ones too
 
 
-def repositories(root: Path) -> list[str]:
-    """The apps' repositories; those with a slash in their names are the platform's own."""
-    folder = root / REPOSITORIES
-    return sorted(path.name for path in folder.iterdir() if (path / "_manifests").is_dir()) if folder.is_dir() else []
+@dataclass
+class Repository:
+    """One as it is stored; times are seconds since the epoch."""
+
+    revisions: dict[str, float] = field(default_factory=dict)  # digest → when it was pushed
+    tags: dict[str, set[str]] = field(default_factory=dict)  # tag → digests it named, now or before
+    layers: dict[str, float] = field(default_factory=dict)  # digest → when the repository got it
+    uploads: list[float] = field(default_factory=list)
 
 
-def images(root: Path, repository: str) -> Iterator[Image]:
-    revisions = root / REPOSITORIES / repository / "_manifests/revisions/sha256"
-    for link in sorted(revisions.glob("*/link")):
-        digest = f"sha256:{link.parent.name}"
+class Contents:
+    """What there was when it was read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.repositories: dict[str, Repository] = defaultdict(Repository)
+        self.blobs: dict[str, tuple[float, int]] = {}  # digest → when it was stored, bytes
+        for entry in store.entries(REPOSITORIES):
+            self._place(entry.key.removeprefix(f"{REPOSITORIES}/").split("/"), entry.modified)
+        for entry in store.entries(BLOBS):
+            parts = entry.key.split("/")
+            if parts[-1] == "data":
+                self.blobs[f"{parts[-4]}:{parts[-2]}"] = (entry.modified, entry.size)
+
+    def _place(self, parts: list[str], modified: float) -> None:
+        match parts:
+            case [*name, "_manifests", "revisions", kind, value, "link"]:
+                self.repositories["/".join(name)].revisions[f"{kind}:{value}"] = modified
+            case [*name, "_manifests", "tags", tag, "index", kind, value, "link"]:
+                self.repositories["/".join(name)].tags.setdefault(tag, set()).add(f"{kind}:{value}")
+            case [*name, "_layers", kind, value, "link"]:
+                self.repositories["/".join(name)].layers[f"{kind}:{value}"] = modified
+            case _ if "_uploads" in parts:
+                self.repositories["/".join(parts[: parts.index("_uploads")])].uploads.append(modified)
+
+    @property
+    def apps(self) -> list[str]:
+        """The apps' repositories; those with a slash in their names are the platform's own."""
+        return sorted(name for name in self.repositories if "/" not in name)
+
+    @property
+    def stored(self) -> int:
+        """Bytes of all blobs."""
+        return sum(size for _, size in self.blobs.values())
+
+    def manifest(self, digest: str) -> dict[str, Any]:
+        """Raises: RegistryError when it can't be read; FileNotFoundError when it is gone."""
+        text = self._store.read(f"{blob_folder(digest)}/data", LARGEST_MANIFEST)
         try:
-            yield Image(repository, digest, link.stat().st_mtime, size_of(root, digest))
+            content = json.loads(text)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise RegistryError(f"The manifest {digest} is damaged, so what it needs is unknown: nothing is removed.")
+        return content
+
+    def current(self, repository: str, tag: str) -> str:
+        """The digest that `tag` names, or nothing."""
+        try:
+            link = self._store.read(f"{REPOSITORIES}/{repository}/_manifests/tags/{tag}/current/link", LARGEST_LINK)
         except FileNotFoundError:
-            continue  # deleted meanwhile
+            return ""
+        return link.decode(errors="replace").strip()
 
 
-def unkept(root: Path, keep: Mapping[str, Collection[str]], before: float) -> list[Image]:
+def blob_folder(digest: str) -> str:
+    kind, _, value = digest.partition(":")
+    return f"{BLOBS}/{kind}/{value[:2]}/{value}"
+
+
+def unkept(contents: Contents, keep: Mapping[str, Collection[str]], before: float) -> list[Image]:
     """Images pushed before that time that are neither kept nor part of a kept image for several machines."""
     found = []
-    for repository in repositories(root):
-        wanted = set(keep.get(repository, ()))
+    for name in contents.apps:
+        wanted = set(keep.get(name, ()))
         for digest in tuple(wanted):
-            wanted.update(parts(root, digest))
-        found += [image for image in images(root, repository) if image.digest not in wanted and image.pushed < before]
+            wanted.update(parts(contents, digest))
+        for digest, pushed in sorted(contents.repositories[name].revisions.items()):
+            if digest not in wanted and pushed < before:
+                found.append(Image(name, digest, pushed, size_of(contents, digest)))
     return found
 
 
-def blob(root: Path, digest: str) -> Path:
-    value = digest.removeprefix("sha256:")
-    return root / BLOBS / "sha256" / value[:2] / value / "data"
-
-
-def manifest(root: Path, digest: str) -> dict[str, Any]:
-    """Raises: RegistryError when it can't be read; FileNotFoundError when it is gone."""
-    with blob(root, digest).open("rb") as file:
-        text = file.read(LARGEST_MANIFEST)
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise RegistryError(f"The manifest {digest} is damaged, so what it needs is unknown: nothing is removed.")
-    return content
-
-
-def parts(root: Path, digest: str) -> list[str]:
+def parts(contents: Contents, digest: str) -> list[str]:
     """The manifests that an index names."""
     try:
-        return [str(one.get("digest")) for one in manifest(root, digest).get("manifests") or ()]
+        return [str(one.get("digest")) for one in contents.manifest(digest).get("manifests") or ()]
     except FileNotFoundError:
         return []
 
 
-def size_of(root: Path, digest: str) -> int:
-    return sum(int(layer.get("size") or 0) for layer in manifest(root, digest).get("layers") or ())
+def size_of(contents: Contents, digest: str) -> int:
+    try:
+        return sum(int(layer.get("size") or 0) for layer in contents.manifest(digest).get("layers") or ())
+    except FileNotFoundError:
+        return 0
 
 
 def blobs_of(content: dict[str, Any]) -> Iterator[str]:
@@ -94,47 +137,56 @@ def blobs_of(content: dict[str, Any]) -> Iterator[str]:
         yield str(layer.get("blobSum"))
 
 
-def sweep(root: Path, before: float) -> None:
-    """Remove the blobs that no manifest of any repository needs and that were stored before that time.
+def folders_to_remove(contents: Contents, images: Collection[Image], before: float) -> list[str]:
+    """What goes with `images`: their manifests, the tags that name them, repositories that are empty then, and blobs
+    that no manifest needs any more. What came after `before` may belong to a push under way, and stays.
 
-    Later ones may belong to a push under way. Only while nothing is written. Raises: RegistryError, nothing removed.
+    Only while nothing is written. Raises: RegistryError; then nothing may be removed.
     """
-    needed = set()
-    for link in (root / REPOSITORIES).rglob("_manifests/revisions/sha256/*/link"):
-        digest = f"sha256:{link.parent.name}"
-        needed.add(digest)
-        try:
-            needed.update(blobs_of(manifest(root, digest)))
-        except FileNotFoundError:
-            continue  # a link without its blob can't be pulled already
-    for data in (root / BLOBS).glob("sha256/*/*/data"):
-        if f"sha256:{data.parent.name}" not in needed and data.stat().st_mtime < before:
-            shutil.rmtree(data.parent)
-
-
-def stored(root: Path) -> int:
-    """Bytes of all blobs."""
-    return sum(path.stat().st_size for path in (root / BLOBS).glob("sha256/*/*/data"))
-
-
-def drop_empty(root: Path, before: float) -> None:
-    """Remove repositories without any manifest and without a push under way; only while nothing is written."""
-    for repository in repositories(root):
-        folder = root / REPOSITORIES / repository
-        empty = not any((folder / "_manifests/revisions").glob("*/*/link"))
-        parts = (*folder.glob("_layers/sha256/*/link"), *folder.glob("_uploads/*"))
-        if empty and all(path.stat().st_mtime < before for path in parts):
-            shutil.rmtree(folder)
-
-
-def forget(root: Path, image: Image) -> None:
-    """Remove a manifest and the tags that name it; its blobs go with the sweep. Only while nothing is written."""
-    folder = root / REPOSITORIES / image.repository / "_manifests"
-    value = image.digest.removeprefix("sha256:")
-    for tag in (folder / "tags").glob("*"):
-        current = tag / "current/link"
-        if current.is_file() and current.read_text().strip() == image.digest:
-            shutil.rmtree(tag)
+    gone: dict[str, set[str]] = defaultdict(set)
+    for image in images:
+        gone[image.repository].add(image.digest)
+    folders: list[str] = []
+    for name, repository in contents.repositories.items():
+        if is_empty(name, repository, gone[name], before):
+            folders.append(f"{REPOSITORIES}/{name}")
         else:
-            shutil.rmtree(tag / "index/sha256" / value, ignore_errors=True)
-    shutil.rmtree(folder / "revisions/sha256" / value, ignore_errors=True)
+            folders += links_of(contents, name, gone[name])
+    needed = needed_blobs(contents, gone, before)
+    unneeded = (one for one, (stored, _) in contents.blobs.items() if one not in needed and stored < before)
+    return folders + [blob_folder(digest) for digest in unneeded]
+
+
+def is_empty(name: str, repository: Repository, gone: Collection[str], before: float) -> bool:
+    """Whether an app's repository has no manifest left and no push under way."""
+    rest = repository.revisions.keys() - set(gone)
+    young = any(when >= before for when in (*repository.layers.values(), *repository.uploads))
+    return "/" not in name and not rest and not young
+
+
+def links_of(contents: Contents, name: str, gone: Collection[str]) -> list[str]:
+    """Where the manifests `gone` of a repository stand, and the tags that name them."""
+    root = f"{REPOSITORIES}/{name}/_manifests"
+    folders = [f"{root}/revisions/{digest.replace(':', '/')}" for digest in gone]
+    for tag, digests in contents.repositories[name].tags.items():
+        named = digests & set(gone)
+        if not named:
+            continue
+        if contents.current(name, tag) in named:
+            folders.append(f"{root}/tags/{tag}")
+        else:
+            folders += [f"{root}/tags/{tag}/index/{digest.replace(':', '/')}" for digest in named]
+    return folders
+
+
+def needed_blobs(contents: Contents, gone: Mapping[str, Collection[str]], before: float) -> set[str]:
+    needed: set[str] = set()
+    for name, repository in contents.repositories.items():
+        needed.update(digest for digest, when in repository.layers.items() if when >= before)
+        for digest in repository.revisions.keys() - set(gone.get(name, ())):
+            needed.add(digest)
+            try:
+                needed.update(blobs_of(contents.manifest(digest)))
+            except FileNotFoundError:
+                continue  # a link without its blob can't be pulled already
+    return needed

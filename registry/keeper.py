@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from registry import images
+from registry.settings import server_environment
+from registry.store import Store
 
 DIE_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 STOP_PATIENCE = 15.0  # seconds; the server lets transfers go on for 10 (draintimeout)
@@ -35,9 +37,8 @@ class Wish:
 
 
 class Keeper:
-    def __init__(self, binary: str, data: Path) -> None:
-        self._binary, self._data = binary, data
-        self._root = data / "images"
+    def __init__(self, binary: str, data: Path, store: Store) -> None:
+        self._binary, self._data, self._store = binary, data, store
         self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -72,29 +73,28 @@ class Keeper:
 
     def _collect(self, wish: Wish) -> dict[str, Any]:
         before = time.time() - wish.older_than
-        found = images.unkept(self._root, wish.keep, before)
+        contents = images.Contents(self._store)
+        found = images.unkept(contents, wish.keep, before)
         report: dict[str, Any] = {
             "images": [{"app": one.repository, "digest": one.digest, "bytes": one.size} for one in found],
             "freed": None,
         }
         if wish.dry_run or not found:
             return report
-        size = images.stored(self._root)
         self._stop()
         self._start("read-only.yml")
         try:
-            for image in images.unkept(self._root, wish.keep, before):
-                images.forget(self._root, image)
-            images.drop_empty(self._root, before)
-            images.sweep(self._root, before)
+            now = images.Contents(self._store)
+            self._store.remove(images.folders_to_remove(now, images.unkept(now, wish.keep, before), before))
         finally:
             self._stop()
             self._start("config.yml")  # with an empty memory of which blobs there are
-        report["freed"] = size - images.stored(self._root)
+        report["freed"] = contents.stored - images.Contents(self._store).stored
         return report
 
     def _start(self, config: str) -> None:
-        self._server = subprocess.Popen([*DIE_WITH_US, self._binary, "serve", str(self._data / config)])
+        command = [*DIE_WITH_US, self._binary, "serve", str(self._data / config)]
+        self._server = subprocess.Popen(command, env=server_environment())
 
     def _stop(self) -> None:
         server = self._server

@@ -64,6 +64,13 @@ def data_folder(env: Mapping[str, str] = os.environ) -> Path:
     return Path(env["REGISTRY_DATA"]).absolute()
 
 
+def server_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What the server sees of ours: with a CA bundle for its S3 library alone it panics, so that is for all it does."""
+    bundle = env.get("SSL_CERT_FILE") or env.get("AWS_CA_BUNDLE", "")
+    kept = {name: value for name, value in env.items() if name != "AWS_CA_BUNDLE"}
+    return {**kept, "SSL_CERT_FILE": bundle} if bundle else kept
+
+
 def certificate(name: str) -> Path | None:
     if not name:
         return None
@@ -90,7 +97,7 @@ def url(env: Mapping[str, str], name: str) -> str:
     return text
 
 
-def object_storage(env: Mapping[str, str]) -> ObjectStorage | None:
+def object_storage(env: Mapping[str, str] = os.environ) -> ObjectStorage | None:
     bucket = env.get("REGISTRY_S3_BUCKET", "")
     if not bucket:
         return None

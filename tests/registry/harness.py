@@ -40,7 +40,7 @@ class TokenHandler(BaseHTTPRequestHandler):
 class RunningRegistry:
     """`credentials` is the file the builder reads; `admin` the registry's own socket."""
 
-    def __init__(self, data: Path):
+    def __init__(self, data: Path, **more: str):
         self.data, self.signer = data, Signer(*signing_pair())
         self.host = f"127.0.0.1:{free_port()}"
         self.credentials, self.admin = data / "credentials.json", data / "admin.sock"
@@ -55,6 +55,7 @@ class RunningRegistry:
             "REGISTRY_LISTEN": self.host,
             "REGISTRY_TOKEN_REALM": f"http://127.0.0.1:{self._tokens.server_port}/token",
             "REGISTRY_TOKEN_CERT_FILE": str(data / "tokens.crt"),
+            **more,
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "registry", "serve"],

@@ -63,7 +63,7 @@ async def test_an_image_fetched_once_is_served_without_its_origin(start, tmp_pat
     async with RegistryClient(Registry(f"127.0.0.1:{copies}")) as asked:
         assert (await asked.manifest("library/thing", "1")).digest == digest
         assert await asked.blob("library/thing", layer) == b"public" * 100
-        await kept(images.blob(tmp_path / "copies/images", layer))
+        await kept(tmp_path / "copies/images" / images.blob_folder(layer) / "data")
         origin.terminate()
         origin.wait(20)
         assert (await asked.manifest("library/thing", digest)).digest == digest

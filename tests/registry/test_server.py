@@ -6,7 +6,7 @@ import yaml
 from host.secret_files import signing_pair
 from registry import server
 from registry.errors import SettingsError
-from registry.settings import Settings, load
+from registry.settings import Settings, load, server_environment
 
 
 def settings(tmp_path, **more):
@@ -80,3 +80,9 @@ def test_pushes_are_told_to_whom_the_settings_name(tmp_path, environment):
     (endpoint,) = yaml.safe_load(server.render_config(load({**environment, **told})))["notifications"]["endpoints"]
     assert endpoint["url"] == "http://c/v2/hooks/registry/"
     assert endpoint["headers"] == {"X-Deis-Builder-Auth": ["builder-key"]}
+
+
+def test_a_ca_bundle_for_the_s3_library_is_for_all_the_server_does():
+    assert server_environment({"AWS_CA_BUNDLE": "/a", "X": "1"}) == {"SSL_CERT_FILE": "/a", "X": "1"}
+    assert server_environment({"AWS_CA_BUNDLE": "/a", "SSL_CERT_FILE": "/b"}) == {"SSL_CERT_FILE": "/b"}
+    assert server_environment({"X": "1"}) == {"X": "1"}
