@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 import os
 import secrets
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from builder.hooks.pre_receive import HEADER
+from builder.hooks.pre_receive import SIZE
 from builder.progress import Progress
 
 log = logging.getLogger("builder.receive")
-REQUEST_MAX = 4 << 20  # bytes of the hook's first line: refs of a push
+REQUEST_MAX = 4 << 20  # bytes of what the hook sends: refs of a push
 SOCKET_NAME_MAX = 100  # bytes; Linux takes 107
 HELLO_TIMEOUT = 10.0  # seconds
 GIT_VARIABLES = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
@@ -47,7 +47,7 @@ class HookServer:
     async def start(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, str(self.path), limit=REQUEST_MAX)
+        self._server = await asyncio.start_unix_server(self._serve, str(self.path))
         self.path.chmod(0o600)
 
     async def stop(self) -> None:
@@ -76,15 +76,15 @@ class HookServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(HELLO_TIMEOUT):
-                request = json.loads(await reader.readline())
-            handler = self._announced.pop(request["push"], None)
+                token, git, updates = parse_request(await read_request(reader))
+            handler = self._announced.pop(token, None)
             if handler is None:
                 return
             task = asyncio.current_task()
             assert task is not None
-            self._running[request["push"]] = task
-            await self._handle(handler, request, reader, writer)
-        except (ValueError, KeyError, TypeError, TimeoutError, ConnectionError) as exc:
+            self._running[token] = task
+            await self._handle(partial(handler, updates, git), reader, writer)
+        except (ValueError, EOFError, TimeoutError, ConnectionError) as exc:
             log.warning("a hook's call broke off: %r", exc)
         except asyncio.CancelledError:
             log.info("a push was stopped")
@@ -92,23 +92,44 @@ class HookServer:
             writer.close()
 
     async def _handle(
-        self, handler: Handler, request: dict, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        handler: Callable[[Progress], Awaitable[bool]],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
-        git = {key: value for key, value in request["git"].items() if key in GIT_VARIABLES}
-
         def write(data: bytes) -> None:
             if not writer.is_closing():
-                writer.write(HEADER.pack(b"o", len(data)) + data)
+                writer.write(frame(b"o", data))
 
-        work = asyncio.ensure_future(handler(list(request["updates"]), git, Progress(write, drain=writer.drain)))
+        work = asyncio.ensure_future(handler(Progress(write, drain=writer.drain)))
         gone = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
-                writer.write(HEADER.pack(b"x", 1) + bytes([0 if work.result() else 1]))
+                writer.write(frame(b"x", bytes([0 if work.result() else 1])))
                 await writer.drain()
         finally:
             gone.cancel()
             work.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await work
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """What the hook sends. Raises: ValueError, EOFError."""
+    size = int(await reader.readline())
+    if not 0 <= size <= REQUEST_MAX:
+        raise ValueError(f"a request of {size} bytes")
+    return await reader.readexactly(size)
+
+
+def parse_request(data: bytes) -> tuple[str, dict[str, str], list[str]]:
+    """(token, where git keeps the push's objects, updates) of what hooks/pre_receive.py made. Raises: ValueError."""
+    token, *fields = data.decode(errors="surrogateescape").split("\0")
+    end = fields.index("")
+    told = dict(field.partition("=")[::2] for field in fields[:end])
+    return token, {key: told[key] for key in GIT_VARIABLES if key in told}, fields[end + 1 :]
+
+
+def frame(kind: bytes, payload: bytes) -> bytes:
+    return kind + len(payload).to_bytes(SIZE, "big") + payload

@@ -90,7 +90,17 @@ def test_a_deep_data_folder_gets_a_socket_that_can_be_bound():
 
 
 async def test_noise_on_the_socket_harms_nobody(server):
-    for noise in (b"", b"\n", b"{}\n", b'{"push": 1}\n', b"\xff" * 100 + b"\n"):
+    for noise in (
+        b"",
+        b"\n",
+        b"{}\n",
+        b"-1\n",
+        b"99999999\nx",
+        b"3\na\0b",
+        b"1\n\0",
+        b"9" * 99_999,
+        b"\xff" * 100 + b"\n",
+    ):
         _, writer = await asyncio.open_unix_connection(str(server.path))
         writer.write(noise)
         writer.close()
