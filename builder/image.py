@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ class Assembler:
     def __init__(self, registry: RegistryClient, memory: LayerMemory) -> None:
         self._registry, self._memory = registry, memory
         self._configs: dict[str, dict[str, Any]] = {}
+        self._held: dict[str, frozenset[str]] = {}  # app → parts of its last image; the registry has them, or says so
 
     async def base(self, repository: str, tag: str) -> Base:
         """The stack image. Raises: RegistryError when the registry doesn't have it."""
@@ -94,24 +96,44 @@ class Assembler:
         sources = [*sorted(linked.items()), None]
         with progress.phase("upload"):
             try:
-                return await self._upload(app, tag, base, config, layers, sources)
-            except PartsMissing:  # swept by a collection between being found there and being named
-                return await self._upload(app, tag, base, config, layers, sources)
+                if held := self._held.pop(app, frozenset()):
+                    with suppress(PartsMissing):
+                        return await self._upload(app, tag, base, config, layers, sources, held)
+                try:
+                    return await self._upload(app, tag, base, config, layers, sources)
+                except PartsMissing:  # swept by a collection between being found there and being named
+                    return await self._upload(app, tag, base, config, layers, sources)
             finally:
                 for layer in layers:
                     if layer.content:
                         layer.content.close()
 
     async def _upload(
-        self, app: str, tag: str, base: Base, config: bytes, layers: list[Layer], sources: Sequence[Source]
+        self,
+        app: str,
+        tag: str,
+        base: Base,
+        config: bytes,
+        layers: list[Layer],
+        sources: Sequence[Source],
+        held: frozenset[str] = frozenset(),
     ) -> str:
-        """Send what the registry lacks; the image's digest. Raises: PartsMissing, RegistryError."""
-        sending = [self._registry.mount(app, layer["digest"], base.repository) for layer in base.manifest["layers"]]
+        """Send what the registry lacks; the image's digest. It isn't asked for what it should hold.
+
+        Raises: PartsMissing, RegistryError.
+        """
+        sending: dict[str, Coroutine[Any, Any, Any]] = {}
+        for digest in {layer["digest"] for layer in base.manifest["layers"]} - held:
+            sending[digest] = self._registry.mount(app, digest, base.repository)
         for layer, source in zip(layers, sources, strict=True):
-            sending.append(self._send(app, layer, source))
-        sending.append(self._registry.upload(app, digest_of(config), config, len(config)))
-        await all_or_first_error(sending)
-        return await self._registry.put_manifest(app, tag, render_manifest(base.manifest, config, layers))
+            if layer.info.digest not in held:
+                sending[layer.info.digest] = self._send(app, layer, source, bool(held))
+        if digest_of(config) not in held:
+            sending[digest_of(config)] = self._registry.upload(app, digest_of(config), config, len(config), bool(held))
+        await all_or_first_error(sending.values())
+        image = await self._registry.put_manifest(app, tag, render_manifest(base.manifest, config, layers))
+        self._held[app] = parts_of(base, config, layers)
+        return image
 
     async def _dependencies(self, app: str, name: str, folder: Path) -> Layer:
         """A cached layer: remembered when nothing in it changed, packed otherwise."""
@@ -122,7 +144,7 @@ class Assembler:
         self._memory.remember(app, folder, name, mark, layer.info)
         return layer
 
-    async def _send(self, app: str, layer: Layer, source: Source) -> None:
+    async def _send(self, app: str, layer: Layer, source: Source, is_new: bool) -> None:
         info = layer.info
         if layer.content is None:
             if await self._registry.has_blob(app, info.digest):
@@ -132,7 +154,13 @@ class Assembler:
             if again.info != info or again.content is None:
                 raise BuildFailed("A cached layer changed while it was packed. Push again.")
             layer.content = again.content
-        await self._registry.upload(app, info.digest, layer.content, info.size)
+        await self._registry.upload(app, info.digest, layer.content, info.size, is_new)
+
+
+def parts_of(base: Base, config: bytes, layers: Iterable[Layer]) -> frozenset[str]:
+    """The digests of an image's blobs."""
+    theirs = (layer["digest"] for layer in base.manifest["layers"])
+    return frozenset({*theirs, *(layer.info.digest for layer in layers), digest_of(config)})
 
 
 async def all_or_first_error(work: Iterable[Coroutine[Any, Any, Any]]) -> None:

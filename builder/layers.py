@@ -77,10 +77,10 @@ class LayerWriter(io.RawIOBase):
 
 def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
     """(relative path, lstat) of everything below `root`, sorted, folders before what is in them."""
-    pending = [""]
+    pending, top = [""], str(root)
     while pending:
         folder = pending.pop()
-        with os.scandir(root / folder) as entries:
+        with os.scandir(f"{top}/{folder}") as entries:
             found = sorted(entries, key=lambda entry: entry.name)
         inner = []
         for entry in found:
@@ -242,12 +242,14 @@ def file_info(target: str, content: bytes, time: int) -> tarfile.TarInfo:
 
 def fingerprint(root: Path) -> str:
     """Changes whenever anything below `root` does: no one without root's rights can set a file's ctime."""
-    digest = hashlib.sha256()
+    told = []
     for name, info in walk(root):
-        digest.update(f"{name}\0{info.st_mode}\0".encode(errors="surrogateescape"))
-        if not stat.S_ISDIR(info.st_mode):
-            digest.update(f"{info.st_size}\0{info.st_mtime_ns}\0{info.st_ctime_ns}\0".encode())
-    return digest.hexdigest()
+        mode = info.st_mode
+        if stat.S_ISDIR(mode):
+            told.append(f"{name}\0{mode}\0")
+        else:
+            told.append(f"{name}\0{mode}\0{info.st_size}\0{info.st_mtime_ns}\0{info.st_ctime_ns}\0")
+    return hashlib.sha256("".join(told).encode(errors="surrogateescape")).hexdigest()
 
 
 class LayerMemory:

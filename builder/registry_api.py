@@ -89,11 +89,13 @@ class RegistryClient:
             )
         self._expect(status, body, 201)
 
-    async def upload(self, repository: str, digest: str, content: bytes | IO[bytes], size: int) -> bool:
-        """Send a blob unless the registry has it; whether it was sent."""
+    async def upload(
+        self, repository: str, digest: str, content: bytes | IO[bytes], size: int, is_new: bool = False
+    ) -> bool:
+        """Send a blob unless the registry has it; whether it was sent. Of a new one it is only asked in trouble."""
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        for last in (False, False, True):
-            if await self.has_blob(repository, digest):
+        for attempt in range(3):
+            if (attempt or not is_new) and await self.has_blob(repository, digest):
                 return False
             status, body, answered = await self._call("POST", repository, "blobs/uploads/")
             self._expect(status, body, 202)
@@ -106,7 +108,7 @@ class RegistryClient:
                 headers=headers,
                 seconds=UPLOAD_TIMEOUT,
             )
-            if status == 404 and not last:
+            if status == 404 and attempt < 2:
                 continue  # a restart of the registry ended the upload, or took the answer of one that was complete
             self._expect(status, body, 201)
             return True
