@@ -75,6 +75,7 @@ def run(*, with_example: bool = True) -> Platform:
     with lock(home):
         platform = prepare(home)
         programs = plan_programs(platform, os.environ)
+        renew_certificates(platform)
         start(platform, programs)
         password = ""
         try:
@@ -131,6 +132,13 @@ def migrate(platform: Platform) -> None:
     module(
         [str(CHECKOUT / "manage.py"), "migrate", "--no-input", "-v", "0"], controller_environment(platform), main=False
     )
+
+
+def renew_certificates(platform: Platform) -> None:
+    """While nothing runs yet, so that every program starts with the certificates it will be known by."""
+    if Supervisor(platform).pid() is None:
+        server = next(each for each in plan_programs(platform, os.environ) if each.name == "orchestrator-server")
+        module(["orchestrator", "pki"], server.environment)
 
 
 def start(platform: Platform, programs: list[Program]) -> None:

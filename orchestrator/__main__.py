@@ -1,4 +1,6 @@
-"""`python -m orchestrator server` and `python -m orchestrator agent`; settings come from the environment."""
+"""`python -m orchestrator server` and `agent`, and `pki`, which makes or renews the server's certificates and ends;
+settings come from the environment.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from orchestrator.errors import OrchestratorError
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="orchestrator", description=__doc__)
-    parser.add_argument("program", choices=("server", "agent"))
+    parser.add_argument("program", choices=("server", "agent", "pki"))
     program = parser.parse_args().program
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -30,6 +32,11 @@ async def _run(program: str) -> None:
         from orchestrator.settings import ServerSettings
 
         await run_server(ServerSettings.from_environment())
+    elif program == "pki":
+        from orchestrator.pki import ensure_pki
+        from orchestrator.settings import ServerSettings
+
+        ensure_pki(ServerSettings.from_environment())
     else:
         from orchestrator.kubelet.main import run as run_agent
         from orchestrator.kubelet.settings import settings_from_environment

