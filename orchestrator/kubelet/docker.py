@@ -105,9 +105,10 @@ class DockerRuntime:
     async def create_container(self, spec: ContainerSpec) -> str:
         name = container_name(self._instance, spec)
         try:
-            made = await self._engine.call(
-                "POST", "/containers/create", params={"name": name}, body=render_container(spec, self._instance)
-            )
+            with self._slots.preparing():
+                made = await self._engine.call(
+                    "POST", "/containers/create", params={"name": name}, body=render_container(spec, self._instance)
+                )
         except EngineError as exc:
             if exc.status == 404:
                 raise ImageMissing(f"image {spec.image_name or spec.image} isn't on this node: {exc}") from exc

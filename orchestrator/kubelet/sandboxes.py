@@ -84,7 +84,8 @@ class SandboxPool:
         return sandbox
 
     async def _claim(self, pod: PodRef, host_network: bool) -> Sandbox:
-        sandbox = Sandbox("", self._host_address, True) if host_network else await self._take()
+        with self._slots.preparing():  # a start follows: no time to fill the pool
+            sandbox = Sandbox("", self._host_address, True) if host_network else await self._take()
         self._claimed[pod.uid] = sandbox
         record = {"id": sandbox.id, "address": sandbox.address, "hostNetwork": host_network, "pod": list(pod)}
         write_checkpoint(self._checkpoints / f"{pod.uid}.json", record)

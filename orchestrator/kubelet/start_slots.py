@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 
 class StartSlots:
@@ -13,23 +13,29 @@ class StartSlots:
 
     def __init__(self, count: int) -> None:
         self._free = count
-        self._first = 0  # of the first class, waiting or having their turn
+        self._first = 0  # of the first class: prepared, waiting or having their turn
         self._last_end = float("-inf")
         self._waiting: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
 
     def rests(self, now: float) -> float:
-        """Seconds since the last start of the first class; 0 while there is one."""
+        """Seconds since the last work of the first class; 0 while there is some."""
         return 0.0 if self._first else now - self._last_end
 
-    @asynccontextmanager
-    async def first(self) -> AsyncIterator[None]:
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Around work of the first class that needs no turn, such as what comes before a start."""
         self._first += 1
         try:
-            async with self._slot(0):
-                yield
+            yield
         finally:
             self._first -= 1
             self._last_end = asyncio.get_running_loop().time()
+
+    @asynccontextmanager
+    async def first(self) -> AsyncIterator[None]:
+        with self.preparing():
+            async with self._slot(0):
+                yield
 
     def second(self) -> AbstractAsyncContextManager[None]:
         return self._slot(1)

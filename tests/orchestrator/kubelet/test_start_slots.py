@@ -26,6 +26,15 @@ async def test_app_containers_go_before_sandboxes() -> None:
     assert 10 <= slots.rests(now() + 10) < 11
 
 
+async def test_what_comes_before_a_start_is_no_rest_and_takes_no_turn() -> None:
+    slots, now = StartSlots(1), asyncio.get_running_loop().time
+    with slots.preparing():
+        assert slots.rests(now() + 10) == 0
+        async with asyncio.timeout(1), slots.second():
+            pass
+    assert 10 <= slots.rests(now() + 10) < 11
+
+
 async def test_a_cancelled_turn_is_passed_on() -> None:
     slots = StartSlots(1)
 
