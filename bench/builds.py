@@ -1,11 +1,14 @@
 """`git push` until the image is in the registry, against `docker build` of the equivalent Dockerfile with a warm cache.
 
-A builder and a registry of their own; the controller is the tests' double, whose clock says when the image was ready.
-`docker build` ends with an image on the engine: what a registry would still cost it isn't counted. Both take turns.
+A builder and a registry of their own; the controller is the tests' double, whose clock says when the image was ready:
+in the registry, where every node gets it. `docker build` ends with an image that only its own engine has, so what it
+takes to have it where ours is, `docker push` to the same registry, is told beside it. The bar is for `docker build`
+alone. Both build the same files (`.git` is ignored), take turns, and begin when what the other left to do is done.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,13 +18,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+from bench import cpu
 from bench.report import Row, median
 from tests.builder import conftest as harness
 
 RUNS = 9
+PAUSE = 1.5  # seconds before each: a used build container goes, the next one comes
 BAR = 1.0  # times docker build, for a change of code
 EXAMPLES = harness.ROOT / "examples"
 BASE = "paas-bench-base"
@@ -39,35 +45,107 @@ DEPENDENCY = {  # the file that says what is installed, and a place in it that t
 }
 
 
+@dataclass
+class Turn:
+    """Seconds of one change: ours, `docker build`, `docker push` after it; the work of the first two in CPU seconds."""
+
+    ours: float
+    build: float
+    push: float
+    our_work: float
+    their_work: float
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`docker build` of one app's folder, and `docker push` of it to the registry."""
+
+    app: str
+    path: Path
+    image: str
+    config: Path  # folder of the client's login
+
+    def build(self) -> None:
+        """By BuildKit where this host's client can."""
+        self._run("build", "-q", "--network", "host", "-t", self.image, "-f", "-", str(self.path))
+
+    def push(self) -> None:
+        self._run("push", "-q", self.image)
+
+    def _run(self, *words: str) -> None:
+        env = {**environment(), "DOCKER_CONFIG": str(self.config)}
+        text = DOCKERFILES[self.app] if words[0] == "build" else ""
+        subprocess.run([docker(), *words], input=text, text=True, env=env, capture_output=True, check=True, timeout=300)
+
+
 def measure() -> list[Row]:
     rows = []
-    with tempfile.TemporaryDirectory(prefix="paas-bench-") as name, running_builder(Path(name)) as builder:
+    with tempfile.TemporaryDirectory(prefix="paas-bench-") as name, running_builder(Path(name)) as (builder, registry):
         client = builder.client(Path(name) / "client", apps=("python", "node"))
         with base_image(builder, Path(name)):
+            login(registry, Path(name) / "docker")
             for app in ("python", "node"):
                 path = client.repository(app, EXAMPLES / f"{app}-web")
+                (path / ".dockerignore").write_text(".git\n")
+                client.commit(path)
                 client.push(path)
-                docker_build(app, path)
-                rows += [measure_change(builder, client, app, path, change) for change in ("no", "code", "dependency")]
+                peer = Peer(app, path, f"{registry.host}/paas-bench-{app}", Path(name) / "docker")
+                peer.build()
+                peer.push()
+                for change in ("no", "code", "dependency"):
+                    rows += measure_change(builder, client, peer, change, registry.process.pid)
+                subprocess.run(["docker", "rmi", "-f", peer.image], capture_output=True, timeout=60)
     return rows
 
 
-def measure_change(builder: harness.RunningBuilder, client: harness.Client, app: str, path: Path, change: str) -> Row:
+def login(registry: harness.RunningRegistry, config: Path) -> None:
+    account = json.loads(registry.credentials.read_text())
+    words = [docker(), "login", "-u", account["username"], "--password-stdin", registry.host]
+    env = {**os.environ, "DOCKER_CONFIG": str(config)}
+    subprocess.run(words, input=account["password"], text=True, env=env, capture_output=True, check=True, timeout=60)
+
+
+def measure_change(
+    builder: harness.RunningBuilder, client: harness.Client, peer: Peer, change: str, registry: int
+) -> list[Row]:
     """Pairs of a push and a build of the same change."""
-    ours, theirs = [], []
+    assert builder.process
+    ours = [builder.process.pid, registry, *children_of(registry), *cpu.engine()]
+    turns = []
     for number in range(RUNS):
-        alter(app, path, change, number)
-        client.commit(path)
-        started = time.time()
-        client.push(path)
-        ours.append(builder.controller.build_times[-1] - started)
-        theirs.append(docker_build(app, path))
-    ratios = [mine / peer for mine, peer in zip(ours, theirs, strict=True)]
-    note = f"pairs {min(ratios):.2f}–{max(ratios):.2f} ×"
+        alter(peer.app, peer.path, change, number)
+        client.commit(peer.path)
+        turns.append(take_turn(builder, client, peer, ours))
+    what = f"{peer.app.capitalize()}: push of {'a ' if change != 'no' else ''}{change} change until the image is ready"
+    ratios = [turn.ours / turn.build for turn in turns]
+    note = f"pairs {' '.join(f'{ratio:.2f}' for ratio in ratios)}; load {os.getloadavg()[0]:.1f}"
     if change == "code":
         note += f"; bar {BAR} ×"
-    what = f"{app.capitalize()}: push of {'a ' if change != 'no' else ''}{change} change until the image is ready"
-    return Row(what, median(ours), "s", "docker build, warm cache", median(theirs), RUNS, note)
+    ready, built = median([turn.ours for turn in turns]), median([turn.build for turn in turns])
+    sent = median([turn.build + turn.push for turn in turns])
+    work, theirs = median([turn.our_work for turn in turns]), median([turn.their_work for turn in turns])
+    return [
+        Row(what, ready, "s", "docker build, warm cache", built, RUNS, note),
+        Row(what, ready, "s", "docker build and docker push to the same registry", sent, RUNS),
+        Row(f"{what}: work of all programs", work, "s of CPU", "docker build, warm cache", theirs, RUNS),
+    ]
+
+
+def take_turn(builder: harness.RunningBuilder, client: harness.Client, peer: Peer, ours: list[int]) -> Turn:
+    time.sleep(PAUSE)
+    started = time.time()
+    our_work = cpu.of_call(lambda: client.push(peer.path), ours)
+    ready = builder.controller.build_times[-1] - started
+    time.sleep(PAUSE)
+    began = time.perf_counter()
+    their_work = cpu.of_call(peer.build, cpu.engine())
+    built = time.perf_counter()
+    peer.push()
+    return Turn(ready, built - began, time.perf_counter() - built, our_work, their_work)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def alter(app: str, path: Path, change: str, number: int) -> None:
@@ -77,16 +155,6 @@ def alter(app: str, path: Path, change: str, number: int) -> None:
         name, pattern, content = DEPENDENCY[app]
         file = path / name
         file.write_text(re.sub(pattern, content.format(number=time.time_ns()), file.read_text(), count=1))
-
-
-def docker_build(app: str, path: Path) -> float:
-    """Seconds of `docker build`, by BuildKit where this host's client can."""
-    words = [docker(), "build", "-q", "--network", "host", "-t", f"paas-bench-{app}", "-f", "-", str(path)]
-    started = time.perf_counter()
-    subprocess.run(
-        words, input=DOCKERFILES[app], text=True, env=environment(), capture_output=True, check=True, timeout=300
-    )
-    return time.perf_counter() - started
 
 
 def environment() -> dict[str, str]:
@@ -141,12 +209,11 @@ def base_image(builder: harness.RunningBuilder, folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        names = [BASE, *(f"paas-bench-{app}" for app in DOCKERFILES)]
-        subprocess.run(["docker", "rmi", "-f", *names], capture_output=True, timeout=60)
+        subprocess.run(["docker", "rmi", "-f", BASE], capture_output=True, timeout=60)
 
 
 @contextmanager
-def running_builder(folder: Path) -> Iterator[harness.RunningBuilder]:
+def running_builder(folder: Path) -> Iterator[tuple[harness.RunningBuilder, harness.RunningRegistry]]:
     """A builder with its registry and the tests' controller double."""
     controller = harness.FakeController()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("H", (harness.Handler,), {"controller": controller}))
@@ -159,7 +226,7 @@ def running_builder(folder: Path) -> Iterator[harness.RunningBuilder]:
         (folder / "builder").mkdir()
         builder = harness.make_builder(folder / "builder", controller, (registry.host, registry.credentials))
         builder.start()
-        yield builder
+        yield builder, registry
     finally:
         if builder:
             builder.stop()
