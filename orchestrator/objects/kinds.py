@@ -140,6 +140,14 @@ VALIDATINGWEBHOOKS = Resource(
     _ADMISSION, "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", namespaced=False,
     categories=("api-extensions",),
 )  # fmt: skip
+ADMISSIONPOLICIES = Resource(
+    _ADMISSION, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False,
+    categories=("api-extensions",), subresources=("status",),
+)  # fmt: skip
+ADMISSIONPOLICYBINDINGS = Resource(
+    _ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False,
+    categories=("api-extensions",),
+)  # fmt: skip
 TOKENREVIEWS = Resource(
     "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False, verbs=("create",)
 )

@@ -81,6 +81,8 @@ def _first_status(resource: Resource, obj: Obj) -> dict[str, Any]:
         case "PodDisruptionBudget":
             fields = ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods")
             return dict.fromkeys(fields, 0)
+        case "ValidatingAdmissionPolicy":
+            return {"observedGeneration": 1, "typeChecking": {}}
         case "CustomResourceDefinition":
             return {"conditions": [], "acceptedNames": {"kind": "", "plural": ""}, "storedVersions": []}
     return {}
@@ -120,6 +122,8 @@ def prepare_update(resource: Resource, new: Obj, old: Obj, subresource: str = ""
             fixer(new, old)
     if has_generation(resource) and spec_changed(resource, new, old):
         meta["generation"] = int(before.get("generation") or 0) + 1
+        if resource.kind == "ValidatingAdmissionPolicy":  # in force, and so observed, with the write itself
+            new["status"] = {**(new.get("status") or {}), "observedGeneration": meta["generation"]}
 
 
 def _keep(new: Obj, old: Obj, field: str) -> None:

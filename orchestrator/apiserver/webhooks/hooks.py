@@ -15,7 +15,7 @@ from orchestrator import errors
 from orchestrator.apiserver import refusals
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
-from orchestrator.apiserver.webhooks import conversion, review
+from orchestrator.apiserver.webhooks import conversion, policies, review
 from orchestrator.apiserver.webhooks.client import CallFailed
 from orchestrator.apiserver.webhooks.registry import Hook, Invocation, Plan, Registry
 from orchestrator.apiserver.webhooks.request import Request
@@ -114,7 +114,9 @@ class Hooks:
             raise review.internal(f'webhook "{invocation.hook.name}": {refused.message}') from refused
 
     async def validate(self, plan: Plan, request: Request) -> None:
-        """Raises: ApiError, of the first webhook in order that refuses or fails."""
+        """Policies first. Raises: ApiError, of the first webhook in order that refuses or fails."""
+        if plan.policies:
+            await policies.judge(self._api, plan.policies, request, plan.equivalents)
         invocations = [(i, sent) for i in plan.validating if (sent := await self._sent(i, request)) is not None]
         if not invocations:
             return
@@ -136,6 +138,7 @@ class Hooks:
         if hook.conditions.rules:
             names = {
                 "object": sent.obj, "oldObject": sent.old, "request": request.describe(invocation.resource),
+                "authorizer": request.authorizer(self._api),
             }  # fmt: skip
             try:
                 if not hook.conditions.hold(names, fails=hook.fails):

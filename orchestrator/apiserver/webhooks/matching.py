@@ -62,6 +62,20 @@ class Scope:
                     return candidate
         return None
 
+    def may_mean(self, operation: str, resource: Resource, subresource: str, equivalents: Sequence[Resource]) -> bool:
+        """Whether the rules mean the resource, for some names of objects at least."""
+        candidates = (resource, *(equivalents if self.equivalent else ()))
+        return any(rule_matches(r, operation, c, subresource, None) for r in self.rules for c in candidates)
+
+    def leaves_out(
+        self, operation: str, resource: Resource, subresource: str, equivalents: Sequence[Resource], name: str
+    ) -> bool:
+        """Whether the rules, if there are any, don't mean the resource, or others exclude it."""
+        if self.rules:
+            return self.resource_for(operation, resource, subresource, equivalents, name) is None
+        others = (resource, *(equivalents if self.equivalent else ()))
+        return any(rule_matches(r, operation, c, subresource, name) for r in self.excluded for c in others)
+
     def selects(self, api: Api, request: Request) -> bool:
         """Whether namespace and object have the labels asked for. Raises: NotFound, for a namespace that is gone."""
         return self._selects_namespace(api, request) and self._selects_object(request)
@@ -87,14 +101,17 @@ def _labels(obj: Obj) -> Mapping[str, str]:
     return (obj.get("metadata") or {}).get("labels") or {}
 
 
-def rule_matches(rule: Mapping[str, Any], operation: str, resource: Resource, subresource: str, name: str = "") -> bool:
+def rule_matches(
+    rule: Mapping[str, Any], operation: str, resource: Resource, subresource: str, name: str | None = ""
+) -> bool:
+    """`name` is None for an object of any name."""
     return (
         _scope_matches(rule.get("scope"), resource)
         and _has(rule.get("operations"), operation)
         and _has(rule.get("apiGroups"), resource.group)
         and _has(rule.get("apiVersions"), resource.version)
         and any(_resource_matches(text, resource.plural, subresource) for text in rule.get("resources") or ())
-        and (not rule.get("resourceNames") or name in rule["resourceNames"])
+        and (name is None or not rule.get("resourceNames") or name in rule["resourceNames"])
     )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.apiserver.api import Api
+from orchestrator.apiserver.authorization import Attributes, Authorizer
 from orchestrator.apiserver.call import Call
+from orchestrator.apiserver.webhooks.questions import Asker
 from orchestrator.objects import kinds
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Obj
@@ -49,6 +52,13 @@ class Request:
         if self.resource == kinds.NAMESPACES:
             return self.name
         return self.call.namespace
+
+    def authorizer(self, api: Api) -> Asker:
+        """`authorizer` in expressions."""
+        own = Attributes(
+            self.call.user, "", self.resource.group, self.resource.plural, self.subresource, self.namespace, self.name
+        )
+        return Asker(Authorizer(api), own)
 
     @property
     def has_own_kind(self) -> bool:

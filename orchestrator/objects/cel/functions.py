@@ -317,7 +317,23 @@ def _seconds(target: Any) -> int:
     return target.second if isinstance(target, datetime) else 0
 
 
+def _told(name: str) -> Callable[..., Any]:
+    """A method of objects that come with an expression's variables, such as `authorizer`."""
+
+    def method(target: Any, *arguments: Any) -> Any:
+        if type(target) in (str, int, float, bool, list, dict, type(None)):
+            raise overload(name)
+        return getattr(target, name)(*arguments)
+
+    return method
+
+
+_ASKING = (
+    "path", "group", "serviceAccount", "resource", "subresource", "namespace", "name", "check", "allowed", "reason",
+    "errored", "error",
+)  # fmt: skip
 METHODS: dict[str, Callable[..., Any]] = {
+    **{name: _told(name) for name in _ASKING},
     "size": _size,
     "startsWith": _of_text("startsWith", lambda text, part: text.startswith(part)),
     "endsWith": _of_text("endsWith", lambda text, part: text.endswith(part)),

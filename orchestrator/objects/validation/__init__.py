@@ -17,6 +17,7 @@ from orchestrator.objects.validation import (
     metadata,
     network,
     pods,
+    policies,
     quotas,
     volumes,
     webhooks,
@@ -97,6 +98,8 @@ _CREATE: dict[tuple[str, str], Create] = {
     ("apiextensions.k8s.io", "CustomResourceDefinition"): definitions.check_definition,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check_webhooks,
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check_webhooks,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): policies.check_policy,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): policies.check_binding,
 }
 _UPDATE: dict[tuple[str, str], Update] = {
     ("", "Pod"): pods.check_pod_update,
