@@ -27,9 +27,16 @@ LISTINGS = (
     "/v2/apps/", "/v2/apps/?limit=1000", f"{APP}/releases/", f"{APP}/releases/?detail=true", f"{APP}/builds/",
     f"{APP}/build-runs/", f"{APP}/config/", f"{APP}/domains/", f"{APP}/perms/", f"{APP}/access/", f"{APP}/audit/",
     "/v2/users/", "/v2/audit/", "/v2/tokens/", "/v2/teams/", "/v2/pipelines/", "/v2/pipelines/pipeline-000/",
-    "/v2/keys/", "/v2/certs/", "/", "/apps/app-0500/releases/", "/apps/app-0500/activity/",
+    "/v2/keys/", "/v2/certs/", "/", "/apps/app-0500/releases/", "/apps/app-0500/activity/", "/apps/app-0500/builds/",
+    "/apps/app-0500/config/", "/apps/app-0500/webhooks/", "/apps/app-0500/webhooks/1/", "/apps/app-0500/schedule/",
+    "/apps/app-0500/autoscale/", "/apps/app-0500/logs/drains/", "/apps/app-0500/access/", "/activity/", "/teams/",
+    "/teams/team-00/", "/invitations/", "/config-groups/", "/config-groups/group-000/", "/pipelines/",
+    "/pipelines/pipeline-000/", "/account/",
 )  # fmt: skip
-OF_A_MEMBER = ("/v2/apps/", f"{APP}/releases/", "/v2/audit/", "/v2/teams/", "/v2/pipelines/", "/")
+OF_A_MEMBER = (
+    "/v2/apps/", f"{APP}/releases/", "/v2/audit/", "/v2/teams/", "/v2/pipelines/", "/", "/activity/", "/teams/",
+    "/config-groups/", "/pipelines/",
+)  # fmt: skip
 
 
 def measure() -> list[Row]:
@@ -109,6 +116,7 @@ def fill() -> None:
         insert(Collaborator(app=app, user=people[(n + k) % PEOPLE]) for n, app in enumerate(apps) for k in range(1, 11))
         insert(TeamAccess(app=app, team=teams[n % TEAMS]) for n, app in enumerate(apps))
         fill_pipelines(apps, people)
+        fill_shared(apps[APPS // 2], people, teams)
         fill_audit(apps)
 
 
@@ -178,6 +186,33 @@ def fill_pipelines(apps: list[Any], people: list[Any]) -> None:
         PipelineApp(app=app, pipeline=pipelines[n % PIPELINES], stage=pipelines[0].stages[n % 3])
         for n, app in enumerate(apps)
     )
+
+
+def fill_shared(app: Any, people: list[Any], teams: list[Any]) -> None:
+    """Config groups and invitations of everybody; of `app` queued builds, webhooks and what was sent, and the like."""
+    from django.utils import timezone
+
+    from controller.models import BuildRun, ConfigGroup, CronEntry, GroupAttachment, Invitation, LogDrain, User
+    from controller.models.notice import Delivery, Notice, Webhook
+
+    insert(
+        ConfigGroup(name=f"group-{n:03}", owner=person, team=teams[n % TEAMS], values={"KEY": "x" * 200})
+        for n, person in enumerate(people)
+    )
+    insert(GroupAttachment(app=app, group=group) for group in ConfigGroup.objects.all()[:PER_APP])
+    admin, now = User.objects.get(username="admin"), timezone.now()
+    insert(Invitation(by=admin, digest=f"{n}", app=app, role="viewer", expires=now) for n in range(PEOPLE))
+    insert(
+        BuildRun(app=app, number=n + 100, source="webhook", state=BuildRun.QUEUED, wish={"ref": "main"})
+        for n in range(200)
+    )
+    hooks = [Webhook(id=n + 1, app=app, owner=admin, url="https://hooks.test/", secret="x") for n in range(PER_APP)]
+    insert(hooks)
+    notices = [Notice(app=app, event="deploy.succeeded", text="v1 is live") for _ in range(1000)]
+    insert(notices)
+    insert(Delivery(notice=notice, webhook=hooks[0], state=Delivery.SENT) for notice in notices)
+    insert(CronEntry(app=app, name=f"job-{n}", command="true", schedule="@daily") for n in range(100))
+    insert(LogDrain(app=app, url=f"syslog://{n}.test:514") for n in range(10))
 
 
 def fill_audit(apps: list[Any]) -> None:

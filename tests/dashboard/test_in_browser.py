@@ -2,12 +2,17 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from controller.actions.app import scale_app
+from controller.actions.build_runs import begin, finish
+from controller.builder_api import BuildOutput
 from controller.models import App, Event, User
 from tests.dashboard.chromium import BINARY, Chromium
+
+UNREADABLE, NAMELESS = (Path(__file__).with_name(f"{name}.js").read_text() for name in ("unreadable", "nameless"))
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no Chromium on this machine")
 
@@ -24,10 +29,53 @@ def chromium(admin, deployed, live_server, tmp_path):
 
 def test_every_page_loads_without_a_complaint(chromium, monkeypatch):
     monkeypatch.setattr("controller.dashboard.streams.follow_logs", lambda app, count, seconds: iter([]))
-    for page in ("/", "/apps/shop/", "/apps/shop/releases/", "/apps/shop/config/", "/apps/shop/domains/", "/keys/"):
+    tabs = ("releases", "config", "domains", "builds", "schedule", "autoscale", "webhooks", "logs/drains", "access")
+    places = ("keys", "account", "teams", "invitations", "config-groups", "pipelines", "activity")
+    for page in ("/", "/apps/shop/", *(f"/apps/shop/{tab}/" for tab in tabs), *(f"/{place}/" for place in places)):
         chromium.open(chromium.base + page)
         assert chromium.run("getComputedStyle(document.querySelector('.bar')).borderBottomStyle") == "solid"
+        assert chromium.run(UNREADABLE) == [], page
+        assert chromium.run(NAMELESS) == [], page
     assert chromium.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_no_page_is_wider_than_the_screen(chromium, deployed, scheme):
+    deployed.webhooks.create(owner=deployed.owner, url=f"https://{'long-' * 20}.test/", secret="x")
+    begin(app=deployed, by=deployed.owner, source="webhook", origin="https://git.test/" + "x" * 100, ref="y" * 100)
+    chromium.call("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True)
+    chromium.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    for page in ("/", "/apps/shop/", "/apps/shop/webhooks/", "/apps/shop/builds/", "/apps/shop/builds/1/", "/account/"):
+        chromium.open(chromium.base + page)
+        assert chromium.run("document.documentElement.scrollWidth") <= 360, page
+        assert chromium.run(UNREADABLE) == [], page
+
+
+def test_a_question_takes_the_focus_and_gives_it_back(chromium, admin):
+    admin.send("/apps/shop/config/", "/apps/shop/config/set/", key="GREETING", value="hi")
+    chromium.open(chromium.base + "/apps/shop/config/")
+    chromium.run("document.querySelector('.ask-first summary').focus()")
+    for key in ("Enter", "Escape"):
+        text = "\r" if key == "Enter" else ""
+        chromium.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, text=text)
+        chromium.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
+        wanted = "Remove GREETING" if key == "Enter" else "Remove"
+        chromium.wait_for(f"document.activeElement.textContent.trim() === '{wanted}'")
+
+
+def test_the_output_of_a_build_grows_on_the_page_until_it_is_over(chromium, deployed, monkeypatch):
+    said = ["-----> Python app"]
+    monkeypatch.setattr(
+        "controller.dashboard.build_pages.output_of_build", lambda run, most: BuildOutput("\n".join(said))
+    )
+    run = begin(app=deployed, by=deployed.owner, source="git-ssh")
+    chromium.open(f"{chromium.base}/apps/shop/builds/{run.number}/")
+    assert "Python app" in chromium.run("document.getElementById('output').innerText")
+    said += [f"line {number}" for number in range(100)]
+    chromium.wait_for("document.getElementById('output').innerText.includes('line 99')")
+    chromium.wait_for("(e => e.scrollHeight - e.scrollTop - e.clientHeight < 2)(document.getElementById('output'))")
+    finish(run, "failed", cause="no lock file")
+    chromium.wait_for("document.querySelector('main').innerText.includes('no lock file')")
 
 
 def test_presses_of_the_stepper_become_one_request(chromium):
