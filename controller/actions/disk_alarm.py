@@ -1,6 +1,7 @@
 """A disk that fills up: one notice when it is low, one when there is room again, none for what lies between."""
 
 import logging
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ from controller.models import DiskAlarm
 
 log = logging.getLogger(__name__)
 
-PLATFORM = "the platform's disk"
+PLATFORM = f"the platform's disk on {socket.gethostname()}"  # controllers on several machines have one each
+NODE = "the disk of node "
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def disks() -> Iterator[Disk]:
         return
     for node in nodes:
         yield from disk_of(node)
-    here = {f"the disk of node {node['metadata']['name']}" for node in nodes}
-    for alarm in DiskAlarm.objects.exclude(place=PLATFORM).exclude(place__in=here):
+    here = {NODE + node["metadata"]["name"] for node in nodes}
+    for alarm in DiskAlarm.objects.filter(place__startswith=NODE).exclude(place__in=here):
         yield Disk(alarm.place, False, True, "the node is gone")
 
 
@@ -60,7 +62,7 @@ def disk_of(node: dict) -> Iterator[Disk]:
     fix = f"It takes no new processes and may evict some; free space there (`kubectl describe node {name}`)"
     if pressure.get("status") in ("True", "False"):
         low = pressure["status"] == "True"
-        yield Disk(f"the disk of node {name}", low, not low, said, fix)
+        yield Disk(NODE + name, low, not low, said, fix)
 
 
 def tell(found: Disk) -> None:

@@ -376,7 +376,7 @@ def test_a_disk_is_told_of_when_it_becomes_low_and_when_it_has_room_again(ear, b
     assert ear.events() == ["disk.low", "disk.recovered", "disk.low"]
     begun = json.loads(ear.requests[0][2])
     assert begun["app"] is None
-    assert begun["text"].startswith("the platform's disk is nearly full: 2.0 of 20 GiB free. `paas gc` removes")
+    assert begun["text"].startswith(f"{disk_alarm.PLATFORM} is nearly full: 2.0 of 20 GiB free. `paas gc` removes")
 
 
 def test_only_administrators_hear_of_disks_and_each_address_once(ear, blue, admin, room):
