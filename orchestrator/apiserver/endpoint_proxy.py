@@ -20,15 +20,18 @@ from orchestrator.apiserver import refusals
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.exchange import Exchange
+from orchestrator.apiserver.html_links import moved_page, moved_url
 from orchestrator.objects import kinds
 from orchestrator.objects.meta import Key, Obj
 
 _CONNECT_TIMEOUT = 10.0  # seconds
 _ANSWER_TIMEOUT = 60.0  # seconds until the first and between two pieces of an answer, as Kubernetes waits
 _CHUNK = 64 * 1024
+_LARGEST_PAGE = 4 * 1024 * 1024  # bytes of a page whose links are moved
+_PLACES = ("location", "content-location")  # headers that name an address
 _HOP_BY_HOP = frozenset((
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
-    "upgrade", "content-length", "host",
+    "upgrade", "content-length", "host", "accept-encoding",
 ))  # fmt: skip
 _OURS = frozenset(("authorization", "x-forwarded-for", "x-forwarded-uri"))  # tell a backend nothing it could misuse
 
@@ -117,11 +120,20 @@ class EndpointProxy:
             why = f"error trying to reach {place.host}:{place.port}: {exc or type(exc).__name__}"
             raise errors.ServiceUnavailable(why) from exc
         async with response:
+            hosts = (f"{place.host}:{place.port}", place.host, exchange.header(b"host"))
             kept = [(n, v) for n, v in response.headers.items() if n.lower() not in (*_HOP_BY_HOP, "content-type")]
-            headers = [(n.lower().encode("latin-1"), _moved(n, v, prefix).encode("latin-1")) for n, v in kept]
-            content_type = response.headers.get("content-type", "text/plain").encode("latin-1")
-            await exchange.start(response.status, content_type, headers)
+            headers = [
+                (
+                    n.lower().encode("latin-1"),
+                    (moved_url(v, prefix, hosts) if n.lower() in _PLACES else v).encode("latin-1"),
+                )
+                for n, v in kept
+            ]
+            content_type = response.headers.get("content-type", "text/plain")
+            await exchange.start(response.status, content_type.encode("latin-1"), headers)
             if exchange.method != "HEAD":
+                if response.content_type == "text/html" and "content-encoding" not in response.headers:
+                    await exchange.write(await _page(response, prefix, hosts))
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     await exchange.write(chunk)
             await exchange.write(b"", more=False)
@@ -185,9 +197,14 @@ def _impersonates(name: str) -> bool:
     return name.startswith("impersonate-")
 
 
-def _moved(name: str, value: str, prefix: str) -> str:
-    """A redirect within what is proxied stays within it."""
-    return prefix + value if name.lower() == "location" and value.startswith("/") else value
+async def _page(response: aiohttp.ClientResponse, prefix: str, hosts: tuple[str, ...]) -> bytes:
+    """An HTML page with its links moved; of one that is too long for it only the beginning, as it is."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > _LARGEST_PAGE:
+            return bytes(body)
+    return moved_page(body.decode("utf-8", "surrogateescape"), prefix, hosts).encode("utf-8", "surrogateescape")
 
 
 def _unverified() -> ssl.SSLContext:

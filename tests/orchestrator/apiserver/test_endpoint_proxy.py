@@ -7,6 +7,7 @@ import pytest
 from orchestrator import errors
 from orchestrator.apiserver.call import Call
 from orchestrator.apiserver.endpoint_proxy import EndpointProxy, Place, is_proxyable, split_name
+from orchestrator.apiserver.html_links import moved_page, moved_url
 from orchestrator.objects import kinds
 from orchestrator.objects.meta import Key
 
@@ -67,3 +68,39 @@ async def test_endpoints_written_by_hand_lead_nowhere_inside_this_host(api, clie
     await api.store.update(record.resource, record.key, {**record.obj, "endpoints": endpoints}, expect=record.revision)
     with pytest.raises(errors.BadRequest, match='address not allowed: "127.0.0.1"'):
         place(api, "inward:http")
+
+
+PREFIX = "/api/v1/namespaces/d/pods/web:80/proxy"
+HOSTS = ("10.9.0.1:80",)
+
+
+@pytest.mark.parametrize(
+    ("url", "moved"),
+    [
+        ("/login?next=/a#top", f"{PREFIX}/login?next=/a#top"),
+        ("http://10.9.0.1:80/static/", f"{PREFIX}/static/"),
+        (f"{PREFIX}/login", f"{PREFIX}/login"),
+        ("../up", "../up"),
+        ("https://elsewhere.example/x", "https://elsewhere.example/x"),
+        ("//elsewhere.example/x", "//elsewhere.example/x"),
+        ("mailto:me@example.com", "mailto:me@example.com"),
+        ("http://[broken", "http://[broken"),
+        ("", ""),
+    ],
+)
+def test_an_address_of_the_backend_stays_below_the_proxy(url, moved):
+    assert moved_url(url, PREFIX, HOSTS) == moved
+
+
+def test_only_the_links_of_a_page_are_moved():
+    page = (
+        '<!DOCTYPE html>\n<!-- <a href="/comment"> -->\n<img alt="/x" src=/logo.png>'
+        "<a class=b\n href='/a?b=1&amp;c=2'>/text</a> &eacute; \udcff <a href=\"far\">\n"
+        '<script src="/app.js">let page = \'<a href="/script">\'</script>'
+    )
+    moved = moved_page(page, "/p", ())
+    assert moved == (
+        page.replace("src=/logo.png", 'src="/p/logo.png"')
+        .replace("'/a?b=1&amp;c=2'", '"/p/a?b=1&amp;c=2"')
+        .replace('src="/app.js"', 'src="/p/app.js"')
+    )
