@@ -89,20 +89,22 @@ class Zone:
         self._services: dict[Key, Service] = {}
         self._slices: dict[Key, dict[Key, tuple[Host, ...]]] = {}
         self._slice_ports: dict[Key, dict[Key, tuple[tuple[str, str, int], ...]]] = {}
-        self._namespaces: dict[str, int] = {}
+        self._namespaces: set[str] = set()
         self._reverse: dict[str, dict[str, None]] = {}
 
     # changes
+
+    def change_namespace(self, old: Obj | None, new: Obj | None) -> None:
+        if old is not None:
+            self._namespaces.discard(old["metadata"]["name"])
+        if new is not None:
+            self._namespaces.add(new["metadata"]["name"])
 
     def change_service(self, old: Obj | None, new: Obj | None) -> None:
         for obj, step in ((old, -1), (new, 1)):
             if obj is None:
                 continue
             service = read_service(obj)
-            namespace = service.key.namespace
-            self._namespaces[namespace] = self._namespaces.get(namespace, 0) + step
-            if not self._namespaces[namespace]:
-                del self._namespaces[namespace]
             for address in service.addresses:
                 self._point(address, self.name_of(service.key), step > 0)
             if step > 0:

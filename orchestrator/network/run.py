@@ -77,8 +77,8 @@ class NodeNetwork:
         self._services = self._informers.of(SERVICES)
         self._slices = self._informers.of(ENDPOINTSLICES)
         self._policies = self._informers.of(NETWORKPOLICIES)
+        self._namespaces = self._informers.of(NAMESPACES)
         self._pods: Informer | None = None  # followed from the first policy on
-        self._namespaces: Informer | None = None
         self._zone = Zone(settings.cluster_domain, (settings.service_cidr, settings.pod_cidr))
         ranges = Ranges(settings.pod_cidr, settings.service_cidr, node_cidr, self._bridge)
         self._firewall = Firewall(settings.instance, ranges, bridged_replies=see_bridged_packets())
@@ -90,6 +90,7 @@ class NodeNetwork:
         self._services.add_handler(self._service_changed)
         self._slices.add_handler(self._slice_changed)
         self._policies.add_handler(self._policy_changed)
+        self._namespaces.add_handler(self._namespace_changed)
         self._host_ports.on_change = self._changed.set
         self._informers.start()
         try:
@@ -111,11 +112,9 @@ class NodeNetwork:
         self._changed.set()
 
     def _policy_changed(self, old: Obj | None, new: Obj | None) -> None:
-        if self._pods is None or self._namespaces is None:
+        if self._pods is None:
             self._pods = self._informers.of(PODS, transform=slim_pod)
-            self._namespaces = self._informers.of(NAMESPACES)
             self._pods.add_handler(self._pod_changed)
-            self._namespaces.add_handler(self._namespace_changed)
         self._changed.set()
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
@@ -123,6 +122,7 @@ class NodeNetwork:
             self._changed.set()
 
     def _namespace_changed(self, old: Obj | None, new: Obj | None) -> None:
+        self._zone.change_namespace(old, new)
         if old is None or new is None or labels_of(old) != labels_of(new):
             self._changed.set()
 
@@ -140,9 +140,8 @@ class NodeNetwork:
     async def _plan(self) -> Rules:
         rules = plan_rules(self._services, self._all_slices(), node_name=self._settings.node_name)
         plan_host_ports(rules, self._host_ports)
-        if len(self._policies) and self._pods is not None and self._namespaces is not None:
+        if len(self._policies) and self._pods is not None:
             await self._pods.synced.wait()
-            await self._namespaces.synced.wait()
             plan_policies(rules, list(self._policies), read_pods(self._pods), self._namespaces)
         return rules
 

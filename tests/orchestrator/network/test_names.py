@@ -28,6 +28,7 @@ def endpoint(address, hostname=None, ready=True):
 @pytest.fixture
 def zone():
     zone = Zone("cluster.local", ("10.201.0.0/16", "10.202.0.0/16"))
+    zone.change_namespace(None, {"metadata": {"name": "shop"}})
     zone.change_service(None, service())
     zone.change_service(None, service("db", "None"))
     zone.change_service(None, service("alias", None, type="ExternalName", externalName="Example.TEST."))
@@ -78,7 +79,9 @@ def test_an_external_name_is_an_alias_to_follow(zone):
     assert answer.alias == "example.test"
 
 
-def test_a_pod_address_is_a_name_in_a_namespace_that_exists(zone):
+def test_a_pod_address_is_a_name_in_any_namespace_that_exists(zone):
+    zone.change_namespace(None, {"metadata": {"name": "without-services"}})
+    assert ask(zone, "10-201-0-9.without-services.pod.cluster.local") == ["10.201.0.9"]
     assert ask(zone, "10-201-0-9.shop.pod.cluster.local") == ["10.201.0.9"]
     assert ask(zone, "10-201-0-9.nowhere.pod.cluster.local") is None
     assert ask(zone, "not-an-address.shop.pod.cluster.local") is None
@@ -99,6 +102,7 @@ def test_only_the_clusters_own_names_and_addresses_are_ours(zone):
 
 def test_a_deleted_service_and_its_slices_leave_no_name(zone):
     zone.change_slice(slice_of(endpoint("10.201.0.2", "db-0"), endpoint("10.201.0.3"), name="db"), None)
+    zone.change_namespace({"metadata": {"name": "shop"}}, None)
     for each in (service(), service("db", "None"), service("alias", None, type="ExternalName", externalName="x.test")):
         zone.change_service(each, None)
     assert ask(zone, "shop.svc.cluster.local") is None
