@@ -69,7 +69,8 @@ class Rest:
         await exchange.answer_json(await subresources.create_subresource(self.api, call, body), 201)
 
     async def _scale(self, exchange: Exchange, call: Call) -> None:
-        scale = subresources.scale_of(call.resource, read.get(self.api, call).obj)
+        record = await conversion.current(self.api, call, read.get(self.api, call))
+        scale = subresources.scale_of(call.resource, record.obj)
         if call.verb in ("update", "patch"):
             body = await exchange.object(self.api.settings.max_body)
             wanted = body if call.verb == "update" else patch.patched(_SCALE, scale, patch_type_of(exchange), body)

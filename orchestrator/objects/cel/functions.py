@@ -260,6 +260,55 @@ def _join(target: Any, separator: str = "") -> str:
     return separator.join(_text(item, "join") for item in _items(target, "join"))
 
 
+_VERB = re.compile(r"%(?:\.(\d{1,3}))?(.)", re.DOTALL)
+
+
+def _format(text: str, arguments: Any) -> str:
+    """`'%s is %d'.format([name, size])`; the verbs are those of cel-go's ext/formatting.go."""
+    left = iter(_items(arguments, "format"))
+
+    def write(found: re.Match[str]) -> str:
+        digits, verb = found.groups()
+        if verb == "%":
+            return "%"
+        try:
+            value = next(left)
+        except StopIteration:
+            raise CelError(f"index {len(arguments)} out of range") from None
+        return _formatted(verb, value, 6 if digits is None else int(digits))
+
+    return _VERB.sub(write, text)
+
+
+def _formatted(verb: str, value: Any, digits: int) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = number and isinstance(value, int)
+    if verb == "s":
+        return _spoken(value)
+    if verb == "d" and whole:
+        return str(value)
+    if verb in "fe" and number:
+        return f"{float(value):.{digits}{verb}}"
+    if verb in "bo" and (whole or (verb == "b" and isinstance(value, bool))):
+        return format(int(value), verb)
+    if verb in "xX" and whole:
+        return format(value, verb)
+    if verb in "xX" and isinstance(value, str | bytes):
+        text = (value.encode() if isinstance(value, str) else value).hex()
+        return text.upper() if verb == "X" else text
+    raise CelError(f'could not parse formatting clause: unrecognized formatting clause "{verb}" of {type_name(value)}')
+
+
+def _spoken(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_spoken, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(sorted(f'{_spoken(key)}: {_spoken(item)}' for key, item in value.items()))}}}"
+    return _to_string(value)
+
+
 def _optional(target: Any, name: str) -> Optional:
     if not isinstance(target, Optional):
         raise overload(name)
@@ -351,6 +400,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "indexOf": _index_of,
     "lastIndexOf": _last_index_of,
     "join": _join,
+    "format": _of_text("format", _format),
     "isSorted": _is_sorted,
     "min": _compared("min", min),
     "max": _compared("max", max),

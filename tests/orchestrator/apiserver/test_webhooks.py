@@ -376,6 +376,34 @@ async def test_scaling_and_binding_are_reviewed_as_what_they_are(api, client, po
     assert program.asked[1][1]["kind"]["kind"] == "Binding" and len(program.asked) == 2
 
 
+@pytest.mark.parametrize(
+    ("resource", "content"),
+    [
+        (kinds.SERVICES, {"spec": {"type": "NodePort", "ports": [{"port": 80}]}}),
+        (kinds.SECRETS, {"type": "kubernetes.io/service-account-token",
+                         "metadata": {"annotations": {"kubernetes.io/service-account.name": "default"}}}),
+        (kinds.PODS, {"spec": {"containers": [{"name": "c", "image": "registry.test/app:1"}]}}),
+        (kinds.JOBS, {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [
+            {"name": "c", "image": "registry.test/app:1"}]}}}}),
+        (kinds.PERSISTENTVOLUMECLAIMS, {"spec": {"accessModes": ["ReadWriteOnce"],
+                                                 "resources": {"requests": {"storage": "1Gi"}}}}),
+        (kinds.LEASES, {"spec": {}}),
+    ],
+    ids=lambda value: value.kind if hasattr(value, "kind") else "",
+)  # fmt: skip
+async def test_what_the_server_gives_an_object_is_given_once(client, program, register, resource, content):
+    """Deciding it again after the webhooks were asked comes to the same, so nobody is asked twice."""
+    everything = webhook("v.all.test", program.client("/v"), operations=("*",), groups=("*",), resources=("*",))
+    await register("Validating", everything)
+    await register("Mutating", everything, name="m")
+    meta = {"name": "o", "namespace": "default", **content.get("metadata", {})}
+    made = await client.create(resource, {**content, "metadata": meta})
+    assert len(program.asked) == 2
+    assert program.asked[1][1]["object"]["metadata"]["uid"] == made["metadata"]["uid"]
+    await client.patch(resource, "o", "default", patch={"metadata": {"labels": {"a": "b"}}})
+    assert len(program.asked) == 4
+
+
 async def test_configurations_are_never_subject_to_webhooks(client, program, register):
     program.answer = lambda path, review: deny("never")
     everything = webhook("v.all.test", program.client("/v"), operations=("*",), groups=("*",), resources=("*/*",))

@@ -47,6 +47,8 @@ def run(text, **variables):
         "self.missing == 1 || true",
         "self.?missing.orValue(5) == 5 && self.?name.hasValue() && self.labels[?'no'].orValue('x') == 'x'",
         "self.?replicas.optMap(r, r * 2).orValue(0) == 6",
+        "'%s has %d of %.1f%%, %x'.format([self.name, self.replicas, self.ratio, 255]) == 'web-1 has 3 of 0.5%, ff' && "
+        "'%s %s %s'.format([self.set, {'a': true}, null]) == '[a, b] {a: true} null'",
         "quantity(self.size).isGreaterThan(quantity('500Mi')) && "
         "quantity('1').add(quantity('500m')).compareTo(quantity('1500m')) == 0",
         "isURL('https://example.com/x') && url('https://example.com:80/x').getHostname() == 'example.com' && "
