@@ -18,18 +18,37 @@ command -v apt-get >/dev/null || fail "No apt-get here: only Debian 12, 13 and U
 RUN_PACKAGES="ca-certificates curl git python3 python3-venv openssh-client iproute2 iptables nftables procps util-linux
  redis-server nginx libnginx-mod-http-lua lua-cjson docker-registry debootstrap debian-archive-keyring busybox-static conntrack libnss-myhostname"
 TEST_PACKAGES="wrk chromium postgresql zsh fish"
+FIRST_START=3000 SYSTEM=1000  # megabytes
 packages="$RUN_PACKAGES"
 command -v dockerd >/dev/null || packages="$packages docker.io"
 if [ "$purpose" = test ]; then
     packages="$packages $TEST_PACKAGES"
     # Debian 13 keeps the engine's command line apart; only tests use it
-    (. /etc/os-release && [ "$ID" = debian ] && [ "${VERSION_ID%%.*}" -ge 13 ]) && packages="$packages docker-cli"
+    (. /etc/os-release && [ "$ID" = debian ] && [ "${VERSION_ID%%.*}" -ge 13 ]) && ! command -v docker >/dev/null &&
+        packages="$packages docker-cli"
 fi
 
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
+
+# Megabytes free in a folder that is there or will be.
+free_in() {
+    folder="$1"
+    while [ ! -d "$folder" ]; do folder="$(dirname "$folder")"; done
+    df -Pm "$folder" | awk 'NR == 2 { print $4 }'
+}
+
+home="${PAAS_HOME:-/var/lib/paas}"
+if [ "$purpose" = run ] && [ ! -e "$home/platform.json" ] && [ "$(free_in "$home")" -lt "$FIRST_START" ]; then
+    fail "$(free_in "$home") MB are free for $home and a first start takes $FIRST_START: free some, or name a folder on\
+ a larger disk (PAAS_HOME=/mnt/paas make up)."
+fi
+if [ -n "$missing" ] && [ "$(free_in /usr)" -lt "$SYSTEM" ]; then
+    fail "$(free_in /usr) MB are free in /usr and the system packages take $SYSTEM: free some (apt-get clean), then run\
+ this again."
+fi
 
 # Packages that start a service of their own on well-known ports: ours are started by our supervisor instead.
 quiet_services() {
@@ -54,11 +73,15 @@ if [ -n "$missing" ]; then
     export DEBIAN_FRONTEND=noninteractive
     install_packages() {
         # shellcheck disable=SC2086
-        apt-get install -y --no-install-recommends $missing >"$log" 2>&1
+        apt-get install -y --no-remove --no-install-recommends $missing >"$log" 2>&1
     }
     apt-get update -q >"$log" 2>&1 || detail "apt-get update failed; trying with the lists at hand"
+    # shellcheck disable=SC2086
+    removed="$(apt-get install -s --no-install-recommends $missing 2>/dev/null | awk '$1 == "Remv" { printf " %s", $2 }')"
+    [ -z "$removed" ] || fail "The packages needed can't be installed beside$removed: if nothing of yours needs it, remove it\
+ (apt-get remove$removed), then run this again."
     install_packages || { sleep 3; install_packages; } || {
-        tail -n 15 "$log" >&2
+        grep '^E:' "$log" | tail -n 3 >&2
         fail "apt-get could not install:$missing. Check the network and 'apt-get update', then run this again."
     }
     quiet_services
