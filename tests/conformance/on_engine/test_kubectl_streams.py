@@ -184,6 +184,7 @@ def test_logs_are_cut_by_lines_time_and_bytes_and_joined_by_label(kubectl, names
 
 
 SERVE = "mkdir -p /tmp/w; echo reached $HOSTNAME > /tmp/w/index.html; httpd -p 8080 -h /tmp/w; " + STAY
+LISTENS = {"readinessProbe": {"tcpSocket": {"port": 8080}}}
 
 
 @contextlib.contextmanager
@@ -211,7 +212,7 @@ def fetch(port: int) -> str:
 @over_both
 @pytest.mark.parametrize("target", ["pod/web", "service/web"])
 def test_port_forward_carries_requests(kubectl, namespace, image, target):
-    start(kubectl, namespace, "web", image, SERVE)
+    start(kubectl, namespace, "web", image, SERVE, container=LISTENS)
     kubectl("-n", namespace, "label", "pod", "web", "app=web")
     kubectl("-n", namespace, "expose", "pod", "web", "--port=80", "--target-port=8080")
     remote = "8080" if target.startswith("pod") else "80"
@@ -220,7 +221,8 @@ def test_port_forward_carries_requests(kubectl, namespace, image, target):
 
 
 def test_the_api_proxies_requests_to_pods_and_services(kubectl, namespace, image):
-    start(kubectl, namespace, "web", image, SERVE, container={"ports": [{"name": "http", "containerPort": 8080}]})
+    listening = {"ports": [{"name": "http", "containerPort": 8080}], **LISTENS}
+    start(kubectl, namespace, "web", image, SERVE, container=listening)
     kubectl("-n", namespace, "label", "pod", "web", "app=web")
     kubectl("-n", namespace, "expose", "pod", "web", "--port=80", "--target-port=http")
     kubectl(
