@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
+import subprocess
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -142,6 +144,14 @@ def is_free(port: int) -> bool:
             if exc.errno != 99 and exc.errno != 97:  # no such address or family here: nothing can be listening on it
                 return False
     return True
+
+
+def listener(port: int) -> str:
+    """The program that listens on a port, in words."""
+    command = ["ss", "-Hltnp", f"sport = :{port}"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
+    program = re.search(r'users:\(\("([^"]+)",pid=(\d+)', found)
+    return f"{program[1]} (process {program[2]})" if program else "another program"
 
 
 def _port(variable: str, value: str) -> int:

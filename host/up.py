@@ -26,6 +26,7 @@ from host import (
     init_system,
     integration,
     operator,
+    orphans,
     say,
     secret_files,
     settings,
@@ -146,6 +147,7 @@ def start(platform: Platform, programs: list[Program]) -> None:
     versioned = [with_code_version(program) for program in programs]
     supervisor.configuration.write_text(render(platform, versioned, base_environment(os.environ)))
     if supervisor.pid() is None:
+        refuse_taken_ports(platform)
         say.step("Starting the platform")
         init_system.ensure(platform)
         if init_system.is_used(platform):
@@ -166,6 +168,22 @@ def with_code_version(program: Program) -> Program:
     for path in sorted(path for path in (CHECKOUT / folder).rglob("*") if path.suffix in CODE_SUFFIXES):
         digest.update(path.read_bytes())
     return dataclasses.replace(program, environment={**program.environment, "PAAS_CODE": digest.hexdigest()[:16]})
+
+
+def refuse_taken_ports(platform: Platform) -> None:
+    """The ports of an instance that is down may be another program's by now. Raises: HostError.
+
+    What a killed supervisor left behind may hold them: it is ended, or adopted, by what starts next.
+    """
+    if orphans.find(platform.home):
+        return
+    for name in settings.PORTS:
+        port = getattr(platform, name)
+        if not settings.is_free(port):
+            raise HostError(
+                f"Port {port} of this platform ({name.removesuffix('_port')}) is in use by {settings.listener(port)}; "
+                "stop that, then run this again."
+            )
 
 
 @contextmanager

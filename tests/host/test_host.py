@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -54,6 +55,18 @@ def test_a_chosen_port_that_is_taken_is_refused_by_name(tmp_path: Path) -> None:
         taken.listen()
         with pytest.raises(HostError, match="PAAS_HTTP_PORT"):
             settings.create(tmp_path, {"PAAS_HTTP_PORT": str(taken.getsockname()[1])})
+
+
+def test_a_port_that_another_program_took_while_the_platform_was_down_is_refused_by_its_name(tmp_path: Path) -> None:
+    platform = settings.create(tmp_path, {})
+    up.refuse_taken_ports(platform)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", platform.registry_port))
+        taken.listen()
+        with pytest.raises(
+            HostError, match=rf"Port {platform.registry_port} .*\(registry\).* \(process {os.getpid()}\)"
+        ):
+            up.refuse_taken_ports(platform)
 
 
 def test_a_port_that_is_no_number_is_refused_by_name(tmp_path: Path) -> None:
