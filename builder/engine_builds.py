@@ -16,7 +16,7 @@ from builder.cnb import CnbBuilds
 from builder.detect import Way
 from builder.dockerfile import DockerfileBuilds
 from builder.engine import Engine
-from builder.errors import EngineError
+from builder.errors import BuildFailed, EngineError
 from builder.host_config import HostConfig
 from builder.image import Assembler, Base, git_tag
 from builder.layers import LayerMemory
@@ -75,6 +75,7 @@ class EngineBuilds:
     async def build(self, place: EnginePlace, job: Job, progress: Progress) -> Result:
         tag = git_tag(job.commit)
         if job.way is Way.DOCKERFILE:
+            await self._network()
             made = await self._dockerfiles.build(job.app, tag, place.space.app, job.config, progress)
             return Result(made.digest, made.processes, made.ports, job.way)
         if job.way is Way.CNB:
@@ -109,6 +110,13 @@ class EngineBuilds:
         cache = self._buildpacks.caches / job.app
         digest = await self._assembler.assemble(job.app, git_tag(job.commit), built, cache, base, labels, progress)
         return Result(digest, built.processes, (), Way.BUILDPACK, stack=stack)
+
+    async def _network(self) -> None:
+        """The builds' network, which containers of the pool bring along. Raises: BuildFailed."""
+        try:
+            await self._pool.ensure_network()
+        except EngineError as exc:
+            raise BuildFailed(f"No build could be started: {exc}") from exc
 
     async def expect(self, image: str) -> None:
         """This host's engine fetches the image while the controller still thinks."""

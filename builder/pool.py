@@ -181,8 +181,7 @@ class Pool:
             raise
 
     async def _make(self) -> BuildContainer:
-        async with self._making_network:  # the engine makes two networks of one name
-            await self._ensure_network()
+        await self.ensure_network()
         space = workspace.create(self._settings.data / "work")
         name = f"{self._settings.instance}-build-{space.root.name}"
         container = ""
@@ -200,14 +199,15 @@ class Pool:
             self._bridge = ""
             raise
 
-    async def _ensure_network(self) -> None:
+    async def ensure_network(self) -> None:
         """The builds' network, fenced; the rules are written anew each time, for somebody may have flushed them."""
-        if not self._bridge:
-            mtu = self._settings.mtu or host_mtu()
-            name, marks = network_name(self._settings.instance), labels(self._settings.instance)
-            self._bridge = await self._engine.ensure_network(name, marks, mtu)
-        if self._settings.engine_is_here:
-            await fence.put_up(self._settings.instance, self._bridge, self._settings.denied, self._host)
+        async with self._making_network:  # the engine makes two networks of one name
+            if not self._bridge:
+                mtu = self._settings.mtu or host_mtu()
+                name, marks = network_name(self._settings.instance), labels(self._settings.instance)
+                self._bridge = await self._engine.ensure_network(name, marks, mtu)
+            if self._settings.engine_is_here:
+                await fence.put_up(self._settings.instance, self._bridge, self._settings.denied, self._host)
 
     async def exchange(
         self,

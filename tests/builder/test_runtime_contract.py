@@ -10,9 +10,11 @@ import shutil
 import subprocess
 import time
 from dataclasses import replace
+from secrets import token_hex
 
 import pytest
 
+from builder.detect import Way
 from builder.egress import parse_networks
 from builder.engine import Engine
 from builder.errors import BuildFailed
@@ -191,6 +193,63 @@ def test_the_second_build_finds_the_cache_and_packs_its_layers_once(settings):
 
     first, second = play(settings, scene)
     assert first.digest == second.digest
+
+
+@pytest.fixture
+def with_dockerfiles(settings):
+    """Settings under which Dockerfiles are built; on Kubernetes with the BuildKit that `TEST_BUILDKIT_IMAGE` names."""
+    if settings.cluster is None:
+        return settings
+    image = os.environ.get("TEST_BUILDKIT_IMAGE")
+    if not image:
+        pytest.skip("TEST_BUILDKIT_IMAGE names no rootless BuildKit on this machine's engine")
+    return replace(settings, cluster=replace(settings.cluster, buildkit_image=image))
+
+
+def dockerfile(*lines):
+    """An app that no engine has built before."""
+    return {"Dockerfile": "\n".join([f"FROM {STACK}", *lines, ""]), "page": f"hello {token_hex(4)}\n"}
+
+
+def test_a_dockerfile_becomes_an_image_without_its_secrets(with_dockerfiles):
+    secret = "a-secret-nobody-else-reads"
+    files = dockerfile(
+        "COPY page /page",
+        "RUN --mount=type=secret,id=API_TOKEN,mode=0444 wc -c </run/secrets/API_TOKEN | tee /tmp/length",
+        "EXPOSE 5000/tcp", 'CMD ["serve"]',
+    )  # fmt: skip
+
+    async def scene(stage):
+        result = await stage.build("docked", files, Way.DOCKERFILE, API_TOKEN=secret)
+        base = await stage.registry.manifest(*STACK.split(":"))
+        return stage.text, result, await layers_of(stage.registry, "docked", result, len(base.content["layers"]))
+
+    text, result, (config, layers) = play(with_dockerfiles, scene)
+    content = b"".join(gzip.decompress(layer) for layer in layers)
+    assert result.ports == (5000,) and result.processes == {} and result.stack == "container"
+    assert f"{len(secret)}\n" in text and f"{len(secret)}\n".encode() in content and b"hello" in content
+    assert secret.encode() not in config + content and secret not in text
+
+
+def test_a_dockerfiles_second_build_finds_the_first_ones_steps(with_dockerfiles):
+    files = dockerfile("COPY page /page", "RUN echo once $RANDOM >/tmp/made", 'CMD ["serve"]')
+
+    async def scene(stage):
+        return [await stage.build("again", files, Way.DOCKERFILE) for _ in range(2)], stage.text
+
+    (first, second), text = play(with_dockerfiles, scene)
+    assert first.digest == second.digest and "cache" in text  # (cached), Using cache
+
+
+def test_a_failing_dockerfile_says_which_step(with_dockerfiles):
+    async def scene(stage):
+        with pytest.raises(BuildFailed, match="The build step failed with exit code 3: .*exit 3"):
+            await stage.build("undocked", dockerfile("RUN echo before; exit 3"), Way.DOCKERFILE)
+        assert "before\n" in stage.text
+        with pytest.raises(BuildFailed, match="can't be read|dockerfile parse error|unknown instruction"):
+            await stage.build("undocked", dockerfile("RUNN echo"), Way.DOCKERFILE)
+
+    play(with_dockerfiles, scene)
 
 
 @pytest.fixture
