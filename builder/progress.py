@@ -28,6 +28,7 @@ class Progress:
         self._secrets: list[tuple[bytes, bytes]] = []
         self._copies: list[Callable[[bytes], None]] = []
         self.last: deque[bytes] = deque(maxlen=LAST_LINES)  # what a failure is explained from
+        self.ahead = 0  # builds that are to be made before this one may begin
         self.began = clock()
         self.phases: dict[str, float] = {}
 

@@ -37,6 +37,7 @@ class LiveRun:
     releasing: bool = False  # from here on it is the controller's
     commit: str = ""
     state: str = field(default="building")
+    progress: Progress | None = None
 
 
 class Runs:
@@ -53,7 +54,7 @@ class Runs:
 
         Its state afterwards: succeeded, skipped, failed or cancelled.
         """
-        key, live = (run.app, run.number), LiveRun(run, user)
+        key, live = (run.app, run.number), LiveRun(run, user, progress=progress)
         kept = self.logs.open(run.app, run.number)
         progress.copy_to(kept.write)
         self.live[key] = live
@@ -103,6 +104,11 @@ class Runs:
             progress.detail(f"Next: {cause.hint}")
         log.info("build %d of %s by %s failed: %s", live.run.number, live.run.app, live.user, cause.text)
         return {"state": "failed", "cause": cause.text, "hint": cause.hint}
+
+    def in_line(self, app: str) -> dict[int, int]:
+        """Of the builds of `app` that wait for a place to build in, how many come before, by number."""
+        waiting = ((number, live.progress) for (name, number), live in self.live.items() if name == app)
+        return {number: progress.ahead for number, progress in waiting if progress and progress.ahead}
 
     def cancel(self, app: str, number: int, by: str) -> bool:
         """Stop a build; False when none of that number is under way. Raises: PushRefused when it is too late."""

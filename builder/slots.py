@@ -39,6 +39,7 @@ class BuildSlots:
         tell(progress, len(self._line))
         try:
             await turn
+            progress.ahead = 0
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._release()
@@ -62,4 +63,5 @@ class BuildSlots:
 
 
 def tell(progress: Progress, position: int) -> None:
+    progress.ahead = position
     progress.step(f"Waiting for {position} build{'s'[: position > 1]} ahead of this one")

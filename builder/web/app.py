@@ -46,6 +46,7 @@ class WebServer:
         app.router.add_post(APP + "/reset", builds.reset)
         app.router.add_post("/builder/hooks/{app}", webhooks.take)
         app.router.add_post("/collect", collections.collect)
+        app.router.add_get("/runs/{app}/line", questions.in_line)
         app.router.add_get(OF_A_RUN + "/output", questions.output)
         app.router.add_post(OF_A_RUN + "/cancel", questions.cancel)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)

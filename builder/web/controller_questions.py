@@ -34,6 +34,12 @@ class ControllerQuestions:
         headers = {"Content-Type": "text/plain; charset=utf-8", "X-Left-Out": str(left_out)}
         return web.Response(body=body, headers=headers)
 
+    async def in_line(self, request: web.Request) -> web.Response:
+        """`{"NUMBER": how many builds come before}` of the app's builds that wait for a place."""
+        if not is_controller(request, self._key):
+            raise web.HTTPForbidden(text="Only the controller may ask.\n")
+        return web.json_response(self._runs.in_line(request.match_info["app"]))
+
     async def cancel(self, request: web.Request) -> web.Response:
         app, number = await self._named(request)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from controller.access import DEVELOP, READ, app_for, may
 from controller.actions import build_runs
-from controller.builder_api import BuilderAway, BuildOutput, output_of_build
+from controller.builder_api import BuilderAway, BuildOutput, builds_in_line, output_of_build
 from controller.dashboard import pages
 from controller.dashboard.edge import ended, page, write
 from controller.dashboard.listing import page_of
@@ -44,12 +45,15 @@ SOURCES = {
     "docker-push": "docker push",
 }
 
+BY_BUILDER = SOURCES.keys() - {"image", "docker-push"}
+
 Next = tuple[tuple[Any, ...], str]
 
 
 def build_row(run: BuildRun, ahead: Mapping[UUID, int]) -> Context:
     """What the list and the page of a build say about it."""
-    tone, text = STATES.get(run.state, (IDLE, run.state))
+    state = BuildRun.QUEUED if run.pk in ahead else run.state
+    tone, text = STATES.get(state, (IDLE, run.state))
     now = timezone.now()
     moment = run.ended or run.started or run.created
     return {
@@ -71,6 +75,16 @@ def build_row(run: BuildRun, ahead: Mapping[UUID, int]) -> Context:
     }
 
 
+def ahead_of(app: App, runs: list[BuildRun]) -> dict[UUID, int]:
+    """Of those of `runs` that wait, for the builder or at it, how many builds come before."""
+    found = build_runs.ahead_of_waiting() if any(run.state == BuildRun.QUEUED for run in runs) else {}
+    begun = {run.number: run.pk for run in runs if run.state == BuildRun.BUILDING and run.source in BY_BUILDER}
+    if begun:
+        with suppress(BuilderAway):
+            found |= {begun[number]: ahead for number, ahead in builds_in_line(app).items() if number in begun}
+    return found
+
+
 def line_text(ahead: int) -> str:
     return "next in line" if not ahead else f"{ahead} build{'s' if ahead > 1 else ''} before it"
 
@@ -85,7 +99,7 @@ def took(run: BuildRun, now: Any) -> str:
 
 def builds_context(request: HttpRequest, app: App, observed: Observed) -> Context:
     chosen = page_of(request, app.build_runs.select_related("by"), BUILDS_SHOWN)
-    ahead = build_runs.ahead_of_waiting() if any(run.state == BuildRun.QUEUED for run in chosen) else {}
+    ahead = ahead_of(app, list(chosen))
     context: Context = {
         "builds": [build_row(run, ahead) for run in chosen],
         "chosen": chosen,
@@ -116,7 +130,7 @@ def builds_live(request: HttpRequest, app: str) -> HttpResponse:
 def build_context(request: HttpRequest, app: App, observed: Observed, number: int) -> Context:
     """Raises: Missing."""
     run = build_runs.run_of(app, number)
-    ahead = build_runs.ahead_of_waiting() if run.state == BuildRun.QUEUED else {}
+    ahead = ahead_of(app, [run])
     developer = may(request.user, app, DEVELOP)
     context: Context = {
         "build": build_row(run, ahead),

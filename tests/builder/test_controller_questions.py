@@ -10,6 +10,7 @@ from builder.build_log import BuildLogs
 from builder.controller_api import Run
 from builder.progress import Progress
 from builder.runs import Runs
+from builder.slots import BuildSlots
 from builder.web.controller_questions import ControllerQuestions
 
 KEY = {"X-Deis-Builder-Auth": "key"}
@@ -40,6 +41,7 @@ async def ask(runs, method, path, headers=KEY, git=None):
     questions, app = ControllerQuestions(runs, git or Git(), "key"), web.Application()
     app.router.add_get("/runs/{app}/{number}/output", questions.output)
     app.router.add_post("/runs/{app}/{number}/cancel", questions.cancel)
+    app.router.add_get("/runs/{app}/line", questions.in_line)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -91,3 +93,34 @@ async def test_a_build_under_way_is_stopped_in_somebodys_name(runs):
     await runs.settle()
     assert "cancelled by anna" in (await ask(runs, "GET", "/runs/blue/3/output"))[1]
     assert (await ask(runs, "POST", "/runs/blue/3/cancel?by=anna"))[0] == 404
+
+
+async def test_a_build_that_waits_for_a_place_is_in_the_line_until_its_turn(runs):
+    slots, places = BuildSlots(1), {}
+
+    def progress(name):
+        places[name] = Progress(lambda data: None)
+        return places[name]
+
+    async def build(name, live, done):
+        async with slots.place(places[name]):
+            await done.wait()
+
+    done = asyncio.Event()
+    tasks = [
+        asyncio.ensure_future(
+            runs.carry_out(
+                Run("r", number, "blue", "u"), "anna", progress(number), lambda live, n=number: build(n, live, done)
+            )
+        )
+        for number in (1, 2, 3)
+    ]
+    while slots.waiting < 2:  # noqa: ASYNC110 - the line has no event of its own
+        await asyncio.sleep(0)
+    assert await ask(runs, "GET", "/runs/blue/line") == (200, '{"2": 1, "3": 2}', None)
+    assert (await ask(runs, "GET", "/runs/green/line"))[1] == "{}"
+    assert (await ask(runs, "GET", "/runs/blue/line", {}))[0] == 403
+    done.set()
+    await asyncio.gather(*tasks)
+    assert [one.ahead for one in places.values()] == [0, 0, 0]
+    await runs.settle()

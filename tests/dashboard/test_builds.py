@@ -52,6 +52,18 @@ def queue(app):
     return begin(app, source="webhook", state="queued", wish={"ref": "main"})
 
 
+def test_a_push_that_waits_for_its_turn_at_the_builder_says_so(admin, deployed, builder):
+    begin(deployed)
+    begin(deployed, source="git-http")
+    builder.said = '{"2": 1, "9": 3}'
+    page = words(admin.get("/apps/shop/builds/"))
+    assert "#2 Waiting 1 build before it git push over HTTP" in page and "#1 Building git push by" in page
+    assert [path for _, path, *_ in builder.asked] == ["/runs/shop/line"]
+    for said, status in (("[]", 200), ("gone", 404), ('{"2": "x"}', 200)):
+        builder.said, builder.status = said, status
+        assert "#2 Building" in words(admin.get("/apps/shop/builds/"))
+
+
 def test_without_builds_the_page_says_how_to_begin_one(admin, deployed):
     page = words(admin.get("/apps/shop/builds/"))
     assert "No build yet" in page and "git push deis HEAD:master" in page
