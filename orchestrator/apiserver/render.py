@@ -127,7 +127,8 @@ class ConvertingRenderer:
         self.content_type = renderer.content_type
 
     def _converted(self, record: Record) -> Record:
-        return Record(record.resource, record.key, record.revision, convert(record.obj, self.resource))
+        obj = convert(record.obj, self.resource)
+        return record if obj is record.obj else Record(record.resource, record.key, record.revision, obj)
 
     def one(self, record: Record) -> bytes:
         return self.renderer.one(self._converted(record))

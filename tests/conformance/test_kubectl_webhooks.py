@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 
 import pytest
@@ -91,6 +92,45 @@ def test_a_webhook_that_fails_or_dawdles_stops_what_must_not_pass(kubectl, progr
     assert "context deadline exceeded" in kubectl.refused("create", "configmap", "b", "-n", namespace)
     configured("Validating", webhook("slow.maps.test", nowhere, failurePolicy="Ignore"))
     kubectl("create", "configmap", "c", "-n", namespace)
+
+
+def test_a_webhook_may_be_a_service_of_the_cluster(kubectl, program, namespace, configured):
+    """Without a selector, so that its endpoint can be a program of this host."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this host has no address but its own loopback")
+        address = probe.getsockname()[0]
+    meta = {"name": "judge", "namespace": namespace}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": meta,
+               "spec": {"ports": [{"port": 443, "targetPort": program.port}]}}  # fmt: skip
+    endpoints = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta,
+                 "subsets": [{"addresses": [{"ip": address}], "ports": [{"port": program.port}]}]}  # fmt: skip
+    program.answer = lambda path, request: deny("the service says no")
+    configured("Validating", webhook("v.maps.test", program.service("judge", namespace, "/v")))
+    refused = kubectl.refused("create", "configmap", "a", "-n", namespace)
+    assert 'service "judge" not found' in refused
+    for each in (service, endpoints):
+        kubectl("apply", "-f", "-", stdin=json.dumps(each))
+    slices = ("get", "endpointslices", "-n", namespace, "-l", "kubernetes.io/service-name=judge", "-o", "name")
+    deadline = time.monotonic() + 10
+    while not kubectl(*slices) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    refused = kubectl.refused("create", "configmap", "a", "-n", namespace)
+    assert "x509" in refused and f"https://judge.{namespace}.svc" in refused, "its certificate is for another name"
+    renamed = program.for_names(f"judge.{namespace}.svc")
+    try:
+        moved = {**endpoints, "subsets": [{"addresses": [{"ip": address}], "ports": [{"port": renamed.port}]}]}
+        kubectl("apply", "-f", "-", stdin=json.dumps(moved))
+        configured("Validating", webhook("v.maps.test", renamed.service("judge", namespace, "/v")))
+        renamed.answer = program.answer
+        told = "no"
+        while "the service says no" not in told and time.monotonic() < deadline:
+            told = kubectl.refused("create", "configmap", "a", "-n", namespace)
+        assert "the service says no" in told
+    finally:
+        renamed.close()
 
 
 def test_nobody_gets_into_a_pod_that_a_webhook_guards(kubectl, program, namespace, configured):

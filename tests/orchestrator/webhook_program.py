@@ -38,6 +38,7 @@ class Program:
 
     def __init__(self, folder: Path, names: tuple[str, ...] = ()) -> None:
         """`names` are further host names that the certificate is for."""
+        self.folder = folder
         self.asked: list[tuple[str, dict]] = []
         self.answer: Callable[[str, dict], dict] = lambda path, review: allow()
         self.ca = self._make_identity(folder, names)
@@ -88,6 +89,12 @@ class Program:
     def service(self, name: str, namespace: str, path: str) -> dict:
         """A clientConfig that leads to a Service; its port is the one Kubernetes takes by default."""
         return {"service": {"name": name, "namespace": namespace, "path": path}, "caBundle": self.ca}
+
+    def for_names(self, *names: str) -> Program:
+        """Another program, whose certificate is for these host names."""
+        folder = self.folder / names[0]
+        folder.mkdir()
+        return Program(folder, names)
 
     def close(self) -> None:
         self.server.shutdown()
