@@ -28,7 +28,7 @@ from controller.cluster.health import restarts_of
 from controller.cluster.render import render, render_base
 from controller.cluster.strategy import total_timeout
 from controller.cluster.wish import wish_of
-from controller.errors import ClusterTrouble, PaasError
+from controller.errors import ClusterTrouble, Missing, PaasError
 from controller.models import App, Operation, Release
 
 log = logging.getLogger(__name__)
@@ -159,17 +159,29 @@ def sync(app: App) -> None:
     """Tells the cluster of an app's routing, formation and certificates as they stand; no waiting.
 
     While an operation is under way the processes are left to it.
-    Raises: ClusterTrouble, after noting that the app is to be synced later.
+    Raises: ClusterTrouble, after noting that the app is to be synced later; Missing when it was destroyed meanwhile.
     """
-    App.objects.filter(pk=app.pk).update(unsynced=True)
+    if not App.objects.filter(pk=app.pk).update(unsynced=True):
+        raise Missing("App")
     app = App.objects.select_related("settings", "tls").get(pk=app.pk)
     api, release, busy = cluster(), app.current_release(), unfinished(app)
     wish = wish_of(app, release, nodes=count_nodes(api))
     manifests = render_base(wish) if busy else render(wish)
-    apply_all(api, keep_autoscaled(api, manifests), tick=lambda: None)
+    try:
+        apply_all(api, keep_autoscaled(api, manifests), tick=lambda: refuse_destroyed(app))
+    except Missing:
+        if not App.objects.filter(name=app.name).exists():
+            api.delete("Namespace", None, app.name)  # what was applied since, it would be nobody's
+        raise
     if not busy:
         prune(api, app.name, manifests)
     App.objects.filter(pk=app.pk).update(unsynced=False)
+
+
+def refuse_destroyed(app: App) -> None:
+    """Raises: Missing when there is no such app any more; nothing is to be made of it again."""
+    if not App.objects.filter(pk=app.pk).exists():
+        raise Missing("App")
 
 
 def resync_apps() -> None:
@@ -177,5 +189,5 @@ def resync_apps() -> None:
     for app in App.objects.filter(unsynced=True).exclude(operations__state__in=Operation.UNFINISHED):
         try:
             sync(app)
-        except (ClusterTrouble, Unreachable) as exc:
+        except (ClusterTrouble, Unreachable, Missing) as exc:
             log.warning("app still unsynced", extra={"app": app.name, "error": str(exc)})

@@ -1,5 +1,7 @@
 """Deploys that don't come up: the reason in words, the old release going on, the formation put back."""
 
+import time
+
 import pytest
 
 BAD = "127.0.0.1:5000/blue@sha256:" + "bad00000".ljust(64, "0")
@@ -200,3 +202,22 @@ def test_an_unreachable_cluster_is_503_and_told_again_later(live, cluster, monke
     notes = cluster.get("Service", "blue", "blue")["metadata"]["annotations"]
     assert notes["router.deis.io/domains"] == "blue,www.example.test"
     assert App.objects.get(name="blue").unsynced is False
+
+
+def test_a_change_of_an_app_that_is_destroyed_meanwhile_ends_at_once_and_makes_nothing(blue, cluster, monkeypatch):
+    from controller.models import App
+
+    apply, began = cluster.apply, time.monotonic()
+
+    def destroyed_first(manifest):
+        if App.objects.filter(name="blue").exists():
+            monkeypatch.setattr(cluster, "apply", apply)
+            assert blue.delete("/v2/apps/blue/").status_code == 204
+        return apply(manifest)
+
+    monkeypatch.setattr("controller.cluster.deploy.SETTLE", 30)
+    monkeypatch.setattr(cluster, "apply", destroyed_first)
+    answer = blue.delete("/v2/apps/blue/domains/blue")
+    assert (answer.status_code, answer.json()) == (404, "No App matches the given query.")
+    assert time.monotonic() - began < 10
+    assert cluster.all("Namespace") == []
