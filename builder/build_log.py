@@ -6,14 +6,17 @@ The newest logs of an app are kept, a bounded time; they go with the app.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from builder.log_store import StoreLines
 
+log = logging.getLogger("builder.build_log")
 LARGEST = 8 << 20  # bytes of one build's output; what comes after is left out, but for steps and errors
 KEPT = 100  # logs of one app
 OLDEST = 90 * 24 * 3600.0  # seconds
@@ -33,11 +36,17 @@ class LogWriter:
             return
         if self._room < 0 and not data.startswith(MARKED):
             return
-        self._file.write(data)
+        self._keep(data)
         self._store.write(data)
         was_open, self._room = self._room >= 0, self._room - len(data)
         if was_open and self._room < 0:
-            self._file.write(b"       (the rest of this build's output is not kept)\n")
+            self._keep(b"       (the rest of this build's output is not kept)\n")
+
+    def _keep(self, data: bytes) -> None:
+        """A disk that is full costs the kept output, not the build."""
+        with suppress(OSError):
+            if self._file:
+                self._file.write(data)
 
     def close(self) -> None:
         if self._file:
@@ -62,11 +71,15 @@ class BuildLogs:
         return LogWriter(self.path(app, number), StoreLines(self.intake, app))
 
     def keep_end(self, app: str, number: int, uuid: str, end: dict[str, Any]) -> Path:
-        """The build's end, on disk until the controller knows it."""
+        """The build's end, on disk until the controller knows it; a disk that is full doesn't take it."""
         path = self.root / app / f"{number}.end"
         fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps({"uuid": uuid, "end": end}))
-        fresh.rename(path)
+        try:
+            fresh.write_text(json.dumps({"uuid": uuid, "end": end}))
+            fresh.rename(path)
+        except OSError as exc:
+            log.warning("the end of build %d of %s is told, but not kept: %s", number, app, exc)
+            fresh.unlink(missing_ok=True)
         return path
 
     @staticmethod

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from builder.buildkit_session import Session, fields
+from builder.disk import USAGE_LOOK, disk_usage, too_much
 from builder.engine import Engine
+from builder.errors import BuildFailed
 from builder.settings import BuildLimits
 
 TRACE = "moby.buildkit.trace"
 POLL = 0.1  # seconds between looks for new processes
+UPPER = re.compile(r"^overlay / .*?\bupperdir=([^,\s]+)", re.MULTILINE)  # of a /proc/PID/mounts
 OURS = re.compile(r"--mount=type=secret,id=\.paas-\S+\s*|,id=[a-z0-9-]+:\S+")  # what we added to a step
 
 
@@ -75,11 +78,26 @@ class Caps:
         self._mark, self._limits, self._proc, self._cgroups = mark.encode(), limits, proc, cgroups
         self._seen: set[str] = set()
         self._capped: set[str] = set()
+        self._layers: set[Path] = set()  # where the steps' containers write
 
     async def run(self) -> None:
+        """For ever. Raises: BuildFailed when a step has written more than the build may."""
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
         while True:
             await asyncio.to_thread(self.look)
+            if loop.time() - looked > USAGE_LOOK:
+                await asyncio.to_thread(self.measure)
+                looked = loop.time()
             await asyncio.sleep(POLL)
+
+    def measure(self) -> None:
+        """Raises: BuildFailed."""
+        limit, used = self._limits.disk_bytes, 0
+        for layer in self._layers:
+            used += disk_usage(layer, limit)
+        if used > limit:
+            raise BuildFailed(too_much(limit))
 
     def look(self) -> None:
         """One turn: every process that wasn't there at the last one."""
@@ -88,6 +106,8 @@ class Caps:
             try:
                 if self._mark in (self._proc / number / "environ").read_bytes():
                     self._cap((self._proc / number / "cgroup").read_text())
+                    if found := UPPER.search((self._proc / number / "mounts").read_text()):
+                        self._layers.add(Path(found[1]))
             except OSError:
                 continue  # it ended meanwhile
         self._seen = there
@@ -129,7 +149,6 @@ async def build(
     params: Mapping[str, Any],
     context: Any,
     values: Mapping[str, bytes],
-    limits: BuildLimits,
     trace: Trace,
     mark: str,
 ) -> AsyncIterator[str]:
@@ -144,12 +163,8 @@ async def build(
     async with Session(engine, values) as session:
         query = {**params, "buildargs": arguments, "version": 2, "session": session.id}
         query.pop("networkmode", None)  # it knows none but the engine's default, host and none
-        capping = asyncio.create_task(Caps(mark, limits).run())
         headers = {"Content-Type": "application/x-tar"}
-        try:
-            async for item in engine.progress("POST", "/build", params=query, data=context, headers=headers):
-                if item.get("id") == TRACE:
-                    for line in trace.lines(base64.b64decode(item["aux"])):
-                        yield line
-        finally:
-            capping.cancel()
+        async for item in engine.progress("POST", "/build", params=query, data=context, headers=headers):
+            if item.get("id") == TRACE:
+                for line in trace.lines(base64.b64decode(item["aux"])):
+                    yield line

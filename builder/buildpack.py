@@ -6,13 +6,13 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from builder import built, snapshot, workspace
 from builder.built import Built
 from builder.detect import named_buildpacks, needed_languages
-from builder.disk import disk_usage
+from builder.disk import USAGE_LOOK, disk_usage, too_much
 from builder.engine import Engine, frames
 from builder.errors import BuildFailed, EngineError
 from builder.pool import BUILDPACKS, BuildContainer, Pool, environment_line
@@ -24,7 +24,6 @@ from builder.stack.toolchains import Images, Toolchains
 
 log = logging.getLogger("builder.buildpack")
 START_TIMEOUT = 20.0  # seconds for a container to read its job
-DISK_CHECK = 3.0  # seconds between looks at the space a build takes
 LINE_MAX = 1 << 16  # a line longer than this is passed on in pieces
 
 
@@ -143,8 +142,7 @@ class BuildpackBuilds:
                 finally:
                     watch.cancel()
                 if full.is_set():  # how the container's removal looks from here is chance
-                    most = human(self._settings.limits.disk_bytes)
-                    raise BuildFailed(f"The build was stopped: its files take more than {most} of disk.")
+                    raise BuildFailed(too_much(self._settings.limits.disk_bytes))
                 return code
         except TimeoutError as exc:
             raise BuildFailed(f"The build was stopped: not done after {timeout:.0f} s (BUILD_TIMEOUT).") from exc
@@ -164,11 +162,13 @@ class BuildpackBuilds:
         return await self._engine.wait(container.id)
 
     async def _watch_disk(self, container: BuildContainer, full: asyncio.Event) -> None:
-        """Kill the container when its folders outgrow the cap, and set `full`."""
+        """Kill the container when its folders, or what it wrote elsewhere, outgrow the cap, and set `full`."""
         limit = self._settings.limits.disk_bytes
         while True:
-            await asyncio.sleep(DISK_CHECK)
+            await asyncio.sleep(USAGE_LOOK)
             used = await asyncio.to_thread(disk_usage, container.space.root, limit)
+            with suppress(EngineError):
+                used += await self._engine.written(container.id)
             if used > limit:
                 full.set()
                 return await self._engine.remove(container.id)

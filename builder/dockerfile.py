@@ -8,12 +8,13 @@ import re
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from builder import buildkit, dockerignore, heroku_yml, host_config, layers, procfile, snapshot, step_fence
+from builder.disk import USAGE_LOOK, too_much
 from builder.dockerfile_text import (
     CA_FILE,
     CA_PLACE,
@@ -33,12 +34,14 @@ from builder.progress import Progress, human
 from builder.registry_api import RegistryClient
 from builder.settings import Settings
 from builder.strip import strip_image
+from builder.watching import watched
 
 DOCKERFILE_MAX = 1 << 20
 PULL_TIMEOUT = 300.0  # seconds for a base image
 CHUNK = 1 << 18
 CPU_PERIOD = 100_000
 CACHE_TAG = "last-build"  # local name of an app's newest image
+RUNNING = re.compile(r"---> Running in ([0-9a-f]{12,64})")
 UNREACHABLE = (
     "no such host",
     "i/o timeout",
@@ -142,6 +145,27 @@ def write_context(tree: Path, text: str, ca: bytes, target: IO[bytes]) -> None:
     target.seek(0)
 
 
+class StepSize:
+    """Ends a step of the classic builder that writes more than a build may."""
+
+    def __init__(self, engine: Engine, limit: int) -> None:
+        self._engine, self._limit, self._step = engine, limit, ""
+
+    def read(self, line: str) -> None:
+        """A line of the builder's: it tells in which container the next step runs."""
+        if found := RUNNING.fullmatch(line.strip()):
+            self._step = found[1]
+
+    async def run(self) -> None:
+        """For ever. Raises: BuildFailed."""
+        while True:
+            await asyncio.sleep(USAGE_LOOK)
+            if self._step:
+                with suppress(EngineError):  # a step that ended meanwhile
+                    if await self._engine.written(self._step) > self._limit:
+                        raise BuildFailed(too_much(self._limit))
+
+
 class DockerfileBuilds:
     def __init__(self, engine: Engine, registry: RegistryClient, host: HostConfig, settings: Settings) -> None:
         self._engine, self._registry, self._host, self._settings = engine, registry, host, settings
@@ -242,7 +266,8 @@ class DockerfileBuilds:
             await asyncio.to_thread(write_context, plan.context, text, self._ca, context)
             headers = {"Content-Type": "application/x-tar"}
             try:
-                async with asyncio.timeout(limits.timeout):
+                size = StepSize(self._engine, limits.disk_bytes)
+                async with asyncio.timeout(limits.timeout), watched(size.run()):
                     stream = self._engine.progress(
                         "POST", "/build", params=params, data=chunks(context), headers=headers
                     )
@@ -252,6 +277,7 @@ class DockerfileBuilds:
                                 step = line.partition(" : ")[2]
                                 ours = CA_PLACE in step
                                 last_step = last_step if ours else step
+                            size.read(line)
                             if line.strip() and not ours:
                                 progress.detail(line)
                         await progress.drained()
@@ -271,9 +297,10 @@ class DockerfileBuilds:
             await asyncio.to_thread(write_context, plan.context, text, b"", context)
             params, mark = self._parameters(name, plan), step_fence.new_mark()
             try:
-                async with asyncio.timeout(limits.timeout), self._fence.around(mark):
+                caps = buildkit.Caps(mark, limits)
+                async with asyncio.timeout(limits.timeout), self._fence.around(mark), watched(caps.run()):
                     async with aclosing(
-                        buildkit.build(self._engine, params, chunks(context), values, limits, trace, mark)
+                        buildkit.build(self._engine, params, chunks(context), values, trace, mark)
                     ) as lines:
                         async for line in lines:
                             progress.detail(line)

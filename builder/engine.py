@@ -136,6 +136,10 @@ class Engine:
             raise EngineError(f"The Docker Engine doesn't open {path}: {answer.partition(bytes([13]))[0].decode()}")
         return reader, writer
 
+    async def root(self) -> Path:
+        """The folder where it keeps images and containers, on its own machine."""
+        return Path((await self.call("GET", "/info"))["DockerRootDir"])
+
     # containers
 
     async def create(self, name: str, spec: Mapping[str, Any]) -> str:
@@ -156,6 +160,11 @@ class Engine:
 
     async def inspect(self, container: str) -> dict[str, Any]:
         return await self.call("GET", f"/containers/{container}/json")
+
+    async def written(self, container: str) -> int:
+        """Bytes that the container has written outside of mounted folders."""
+        known = await self.call("GET", f"/containers/{container}/json", params={"size": 1})
+        return int(known.get("SizeRw") or 0)
 
     async def remove(self, container: str) -> None:
         """Kill and remove; a container that is gone already is fine."""

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from builder import slugignore
@@ -14,6 +15,7 @@ from builder.buildpack import BuildpackBuilds
 from builder.built import Built
 from builder.cnb import CnbBuilds
 from builder.detect import Way
+from builder.disk import keep_reserve
 from builder.dockerfile import DockerfileBuilds
 from builder.engine import Engine
 from builder.errors import BuildFailed, EngineError
@@ -28,6 +30,7 @@ from builder.settings import Settings
 from builder.stack.build import Stack
 from builder.stack.toolchains import Images, Toolchains
 from builder.stack_image import StackImage
+from builder.watching import watched
 from builder.workspace import Workspace
 
 log = logging.getLogger("builder.engine")
@@ -73,6 +76,18 @@ class EngineBuilds:
             yield EnginePlace(space, base)
 
     async def build(self, place: EnginePlace, job: Job, progress: Progress) -> Result:
+        """Stopped when the engine's disk has nothing but its reserve left: DiskFull."""
+        async with watched(keep_reserve(await self._folders())):
+            return await self._build(place, job, progress)
+
+    async def _folders(self) -> list[Path]:
+        """Where the engine writes, if that is here."""
+        if not self._settings.engine_is_here:
+            return []
+        root = await self._engine.root()
+        return [root] if root.is_dir() else []
+
+    async def _build(self, place: EnginePlace, job: Job, progress: Progress) -> Result:
         tag = git_tag(job.commit)
         if job.way is Way.DOCKERFILE:
             await self._network()

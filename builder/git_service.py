@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from builder import pace
+from builder.disk import NEXT
 from builder.errors import PushRefused
 from builder.locks import AppLocks
 from builder.packets import LARGEST_COMMANDS, Rule, reworded
@@ -26,10 +27,7 @@ from builder.repository import Repositories, git_environment
 log = logging.getLogger("builder.git")
 CHUNK = 1 << 16
 TIDY_TIMEOUT = 600.0  # seconds for packing a repository
-DISK_FULL = (
-    "The platform's disk is full, so nothing of this push was kept. Tell an administrator: "
-    "`paas doctor` and `paas gc` help them. Push again when there is room."
-)
+DISK_FULL = f"The platform's disk is full, so nothing of this push was kept. {NEXT}"
 RECEIVE, UPLOAD = "receive-pack", "upload-pack"
 
 Read = Callable[[], Awaitable[bytes]]  # b"" at the end
@@ -63,6 +61,8 @@ class GitService:
         Raises: PushRefused while another deploy of the app is on.
         """
         with self._held(service, push) as (extra, is_received):
+            if service == RECEIVE:
+                await asyncio.to_thread(self.repositories.refuse_when_full)
             await asyncio.to_thread(self.repositories.ensure_of, push.app, uuid)
             if protocol:
                 extra["GIT_PROTOCOL"] = protocol[:64]

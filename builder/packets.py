@@ -9,6 +9,7 @@ LARGEST_COMMANDS = 1 << 20  # bytes of a request that are looked at to answer a 
 COMMAND = re.compile(rb"[0-9a-f]{40,64} [0-9a-f]{40,64} ([^\x00\n]{1,1000})")
 LONGEST = 900  # bytes of a line that is told
 MESSAGE = b"\x02"  # the band of what the client shows
+OWN = (b"fatal: ", b"error: ")  # how git's own messages begin
 Rule = tuple[bytes, str]  # words of git's, what is said in their place
 
 
@@ -68,7 +69,7 @@ async def reworded(chunks: AsyncIterator[bytes], rules: Sequence[Rule]) -> Async
 
 
 def reword(line: bytes, rules: Sequence[Rule]) -> bytes:
-    if line[4:5] == MESSAGE:
+    if line[4:5] == MESSAGE and line[5:].startswith(OWN):  # a build's output may hold the same words
         for words, text in rules:
             if words in line:
                 return packet(MESSAGE + error_line(text))

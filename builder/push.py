@@ -13,6 +13,7 @@ from typing import Any
 from builder import app_json, snapshot
 from builder.controller_api import Controller, Release, Run
 from builder.detect import Way, choose_way
+from builder.disk import keep_reserve
 from builder.errors import BuilderError, NothingToBuild, PushRefused
 from builder.progress import Progress, render_phases
 from builder.refs import ZERO, parse_update, plan_push, short
@@ -23,6 +24,7 @@ from builder.settings import Settings
 from builder.slots import BuildSlots
 from builder.sources import CommitSource, Source
 from builder.submodules import Submodules
+from builder.watching import watched
 
 log = logging.getLogger("builder.push")
 WAITING = 10.0  # seconds between signs of life while the controller deploys
@@ -106,7 +108,7 @@ class Pipeline:
         progress.detail("Starting build... but first, coffee!")
         config = asyncio.create_task(self._controller.config(push.app, push.user))
         try:
-            async with self._slots.place(progress):
+            async with self._slots.place(progress), watched(keep_reserve([self._settings.data])):
                 result = await self._build(push, source, live.run, config, progress)
         finally:
             config.cancel()

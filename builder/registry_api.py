@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 
+from builder.disk import NEXT
 from builder.errors import RegistryError
 from builder.registry_auth import RegistryAuth
 from builder.settings import Registry
@@ -26,6 +28,7 @@ UPLOAD_TIMEOUT = 600.0
 CHUNK = 1 << 18
 RESTART_PATIENCE, COLLECTION_PATIENCE = 10.0, 120.0  # seconds
 RETRY_EVERY = 0.3  # seconds
+DISK_FULL = re.compile(rb'"Err": ?28\b|no space left on device')  # in the server's words
 
 
 class PartsMissing(RegistryError):
@@ -177,6 +180,8 @@ class RegistryClient:
             raise RegistryError("The image registry refused the builder's credentials.")
         if status == 405:
             raise RegistryError("The image registry takes no images while it collects unused ones; push again later.")
+        if status == 507 or DISK_FULL.search(body):
+            raise RegistryError(f"The image registry's disk is full: the image wasn't stored. {NEXT}")
         try:
             told = json.loads(body)["errors"][0]["message"]
         except (ValueError, KeyError, IndexError, TypeError):

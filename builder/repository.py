@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder import pace
-from builder.disk import disk_usage
+from builder.disk import DiskFull, disk_usage, refuse_when_full
+from builder.disk import Room as DiskRoom
 from builder.errors import PushRefused
 from builder.progress import human
 
@@ -109,13 +110,16 @@ class Repositories:
         return removed
 
     def room_left(self, app: str) -> Room:
-        """Blocking. Raises: PushRefused when the repository is as large as it may be."""
+        """Blocking. Raises: PushRefused when the repository is as large as it may be, or the disk is nearly full."""
+        disk = self.refuse_when_full()
         used = disk_usage(self.path(app), self.quota)
         limit = f"{human(self.quota)} with all its history (BUILD_REPOSITORY_BYTES)"
         afresh = f"To drop the history kept here and push afresh: paas git:reset -a {app}"
         if used >= self.quota:
             raise PushRefused(f"The repository of {app} has reached its quota, {limit}. {afresh}")
         left = self.quota - used
+        if disk.left < min(left, self.max_bytes):
+            return Room(disk.left, str(DiskFull(disk, "the push is too large for it, and nothing of it was kept")))
         if left > self.max_bytes:
             return Room(
                 self.max_bytes,
@@ -127,6 +131,10 @@ class Repositories:
             f"The push brings more than the {human(left)} that are left: the repository of {app} has {human(used)} "
             f"here and may have {limit}. Leave large files out of it. {afresh}",
         )
+
+    def refuse_when_full(self) -> DiskRoom:
+        """The room on the disk. Raises: DiskFull."""
+        return refuse_when_full(self.root, "the push isn't received")
 
     def reset(self, app: str) -> None:
         """Drop the repository with its history; caches, logs and what runs stay."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from builder.build_log import BuildLogs
 from builder.causes import explain
 from builder.controller_api import Controller, Run
+from builder.disk import DISK_FULL, FULL_ERRORS
 from builder.errors import BuilderError, ControllerError, NothingToBuild, PushRefused
 from builder.progress import Progress
 
@@ -89,11 +90,22 @@ class Runs:
                 raise
             progress.error(text := f"The build was cancelled by {live.cancelled_by}.")
             return {"state": "cancelled", "cause": text}
+        except OSError as exc:
+            if exc.errno not in FULL_ERRORS:
+                return self._broken(live, progress)
+            log.warning("build %d of %s: %s", live.run.number, live.run.app, exc)
+            progress.error(DISK_FULL)
+            return {"state": "failed", "cause": DISK_FULL}
         except Exception:
-            log.exception("build %d of %s broke", live.run.number, live.run.app)
-            progress.error(UNFORESEEN)
-            return {"state": "failed", "cause": UNFORESEEN}
+            return self._broken(live, progress)
         return {"state": "succeeded"}
+
+    @staticmethod
+    def _broken(live: LiveRun, progress: Progress) -> dict[str, str]:
+        """Of an exception that is being handled."""
+        log.exception("build %d of %s broke", live.run.number, live.run.app)
+        progress.error(UNFORESEEN)
+        return {"state": "failed", "cause": UNFORESEEN}
 
     @staticmethod
     def _failed(live: LiveRun, exc: BuilderError, progress: Progress) -> dict[str, str]:

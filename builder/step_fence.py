@@ -28,6 +28,7 @@ from builder.errors import EngineError
 from builder.fence import Hole
 from builder.host_config import HostConfig
 from builder.settings import Settings
+from builder.watching import watched
 
 log = logging.getLogger("builder.step_fence")
 NETWORK = "bridge"  # the engine's default one
@@ -163,19 +164,10 @@ class StepFence:
             return
         watch = Watch(self._engine, self._settings, mark, await fence.exceptions(self._host))
         await watch.begin()
-        body, work = asyncio.current_task(), asyncio.create_task(watch.run())
-        assert body is not None
-        work.add_done_callback(lambda done: None if done.cancelled() or watch.is_over else body.cancel())
         try:
-            yield
-        except asyncio.CancelledError as exc:
-            if work.done() and not work.cancelled() and work.exception():
-                body.uncancel()
-                raise EngineError(f"The build's fence could not be kept up: {work.exception()}") from exc
-            raise
+            async with watched(watch.run()):
+                yield
         finally:
-            watch.is_over = True
-            work.cancel()
             ending = asyncio.create_task(watch.end())
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
@@ -199,23 +191,24 @@ class Watch:
         self._name, self._denied, self._open_to = table_name(settings.instance, mark), settings.denied, tuple(open_to)
         self._guests, self._executor = Guests(), Path()
         self._links: tuple[str, ...] = ()
-        self._bridge, self.is_over = "", False
+        self._bridge = ""
         self._changed = asyncio.Event()
 
     async def begin(self) -> None:
         """Raises: EngineError when the kernel takes no such rules; then nothing may be built."""
-        root = (await self._engine.call("GET", "/info"))["DockerRootDir"]
-        self._executor = Path(root) / "buildkit" / "executor"
+        self._executor = await self._engine.root() / "buildkit" / "executor"
         self._links = tuple(name for _, name in socket.if_nameindex())
         there = await self._look()
         self._guests.before = {one.endpoint: one.mac for one in there if one.is_container}
         await self._write()
 
     async def run(self) -> None:
-        """For ever. Raises: EngineError."""
+        """For ever. Raises: EngineError when the fence can't be kept up."""
         listening = asyncio.create_task(self._listen())
         try:
             await self._follow(listening)
+        except EngineError as exc:
+            raise EngineError(f"The build's fence could not be kept up: {exc}") from exc
         finally:
             listening.cancel()
 

@@ -57,6 +57,9 @@ class Bucket:
         for start in range(0, len(doomed), BATCH):
             self._remove(doomed[start : start + BATCH])
 
+    def drop_uploads(self, before: float) -> None:
+        """A listing of the whole bucket every minute isn't cheap: a collection does it."""
+
     def _remove(self, keys: list[str]) -> None:
         listed = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
         body = f"<Delete><Quiet>true</Quiet>{listed}</Delete>".encode()

@@ -37,7 +37,7 @@ class Repository:
     revisions: dict[str, float] = field(default_factory=dict)  # digest → when it was pushed
     tags: dict[str, set[str]] = field(default_factory=dict)  # tag → digests it named, now or before
     layers: dict[str, float] = field(default_factory=dict)  # digest → when the repository got it
-    uploads: list[float] = field(default_factory=list)
+    uploads: dict[str, float] = field(default_factory=dict)  # id → when something of it last came
 
 
 class Contents:
@@ -63,7 +63,9 @@ class Contents:
             case [*name, "_layers", kind, value, "link"]:
                 self.repositories["/".join(name)].layers[f"{kind}:{value}"] = modified
             case _ if "_uploads" in parts:
-                self.repositories["/".join(parts[: parts.index("_uploads")])].uploads.append(modified)
+                at = parts.index("_uploads")
+                uploads = self.repositories["/".join(parts[:at])].uploads
+                uploads[parts[at + 1]] = max(modified, uploads.get(parts[at + 1], 0.0))
 
     @property
     def apps(self) -> list[str]:
@@ -138,8 +140,8 @@ def blobs_of(content: dict[str, Any]) -> Iterator[str]:
 
 
 def folders_to_remove(contents: Contents, images: Collection[Image], before: float) -> list[str]:
-    """What goes with `images`: their manifests, the tags that name them, repositories that are empty then, and blobs
-    that no manifest needs any more. What came after `before` may belong to a push under way, and stays.
+    """What goes with `images`: their manifests, the tags that name them, repositories that are empty then, uploads that
+    broke off, and blobs that no manifest needs any more. What came after `before` may belong to a push under way.
 
     Only while nothing is written. Raises: RegistryError; then nothing may be removed.
     """
@@ -152,6 +154,7 @@ def folders_to_remove(contents: Contents, images: Collection[Image], before: flo
             folders.append(f"{REPOSITORIES}/{name}")
         else:
             folders += links_of(contents, name, gone[name])
+            folders += dead_uploads(name, repository, before)
     needed = needed_blobs(contents, gone, before)
     unneeded = (one for one, (stored, _) in contents.blobs.items() if one not in needed and stored < before)
     return folders + [blob_folder(digest) for digest in unneeded]
@@ -160,8 +163,13 @@ def folders_to_remove(contents: Contents, images: Collection[Image], before: flo
 def is_empty(name: str, repository: Repository, gone: Collection[str], before: float) -> bool:
     """Whether an app's repository has no manifest left and no push under way."""
     rest = repository.revisions.keys() - set(gone)
-    young = any(when >= before for when in (*repository.layers.values(), *repository.uploads))
+    young = any(when >= before for when in (*repository.layers.values(), *repository.uploads.values()))
     return "/" not in name and not rest and not young
+
+
+def dead_uploads(name: str, repository: Repository, before: float) -> list[str]:
+    """Where uploads that broke off left what had come of them."""
+    return [f"{REPOSITORIES}/{name}/_uploads/{one}" for one, when in repository.uploads.items() if when < before]
 
 
 def links_of(contents: Contents, name: str, gone: Collection[str]) -> list[str]:

@@ -24,6 +24,8 @@ from registry.store import Store
 
 DIE_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 STOP_PATIENCE = 15.0  # seconds; the server lets transfers go on for 10 (draintimeout)
+TIDY_EVERY = 60.0  # seconds
+BROKEN_OFF = 600.0  # seconds without a byte after which an upload is given up: a disk that was full needs its room
 PATIENCE = 1800.0  # seconds for a whole collection
 
 
@@ -50,7 +52,11 @@ class Keeper:
         self._start("config.yml")
         listen()
         while True:
-            kind, wanted = self._events.get()
+            try:
+                kind, wanted = self._events.get(timeout=TIDY_EVERY)
+            except queue.Empty:
+                self._store.drop_uploads(time.time() - BROKEN_OFF)
+                continue
             if kind == "stop":
                 self._stop()
                 return 0
@@ -79,7 +85,8 @@ class Keeper:
             "images": [{"app": one.repository, "digest": one.digest, "bytes": one.size} for one in found],
             "freed": None,
         }
-        if wish.dry_run or not found:
+        broken_off = any(images.dead_uploads(*one, before) for one in contents.repositories.items())
+        if wish.dry_run or not (found or broken_off):
             return report
         self._stop()
         self._start("read-only.yml")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+UPLOADS = tuple(f"docker/registry/v2/repositories/{name}/_uploads/*" for name in ("*", "*/*"))
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,9 @@ class Store(Protocol):
 
     def remove(self, folders: Collection[str]) -> None:
         """With all that is in them; gone already is fine. Raises: RegistryError, OSError."""
+
+    def drop_uploads(self, before: float) -> None:
+        """Remove what came of uploads of which nothing came since `before`, where that is cheap to find."""
 
 
 class Folder:
@@ -49,3 +55,13 @@ class Folder:
     def remove(self, folders: Collection[str]) -> None:
         for folder in folders:
             shutil.rmtree(self._root / folder, ignore_errors=True)
+
+    def drop_uploads(self, before: float) -> None:
+        for pattern in UPLOADS:
+            for upload in self._root.glob(pattern):
+                with suppress(OSError):  # it ended meanwhile
+                    files = [path for path in upload.rglob("*") if path.is_file()]
+                    if all(path.stat().st_mtime < before for path in (upload, *files)):
+                        for path in files:
+                            os.truncate(path, 0)  # the server may hold it open long after its disk was full
+                        shutil.rmtree(upload)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from builder import pace
+from builder import disk, pace
 from builder.controller_api import Controller
 from builder.errors import BuilderError
 from builder.locks import AppLocks
@@ -54,10 +54,11 @@ class Deploys:
 
     async def _receive(self, request: web.Request, path: Path) -> str:
         """The body in the file `path`; its SHA-256. Raises: HTTPRequestEntityTooLarge, HTTPBadRequest,
-        HTTPRequestTimeout."""
+        HTTPRequestTimeout, HTTPInsufficientStorage."""
         most = self._pipeline.limits.total_bytes
         if (request.content_length or 0) > most:
             raise too_large(most, request.content_length or 0)
+        self._refuse_when_full(request.content_length or 0)
         digest, size, kept = hashlib.sha256(), 0, pace.Pace()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -67,6 +68,7 @@ class Deploys:
                     raise web.HTTPRequestTimeout(text="The archive comes too slowly; the deploy is given up.\n")
                 if size > most:
                     raise too_large(most, size)
+                self._refuse_when_full(len(chunk))
                 digest.update(chunk)
                 await asyncio.to_thread(write_all, descriptor, chunk)
         finally:
@@ -74,6 +76,11 @@ class Deploys:
         if not size:
             raise web.HTTPBadRequest(text="There is no archive in the request; its body is a tar file.\n")
         return digest.hexdigest()
+
+    def _refuse_when_full(self, size: int) -> None:
+        """Raises: HTTPInsufficientStorage when the disk has no room for `size` bytes more."""
+        if (room := disk.room(self._folder)).left < max(size, 1):
+            raise web.HTTPInsufficientStorage(text=f"{disk.DiskFull(room, 'the archive is not received')}\n")
 
     @staticmethod
     async def _next(request: web.Request) -> bytes:

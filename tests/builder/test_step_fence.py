@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 import threading
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ from builder.engine import Engine
 from builder.errors import EngineError
 from builder.host_config import HostConfig
 from builder.pool import labels
-from builder.settings import BuildLimits, Registry, Settings
+from builder.settings import Registry, Settings
 from builder.step_fence import Guests, StepFence
 
 STACK = "paas/stack:trixie"
@@ -66,8 +67,11 @@ def test_a_step_is_somebody_elses_only_by_the_engines_whole_file(tmp_path):
 class BrokenEngine:
     """Tells of an empty bridge, and nothing when it is asked to go on telling."""
 
+    async def root(self):
+        return Path("/nowhere")
+
     async def call(self, method, path, **_):
-        return {"DockerRootDir": "/nowhere"} if path == "/info" else {"Id": "x" * 12, "Containers": {}}
+        return {"Id": "x" * 12, "Containers": {}}
 
     async def progress(self, method, path, **_):
         await asyncio.sleep(0)
@@ -195,9 +199,9 @@ async def steps_output(engine, instance, mark, around, targets, forged):
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content.encode()))
     params = {"t": f"{instance}:latest", "labels": labels(instance)}
-    trace, limits = buildkit.Trace(), BuildLimits()
+    trace = buildkit.Trace()
     async with around:
-        built = buildkit.build(engine, params, chunks(context.getvalue()), {}, limits, trace, mark)
+        built = buildkit.build(engine, params, chunks(context.getvalue()), {}, trace, mark)
         return [line.strip() async for line in built if "REACHED" in line or "FAILED" in line]
 
 

@@ -68,6 +68,19 @@ async def test_what_nobody_keeps_goes_with_its_layers_and_the_rest_stays(registr
         assert await push(to, "blue", "git-3", b"old" * 1000), "what was swept can be pushed again"
 
 
+async def test_what_came_of_an_upload_that_broke_off_goes_once_it_is_old(registry):
+    async with client(registry) as to:
+        kept = await push(to, "blue", "git-1", b"kept" * 1000)
+    left = registry.data / "images/docker/registry/v2/repositories/blue/_uploads/some-id"
+    left.mkdir(parents=True)
+    (left / "data").write_bytes(b"x" * 1000)
+    status, _ = await asyncio.to_thread(collect, registry, {"blue": [kept]}, older_than=60)
+    assert status == 200 and left.exists()
+    os.utime(left / "data", (time.time() - 100,) * 2)
+    status, _ = await asyncio.to_thread(collect, registry, {"blue": [kept]}, older_than=60)
+    assert status == 200 and not left.exists()
+
+
 async def test_a_young_image_stays_whoever_keeps_it(registry):
     async with client(registry) as to:
         await push(to, "blue", "git-1", b"young" * 1000)
