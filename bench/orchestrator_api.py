@@ -21,7 +21,7 @@ PATH = "/api/v1/namespaces/default/pods"
 PUBLISHED = "Kubernetes (published)"
 READS, WRITES, EVENTS, LISTS = 1000, 400, 200, 5
 LISTED, AT_ONCE = 10_000, 32
-WATCHERS, FANNED = 200, 10
+WATCHERS, FANNED = 200, 50
 NOBODY = "nobody"  # the scheduler of these pods: the API alone is measured
 
 
