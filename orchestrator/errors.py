@@ -57,6 +57,8 @@ class ApiError(OrchestratorError):
             "reason": self.reason,
             "code": self.code,
         }
+        if not self.reason:  # a refusal that a webhook worded
+            del status["reason"]
         if details or self.code == 404:  # kubectl looks into the details of every 404
             status["details"] = details
         return status

@@ -55,7 +55,10 @@ class WebhookClient:
     async def _post(self, url: URL, context: ssl.SSLContext, body: bytes) -> Any:
         try:
             return await self._exchange(url, context, body)
-        except aiohttp.ServerDisconnectedError:  # a connection that was kept had been closed at the other end
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # a connection that was kept had been closed at the other end
             return await self._exchange(url, context, body)
 
     async def _exchange(self, url: URL, context: ssl.SSLContext, body: bytes) -> Any:
