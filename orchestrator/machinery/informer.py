@@ -61,6 +61,14 @@ class Informer:
     def get(self, key: Key) -> Obj | None:
         return self._objects.get(key)
 
+    def with_newest_status(self, seen: Obj) -> Obj:
+        """`seen`, which was acted on, with the status and version it has by now: others write conditions too."""
+        newest = self._objects.get(key_of(seen))
+        if newest is None or newest["metadata"].get("uid") != seen["metadata"].get("uid"):
+            return seen
+        generation = {"generation": seen["metadata"]["generation"]} if "generation" in seen["metadata"] else {}
+        return {**seen, "metadata": {**newest["metadata"], **generation}, "status": newest.get("status") or {}}
+
     def keys(self) -> list[Key]:
         return list(self._objects)
 

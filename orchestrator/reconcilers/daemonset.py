@@ -58,9 +58,10 @@ class DaemonSetReconciler(Reconciler):
         now = self.clock.now()  # of the whole turn: what becomes available after it is still to come
         delay = await self._drive(daemonset, pods, hash_of(revision), now)
         pods = self.pods.indexed("controller", uid_of(daemonset))
+        daemonset = self.sets.with_newest_status(daemonset)
         status = observe_daemonset(daemonset, list(self.nodes), pods, hash_of(revision), now)
         try:
-            await self.api.update_status(DAEMONSETS, self.sets.get(key) or daemonset, status)
+            await self.api.update_status(DAEMONSETS, daemonset, status)
         except NotFound:
             return None
         await self._trim(daemonset, revision, pods)

@@ -211,4 +211,6 @@ def observe_daemonset(
     down = counts["desiredNumberScheduled"] - available
     optional = {"updatedNumberScheduled": updated, "numberAvailable": available, "numberUnavailable": down}
     status.update({name: count for name, count in optional.items() if count})
+    before = daemonset.get("status") or {}
+    status.update({name: before[name] for name in ("conditions", "collisionCount") if before.get(name)})
     return status

@@ -119,6 +119,7 @@ class ReplicaSetReconciler(Reconciler):
             failure = await self._apply(owner, plan)
             pods = [pod for pod in self.pods.indexed("controller", uid_of(owner))]
         now = self.clock.now()
+        owner = self.sets.with_newest_status(owner)
         status = observe_replicas(owner, pods, now, failure, creating)
         await self._write_status(owner, status)
         if failure is not None:
@@ -137,7 +138,7 @@ class ReplicaSetReconciler(Reconciler):
 
     async def _write_status(self, owner: Obj, status: dict[str, Any]) -> None:
         try:
-            await self.api.update_status(self.resource, self.sets.get(key_of(owner)) or owner, status)
+            await self.api.update_status(self.resource, owner, status)
         except NotFound:
             return
 

@@ -50,10 +50,11 @@ class StatefulSetReconciler(Reconciler):
         plan = plan_statefulset(statefulset, pods, *names, now)
         await self._apply(statefulset, plan, {names[0]: current, names[1]: update})
         pods = self.pods.indexed("controller", uid_of(statefulset))
+        statefulset = self.sets.with_newest_status(statefulset)
         collisions = (statefulset.get("status") or {}).get("collisionCount")
         status = observe_statefulset(statefulset, pods, *names, collisions, now)
         try:
-            await self.api.update_status(STATEFULSETS, self.sets.get(key) or statefulset, status)
+            await self.api.update_status(STATEFULSETS, statefulset, status)
         except NotFound:
             return None
         await self._trim(statefulset, pods, names)

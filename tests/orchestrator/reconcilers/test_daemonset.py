@@ -38,6 +38,18 @@ async def test_every_fitting_node_gets_one_pod_and_new_nodes_too():
         assert (found["desiredNumberScheduled"], found["numberReady"], found["numberAvailable"]) == (2, 2, 2)
 
 
+async def test_conditions_that_others_wrote_stay():
+    async with plane(*PARTS) as world:
+        await world.api.create(DAEMONSETS, daemonset())
+        condition = {"type": "Checked", "status": "True"}
+        patch = {"status": {"conditions": [condition]}}
+        await world.api.patch(DAEMONSETS, "agent", "default", patch=patch, patch_type="merge", subresource="status")
+        await world.add_node("n1")
+        await world.run_pods()
+        found = await status(world)
+        assert (found["numberReady"], found["conditions"]) == (1, [condition])
+
+
 async def test_a_node_that_no_longer_matches_loses_its_pod():
     async with plane(*PARTS) as world:
         await world.add_node("n1", labels={"disk": "fast"})
