@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 Push = Callable[[Sequence[Change]], bool]
 """Takes changes without awaiting; False, and nothing taken, when it can't now."""
-SLICE = 64  # watchers served in one turn of the event loop: a millisecond
+SLICE = 32  # watchers served in one turn of the event loop: half a millisecond
 MAX_BEHIND = 20_000  # changes a watcher may have waiting before it is dropped; it can resume from its last revision
 
 
