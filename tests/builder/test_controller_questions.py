@@ -4,13 +4,13 @@ import asyncio
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from builder.build_log import BuildLogs
 from builder.controller_api import Run
 from builder.progress import Progress
 from builder.runs import Runs
 from builder.slots import BuildSlots
+from builder.web.app import WebServer
 from builder.web.controller_questions import ControllerQuestions
 
 KEY = {"X-Deis-Builder-Auth": "key"}
@@ -26,6 +26,16 @@ class Git:
         self.dropped.append((app, uuid))
 
 
+class Closed:
+    """Whatever else the server serves; nobody asks for it here."""
+
+    def __getattr__(self, name):
+        async def refuse(request):
+            raise AssertionError(f"{name} was asked")
+
+        return refuse
+
+
 class Deaf:
     async def end_run(self, uuid, end):
         pass
@@ -38,23 +48,18 @@ def runs(tmp_path):
 
 async def ask(runs, method, path, headers=KEY, git=None):
     """(status, text, bytes left out) of a request to a server of its own."""
-    questions, app = ControllerQuestions(runs, git or Git(), "key"), web.Application()
-    app.router.add_get("/runs/{app}/{number}/output", questions.output)
-    app.router.add_post("/runs/{app}/{number}/cancel", questions.cancel)
-    app.router.add_get("/runs/{app}/line", questions.in_line)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    questions, others = ControllerQuestions(runs, git or Git(), "key"), (Closed(),) * 5
+    server = WebServer(*others, questions, lambda: "")
+    await server.start("127.0.0.1", 0)
     try:
-        port = runner.addresses[0][1]
+        port = server._runner.addresses[0][1]
         async with (
             aiohttp.ClientSession(trust_env=False) as session,
             session.request(method, f"http://127.0.0.1:{port}{path}", headers=headers) as answer,
         ):
             return answer.status, await answer.text(), answer.headers.get("X-Left-Out")
     finally:
-        await runner.cleanup()
+        await server.end()
 
 
 async def test_the_output_is_told_whole_or_from_a_lines_beginning(runs):
