@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -21,13 +22,15 @@ def spent(processes: Iterable[int]) -> float:
 
 
 def of_process(pid: int) -> float:
-    seconds = 0.0
     with suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            seconds += int((task / "schedstat").read_text().split()[0]) / 1e9
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        seconds += (int(fields[13]) + int(fields[14])) / TICK
-    return seconds
+        return time.clock_gettime(clock_of(pid)) + (int(fields[13]) + int(fields[14])) / TICK
+    return 0.0
+
+
+def clock_of(pid: int) -> int:
+    """The clock of a process' CPU time, threads that have ended included (clock_getcpuclockid of the C library)."""
+    return (~pid << 3) | 2
 
 
 def of_call(action: Callable[[], object], processes: Iterable[int]) -> float:
