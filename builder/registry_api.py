@@ -117,6 +117,22 @@ class RegistryClient:
             return True
         raise AssertionError("the last try returned")
 
+    async def push_token(self, repository: str, source: str) -> str:
+        """What lets somebody else push to `repository` and pull from `source`, and no more; empty if none is needed.
+
+        Raises: RegistryError when the registry knows only passwords, which open everything.
+        """
+        await self._call("GET", repository, "tags/list")  # asks for a token, should one be needed
+        if self._auth.takes_passwords:
+            raise RegistryError(
+                "The image registry gives no tokens for one repository, which a Dockerfile's build needs."
+            )
+        assert self._session is not None
+        try:
+            return await self._auth.token(self._session, f"repository:{repository}:pull,push repository:{source}:pull")
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            raise RegistryError(f"No token for the image registry ({exc or 'timed out'}).") from exc
+
     async def put_manifest(self, repository: str, tag: str, manifest: dict[str, Any]) -> str:
         """Its digest. Raises: PartsMissing, RegistryError."""
         content = json.dumps(manifest, separators=(",", ":"), sort_keys=True).encode()

@@ -26,6 +26,11 @@ class RegistryAuth:
         self._realm, self._service = "", ""
         self._tokens: dict[str, tuple[str, float]] = {}  # scope → token, when it ends (monotonic)
 
+    @property
+    def takes_passwords(self) -> bool:
+        """Whether the registry has asked for name and password themselves."""
+        return self._use_basic
+
     def learn(self, headers: Mapping[str, str], repository: str, source: str) -> bool:
         """Read a 401; whether asking again may help. A token that was refused is forgotten."""
         if not self._basic:
@@ -56,6 +61,13 @@ class RegistryAuth:
             self._tokens = {known: held for known, held in self._tokens.items() if held[1] > now}
             self._tokens[scope] = token, now + life - MARGIN
         return {"Authorization": f"Bearer {token}"}
+
+    async def token(self, session: aiohttp.ClientSession, scope: str) -> str:
+        """A new token for `scope` and nothing else; empty when no registry has asked for one.
+
+        Raises: RegistryError, aiohttp.ClientError.
+        """
+        return (await self._fetch(session, scope))[0] if self._realm else ""
 
     async def _fetch(self, session: aiohttp.ClientSession, scope: str) -> tuple[str, float]:
         params = [("service", self._service), *(("scope", part) for part in scope.split())]

@@ -2,7 +2,7 @@
 
 The tree goes in and the result comes out over exec (`handover.py`), so a pod needs no way to the builder and holds
 no credential of the registry: layers and manifest are made here, exactly as after a build on an engine. Only
-BuildKit, which makes images itself, gets a login (`dockerfile.py`).
+BuildKit, which makes images itself, gets a token of the registry (`dockerfile.py`).
 """
 
 from __future__ import annotations

@@ -1,5 +1,9 @@
 """A Dockerfile build by rootless BuildKit in a pod of its own: it pushes the image itself, and keeps its cache beside
-it in the registry."""
+it in the registry.
+
+A rootless BuildKit without a process sandbox hides nothing of its pod from RUN steps. So the pod has a token for the
+app's own repository, not the builder's login.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +38,7 @@ STEP = re.compile(r"#\d+ \[(?!internal\])[^\]]*\] (.*)")
 SAID = re.compile(r"#\d+ \d+\.\d+ (.*)")
 CACHED = re.compile(r"#\d+ CACHED$")
 FAILED = re.compile(r"error: (.*)")
+CONNECT = "100"  # tries, some seconds in all, until buildkitd must answer; a busy node takes a while
 FLAGS = "--oci-worker-no-process-sandbox --config /workspace/buildkitd.toml"
 
 
@@ -109,6 +114,7 @@ class BuildkitBuilds:
         limits, registry, told = self._settings.limits, self._settings.registry, Told(progress)
         config = config_files(job.config)
         env = {
+            "BUILDCTL_CONNECT_RETRIES_MAX": CONNECT,
             "BUILDKITD_FLAGS": FLAGS,
             "DOCKER_CONFIG": spec.DOCKER_CONFIG,
             **host_config.proxies(self._settings.host),
@@ -117,7 +123,8 @@ class BuildkitBuilds:
             name_of(job.app), self._cluster.buildkit_image, ["/bin/sh", "/workspace/build.sh"], env,
             secrets.token_hex(16), rootless=True,
         )  # fmt: skip
-        given = {"config": config, "registry": {"config.json": spec.docker_config(registry)}}
+        token = await self._registry.push_token(job.app, self._settings.stack_repository)
+        given = {"config": config, "registry": {"config.json": spec.token_config(registry, token)}}
         async with self._pods.started(task, given, progress) as running:
             try:
                 async with pod.limited(limits.timeout):

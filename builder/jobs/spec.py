@@ -174,6 +174,11 @@ def docker_config(registry: Registry) -> bytes:
     return json.dumps({"auths": {registry.host: {"auth": login}} if registry.username else {}}).encode()
 
 
+def token_config(registry: Registry, token: str) -> bytes:
+    """A token of `registry` as Docker's config.json."""
+    return json.dumps({"auths": {registry.host: {"registrytoken": token}} if token else {}}).encode()
+
+
 def pull_secret(namespace: str, instance: str, registry: Registry) -> Obj:
     return {
         "apiVersion": "v1",

@@ -18,6 +18,7 @@ from builder.jobs.pod import Phase, explain, observe, split
 from builder.jobs.pods import config_files, name_of
 from builder.jobs.spec import Task
 from builder.progress import Progress
+from builder.registry_auth import RegistryAuth
 from builder.settings import BuildLimits, Registry, SettingsError, load
 
 LIMITS = BuildLimits(memory=1 << 30, cpus=1.5, timeout=900, disk_bytes=1 << 30)
@@ -257,14 +258,22 @@ def test_what_goes_in_is_a_tar_of_everything(folders):
 # Dockerfiles, by BuildKit
 
 
-def test_buildkits_pod_is_rootless_and_has_a_login_of_the_registry_alone():
+def test_buildkits_pod_is_rootless_and_has_a_token_of_the_registry():
     made = job(rootless=True, config=["KEY"], host=["pip.conf"], registry=["config.json"])
     pod = made["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["securityContext"]["runAsUser"] == 1000 and pod["securityContext"]["runAsNonRoot"]
     assert container["securityContext"]["privileged"] is False
     assert {"name": "registry", "mountPath": "/run/paas-registry", "readOnly": True} in container["volumeMounts"]
-    assert b'"registry.test:5000": {"auth"' in spec.docker_config(REGISTRY)
+    assert spec.token_config(REGISTRY, "t") == b'{"auths": {"registry.test:5000": {"registrytoken": "t"}}}'
+    assert spec.token_config(REGISTRY, "") == b'{"auths": {}}'
+
+
+def test_a_registry_that_knows_only_passwords_is_seen():
+    auth = RegistryAuth("builder", "its-password")
+    assert not auth.takes_passwords
+    auth.learn({"WWW-Authenticate": 'Basic realm="registry"'}, "shop", "")
+    assert auth.takes_passwords
 
 
 def test_buildctl_is_told_everything_and_no_secret():

@@ -7,23 +7,27 @@ import gzip
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from dataclasses import replace
 from secrets import token_hex
 
+import jwt
 import pytest
 
 from builder.detect import Way
 from builder.egress import parse_networks
 from builder.engine import Engine
 from builder.errors import BuildFailed
+from builder.registry_api import RegistryClient
 from builder.settings import BuildLimits, Cluster, Registry, Settings
 from builder.stack_image import send
 from orchestrator.kubelet.cleanup import cleanup
 from tests.builder.conftest import STACK
 from tests.builder.runtimes import folder_of, layers_of, opened
 from tests.conformance.live import Cluster as RunningCluster
+from tests.registry.harness import RunningRegistry
 
 pytestmark = pytest.mark.engine
 NUMBER = os.getpid() % 60
@@ -195,15 +199,29 @@ def test_the_second_build_finds_the_cache_and_packs_its_layers_once(settings):
     assert first.digest == second.digest
 
 
+@pytest.fixture(scope="session")
+def reachable(registry, login, tmp_path_factory):
+    """The registry's images at an address that pods can reach."""
+    folder = tmp_path_factory.mktemp("reachable")
+    (folder / "images").symlink_to(registry[1].parent / "images")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        address = probe.getsockname()[0]
+    running = RunningRegistry(folder, address)
+    yield replace(login, host=running.host)
+    running.stop()
+
+
 @pytest.fixture
-def with_dockerfiles(settings):
+def with_dockerfiles(settings, request):
     """Settings under which Dockerfiles are built; on Kubernetes with the BuildKit that `TEST_BUILDKIT_IMAGE` names."""
     if settings.cluster is None:
         return settings
     image = os.environ.get("TEST_BUILDKIT_IMAGE")
     if not image:
         pytest.skip("TEST_BUILDKIT_IMAGE names no rootless BuildKit on this machine's engine")
-    return replace(settings, cluster=replace(settings.cluster, buildkit_image=image))
+    cluster = replace(settings.cluster, buildkit_image=image)
+    return replace(settings, cluster=cluster, registry=request.getfixturevalue("reachable"))
 
 
 def dockerfile(*lines):
@@ -250,6 +268,17 @@ def test_a_failing_dockerfile_says_which_step(with_dockerfiles):
             await stage.build("undocked", dockerfile("RUNN echo"), Way.DOCKERFILE)
 
     play(with_dockerfiles, scene)
+
+
+def test_buildkits_token_opens_the_apps_own_repository_alone(login):
+    async def ask():
+        async with RegistryClient(login) as client:
+            return await client.push_token("shop", "paas/stack")
+
+    claims = jwt.decode(asyncio.run(ask()), options={"verify_signature": False})
+    assert [(one["name"], one["actions"]) for one in claims["access"]] == [
+        ("shop", ["pull", "push"]), ("paas/stack", ["pull"]),
+    ]  # fmt: skip
 
 
 @pytest.fixture

@@ -33,6 +33,10 @@ class TokenHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
+    def do_POST(self):
+        """As the controller: tokens are asked for by GET, which clients that try OAuth's POST first then do."""
+        self.send_error(405)
+
     def log_message(self, *args):
         """Quiet."""
 
@@ -40,20 +44,21 @@ class TokenHandler(BaseHTTPRequestHandler):
 class RunningRegistry:
     """`credentials` is the file the builder reads; `admin` the registry's own socket."""
 
-    def __init__(self, data: Path, **more: str):
+    def __init__(self, data: Path, address: str = "127.0.0.1", **more: str):
+        """`address` is where it listens; `more` are further settings."""
         self.data, self.signer = data, Signer(*signing_pair())
-        self.host = f"127.0.0.1:{free_port()}"
+        self.host = f"{address}:{free_port()}"
         self.credentials, self.admin = data / "credentials.json", data / "admin.sock"
         self.credentials.write_text(json.dumps({"username": USERNAME, "password": PASSWORD}))
         (data / "tokens.crt").write_text(self.signer.certificate)
         handler = type("H", (TokenHandler,), {"signer": self.signer})
-        self._tokens = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._tokens = ThreadingHTTPServer((address, 0), handler)
         threading.Thread(target=self._tokens.serve_forever, daemon=True).start()
         environment = {
             **os.environ,
             "REGISTRY_DATA": str(data),
             "REGISTRY_LISTEN": self.host,
-            "REGISTRY_TOKEN_REALM": f"http://127.0.0.1:{self._tokens.server_port}/token",
+            "REGISTRY_TOKEN_REALM": f"http://{address}:{self._tokens.server_port}/token",
             "REGISTRY_TOKEN_CERT_FILE": str(data / "tokens.crt"),
             **more,
         }
@@ -61,7 +66,7 @@ class RunningRegistry:
             [sys.executable, "-m", "registry", "serve"],
             cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        wait_for(int(self.host.rpartition(":")[2]), self.process)
+        wait_for((address, int(self.host.rpartition(":")[2])), self.process)
         assert self.admin.exists()
 
     def stop(self) -> None:
@@ -76,12 +81,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_for(port: int, process: subprocess.Popen, seconds: float = 20) -> None:
+def wait_for(place: tuple[str, int], process: subprocess.Popen, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert process.poll() is None, f"ended with {process.returncode}"
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex(place) == 0:
                 return
         time.sleep(0.05)
-    raise AssertionError(f"nothing listens on {port}")
+    raise AssertionError(f"nothing listens on {place}")

@@ -24,7 +24,7 @@ def start(tmp_path):
             command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         processes.append(process)
-        wait_for(port, process)
+        wait_for(("127.0.0.1", port), process)
         return process
 
     yield started
