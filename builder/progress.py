@@ -55,6 +55,10 @@ class Progress:
         secret.sort(key=lambda item: -len(item[0]))
         self._secrets = [(value.encode(), f"[{key}]".encode()) for value, key in secret]
 
+    def shown(self, text: str) -> str:
+        """`text` as the pusher reads it."""
+        return self._hidden(text.encode(errors="replace")).decode(errors="replace")
+
     async def drained(self) -> None:
         """Wait until the pusher has taken what was written, so that a slow one slows the build down."""
         if self._drain:
@@ -84,9 +88,13 @@ class Progress:
     def _line(self, text: str) -> None:
         self._write(text.encode(errors="replace") + b"\n")
 
-    def _write(self, data: bytes) -> None:
+    def _hidden(self, data: bytes) -> bytes:
         for value, shown in self._secrets:
             data = data.replace(value, shown)
+        return data
+
+    def _write(self, data: bytes) -> None:
+        data = self._hidden(data)
         self.last.append(data)
         for write in (self._sink, *self._copies):
             write(data)

@@ -110,7 +110,7 @@ class Runs:
     @staticmethod
     def _failed(live: LiveRun, exc: BuilderError, progress: Progress) -> dict[str, str]:
         lines = [line.decode(errors="replace") for line in progress.last]
-        cause = explain(str(exc), lines)
+        cause = explain(progress.shown(str(exc)), lines)  # others read it, too, in the build's record
         progress.error(cause.text)
         if cause.hint:
             progress.detail(f"Next: {cause.hint}")
