@@ -82,16 +82,22 @@ def write(show: View) -> Callable[[View], View]:
             except (Missing, Forbidden) as exc:
                 return dressed(error_page(request, exc))
             except PaasError as exc:
-                messages.error(request, sentence(exc))
-                response = show(request, *args, **kwargs, entered=request.POST)
-                response.status_code = exc.status
-                return dressed(response)
+                return dressed(complaint(request, exc, *args, **kwargs))
             if isinstance(done, HttpResponse):
                 return dressed(done)
             target, text = done
             if text:
                 messages.success(request, text)
             return dressed(redirect(*target))
+
+        def complaint(request: HttpRequest, exc: PaasError, *args: Any, **kwargs: Any) -> HttpResponse:
+            messages.error(request, sentence(exc))
+            try:
+                response = show(request, *args, **kwargs, entered=request.POST)
+            except PaasError as refusal:  # a form that couldn't be read, of somebody who may not see its page
+                return error_page(request, refusal)
+            response.status_code = exc.status
+            return response
 
         return wrapped
 

@@ -83,6 +83,12 @@ def test_a_row_lets_in_whom_the_table_says(rows, people):
     assert wrong == {}
 
 
+def test_a_form_that_is_empty_tells_a_stranger_no_more_than_a_full_one(people):
+    rows = [Row("POST", row.name, row.least, row.path) for row in FORMS]
+    told = {row.name: send(people["stranger"], row) for row in rows}
+    assert {name: status for name, status in told.items() if status not in (403, 404)} == {}
+
+
 def test_every_route_has_a_row():
     told = {row.name for row in (*PAGES, *FORMS, *OWN)} | ELSEWHERE
     served = {pattern.name for pattern in urlpatterns if pattern.name}
