@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from host import cgroups, engine, init_system, integration, orphans, say, settings
@@ -14,6 +15,9 @@ from host.programs import own_docker_host
 from host.settings import Platform
 from host.supervisor import Supervisor
 from host.up import lock
+
+REVIVAL = 40.0  # seconds the guardian gets to end what is left and to start a new supervisor
+LOOK = 0.2  # seconds between looks
 
 
 def stop() -> None:
@@ -25,6 +29,7 @@ def stop() -> None:
     with lock(platform.home):
         say.step("Stopping the platform")
         supervisor = Supervisor(platform)
+        await_revival(platform, supervisor)
         if supervisor.pid() is not None:
             _stop_programs_but_engine(supervisor)
             _stop_containers(platform)
@@ -41,6 +46,7 @@ def destroy() -> None:
     with lock(platform.home):
         say.step(f"Removing the platform in {platform.home}")
         supervisor = Supervisor(platform)
+        await_revival(platform, supervisor)
         own = platform.docker_host == own_docker_host(platform)
         if own and supervisor.pid() is None:
             supervisor.start()
@@ -59,6 +65,18 @@ def destroy() -> None:
     shutil.rmtree(platform.home)
     init_system.remove(platform)
     say.detail("Nothing of it is left. System packages stay installed.")
+
+
+def await_revival(platform: Platform, supervisor: Supervisor, patience: float = REVIVAL) -> None:
+    """What a killed supervisor left behind is stopped in order by the one in its place: the guardian starts that, else
+    we do. Without it a node agent that lives on would make containers again behind our back.
+    """
+    deadline = time.monotonic() + patience
+    while supervisor.pid() is None and orphans.find(platform.home):
+        if time.monotonic() > deadline:
+            supervisor.start()
+            return
+        time.sleep(LOOK)
 
 
 def _existing() -> Platform | None:
