@@ -112,6 +112,21 @@ def observe_node(
     }
 
 
+def with_extended(status: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """`status` with the extended resources that an administrator added to the capacity: all of them can be allocated.
+
+    Source: Kubernetes, "Advertise Extended Resources for a Node"; kubelet's nodestatus setters.
+    """
+    extended = {name: amount for name, amount in (stored.get("capacity") or {}).items() if is_extended(name)}
+    return status | {field: {**status[field], **extended} for field in ("capacity", "allocatable")}
+
+
+def is_extended(resource: str) -> bool:
+    """`example.com/dongle`, a resource that Kubernetes counts without knowing it."""
+    domain, slash, _ = resource.partition("/")
+    return bool(slash) and not domain.endswith("kubernetes.io")
+
+
 def condition(kind: str, holds: bool, reason: str, message: str) -> dict[str, Any]:
     return {"type": kind, "status": "True" if holds else "False", "reason": reason, "message": message}
 
@@ -190,15 +205,16 @@ class NodeReporter:
 
     async def report(self) -> None:
         """Writes the status when it changed, or when the last one is old."""
-        status = await self._observe()
+        stored = (await self._client.get(NODES, self.name)).get("status") or {}
+        status = with_extended(await self._observe(), stored)
         now = time.time()
         if same_but_times(status, self._written) and now - self._written_at < REPORT_EVERY:
             return
-        if not self._written:
-            self._written = (await self._client.get(NODES, self.name)).get("status") or {}
-        timed = with_times(status, self._written, now)
+        timed = with_times(status, self._written or stored, now)
+        gone = dict.fromkeys(name for name in stored.get("allocatable") or () if name not in status["allocatable"])
+        patch = {**timed, "allocatable": {**timed["allocatable"], **gone}}
         await self._client.patch(
-            NODES, self.name, patch={"status": timed}, patch_type="strategic", subresource="status"
+            NODES, self.name, patch={"status": patch}, patch_type="strategic", subresource="status"
         )
         self._written, self._written_at = timed, now
 

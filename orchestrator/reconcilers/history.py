@@ -5,7 +5,6 @@ Source: kubernetes pkg/controller/history/controller_history.go.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -21,10 +20,14 @@ _OWN_ANNOTATIONS = {"kubectl.kubernetes.io/last-applied-configuration"}
 
 
 def data_of(owner: Obj) -> dict[str, Any]:
-    """What a revision keeps: a patch that puts the template back."""
-    template = copy.deepcopy(owner["spec"]["template"])
-    template["$patch"] = "replace"
-    return {"spec": {"template": template}}
+    """What a revision keeps: a patch that puts the template back. Clients compare its bytes: keys are in order."""
+    return {"spec": {"template": _in_order({**owner["spec"]["template"], "$patch": "replace"})}}
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    return [_in_order(each) for each in value] if isinstance(value, list) else value
 
 
 def ordered(revisions: Iterable[Obj]) -> list[Obj]:

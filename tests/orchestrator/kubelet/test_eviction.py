@@ -13,7 +13,7 @@ from worlds import World, condition, is_ready, simulated_world
 from orchestrator.kubelet.admission import refusal_of
 from orchestrator.kubelet.eviction import Evictor, Usage, eviction_rank, folder_size
 from orchestrator.kubelet.garbage import GarbageCollector
-from orchestrator.kubelet.node import PRESSURES, observe_node
+from orchestrator.kubelet.node import PRESSURES, is_extended, observe_node, with_extended
 from orchestrator.kubelet.pressure import Pressures, Signals, available_memory, disk_use
 from orchestrator.kubelet.runtime import NodeFacts
 from orchestrator.kubelet.settings import AgentSettings
@@ -168,6 +168,16 @@ def test_the_nodes_conditions_say_which_pressures_hold() -> None:
     assert told["DiskPressure"] == ("True", "KubeletHasDiskPressure")
     assert told["MemoryPressure"] == ("False", "KubeletHasSufficientMemory")
     assert set(PRESSURES) < set(told)
+
+
+def test_resources_that_an_administrator_advertised_can_be_allocated() -> None:
+    """As `kubectl patch node --subresource=status` with /status/capacity/example.com~1dongle."""
+    status = {"capacity": {"cpu": "2"}, "allocatable": {"cpu": "2"}}
+    stored = {"capacity": {"cpu": "1", "example.com/dongle": "4"}, "allocatable": {"cpu": "1", "example.com/gone": "1"}}
+    assert with_extended(status, stored) == {
+        "capacity": {"cpu": "2", "example.com/dongle": "4"}, "allocatable": {"cpu": "2", "example.com/dongle": "4"},
+    }  # fmt: skip
+    assert not is_extended("hugepages-2Mi") and not is_extended("pod.alpha.kubernetes.io/x")
 
 
 def test_sizes_and_shares(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from orchestrator.objects.kinds import DAEMONSETS, NODES
+from orchestrator.objects.kinds import CONTROLLERREVISIONS, DAEMONSETS, NODES
 from orchestrator.objects.meta import is_deleting
 from orchestrator.reconcilers.daemonset import DaemonSetReconciler
 from orchestrator.scheduler.loop import Scheduler
@@ -36,6 +36,17 @@ async def test_every_fitting_node_gets_one_pod_and_new_nodes_too():
         assert where(world) == ["n1", "n3"]
         found = await status(world)
         assert (found["desiredNumberScheduled"], found["numberReady"], found["numberAvailable"]) == (2, 2, 2)
+
+
+async def test_a_revision_keeps_the_template_in_the_order_in_which_clients_compare_it():
+    async with plane(*PARTS) as world:
+        await world.api.create(DAEMONSETS, daemonset())
+        await world.run_pods()
+        (revision,) = (await world.api.list(CONTROLLERREVISIONS)).items
+        template = revision["data"]["spec"]["template"]
+        assert list(template) == ["$patch", "metadata", "spec"]
+        assert list(template["spec"]) == sorted(template["spec"])
+        assert list(template["spec"]["containers"][0]) == sorted(template["spec"]["containers"][0])
 
 
 async def test_conditions_that_others_wrote_stay():
