@@ -1,6 +1,7 @@
 """Hostile clients: broken packs, refs and commands get one line, and the server goes on."""
 
 import hashlib
+import http.client
 import os
 import random
 import struct
@@ -12,6 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.engine
 ZERO = "0" * 40
+TOKEN = "f5" * 20
 
 
 def packet(text: str | bytes) -> bytes:
@@ -47,7 +49,7 @@ def commit_of(tree: bytes) -> tuple[bytes, str]:
     return content, sha("commit", content)
 
 
-def talk(client, builder, app: str, payload: bytes, seconds: float = 20) -> bytes:
+def talk(client, builder, app: str, payload: bytes, seconds: float = 90) -> bytes:
     """Everything the server says to `payload` after its advertisement."""
     ssh = client.env["GIT_SSH_COMMAND"].split() + [
         "-p",
@@ -85,6 +87,41 @@ def test_broken_packs_are_refused(builder, target):
     for broken in (good[:-1] + bytes([good[-1] ^ 1]), b"PACK" + b"\0" * 30, good[:20], b"", b"noise" * 50):
         out = talk(target, builder, "fuzzed", refs + broken)
         assert b"ok refs/heads/master" not in out
+
+
+@pytest.mark.parametrize("names", [["refs/heads/" + "x" * 60_000], [f"refs/heads/b{number}" for number in range(3000)]])
+def test_huge_refs_and_many_move_nothing(builder, target, names):
+    content, name = commit_of(b"")
+    payload = commands(*(f"{ZERO} {name} {one}" for one in names)) + pack((1, content), (2, b""))
+    out = talk(target, builder, "fuzzed", payload)
+    assert b"\x00ok " not in out and b"Traceback" not in out and builder.process.poll() is None
+
+
+def test_broken_packs_are_refused_over_http(builder, target):
+    builder.controller.tokens[TOKEN] = "alice"
+    builder.controller.apps.setdefault("fuzzed", set()).add("alice")
+    content, name = commit_of(b"")
+    good, refs = pack((1, content), (2, b"")), commands(f"{ZERO} {name} refs/heads/master")
+    dice = random.Random(11)
+    broken = [good[: dice.randrange(1, len(good))] for _ in range(4)]
+    broken += [good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1 :] for at in (6, 15, len(good) - 1)]
+    for one in broken:
+        status, out = post(builder, "fuzzed", refs + one)
+        assert status == 200 and b"ok refs/heads/master" not in out and b"Traceback" not in out, out
+        assert b"unpack" in out or b"ng refs/heads/master" in out, out
+    for noise in (dice.randbytes(5000), b"0" * 100, b"ffff" + b"x" * 100):
+        assert post(builder, "fuzzed", noise)[0] in (200, 400)
+
+
+def post(builder, app: str, body: bytes) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", builder.http_port, timeout=20)
+    kind = {"Content-Type": "application/x-git-receive-pack-request", "Authorization": f"Bearer {TOKEN}"}
+    try:
+        connection.request("POST", f"/{app}.git/git-receive-pack", body, headers=kind)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
 
 
 def test_missing_objects_are_refused(builder, target):
