@@ -72,6 +72,12 @@ class Peer:
     def push(self) -> None:
         self._run("push", "-q", self.image)
 
+    def remove(self) -> None:
+        """Every image there was; having been pushed, each still has its digest for a name."""
+        words = [docker(), "images", "--digests", "--format", "{{.Repository}}@{{.Digest}}", self.image]
+        named = subprocess.run(words, capture_output=True, text=True, timeout=60).stdout.split()
+        subprocess.run([docker(), "rmi", "-f", self.image, *named], capture_output=True, timeout=120)
+
     def _run(self, *words: str) -> None:
         env = {**environment(), "DOCKER_CONFIG": str(self.config)}
         text = DOCKERFILES[self.app] if words[0] == "build" else ""
@@ -94,7 +100,7 @@ def measure() -> list[Row]:
                 peer.push()
                 for change in ("no", "code", "dependency"):
                     rows += measure_change(builder, client, peer, change, registry.process.pid)
-                subprocess.run(["docker", "rmi", "-f", peer.image], capture_output=True, timeout=60)
+                peer.remove()
     return rows
 
 
