@@ -73,7 +73,10 @@ class GitService:
             room = await asyncio.to_thread(self.repositories.room_left, push.app)
             command = self.repositories.service_command(service, push.app, flags, room)
             rules = ((b"pack exceeds maximum allowed size", room.refusal), (b"No space left on device", DISK_FULL))
-            yield Exchange(command, git_environment(extra), is_received, rules)
+            try:
+                yield Exchange(command, git_environment(extra), is_received, rules)
+            finally:
+                self.repositories.drop_quarantine(push.app)  # git does it unless it is killed
             self.deployed(push.app)
 
     async def advertising(self, service: str, push: Push, uuid: str, protocol: str) -> Exchange:

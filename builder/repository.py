@@ -132,6 +132,11 @@ class Repositories:
             f"here and may have {limit}. Leave large files out of it. {afresh}",
         )
 
+    def drop_quarantine(self, app: str) -> None:
+        """Remove what a push that was killed left; only while none receives."""
+        for left in (self.path(app) / "objects").glob("tmp_objdir-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
     def refuse_when_full(self) -> DiskRoom:
         """The room on the disk. Raises: DiskFull."""
         return refuse_when_full(self.root, "the push isn't received")

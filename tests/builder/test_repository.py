@@ -54,6 +54,15 @@ def test_leftovers_of_an_interrupted_push_are_swept(tmp_path):
     assert repos.sweep() == 3 and (path / "objects/pack/pack-1.pack").exists()
 
 
+def test_a_killed_push_leaves_no_quarantine_and_other_work_goes_on(tmp_path):
+    repos = repositories(tmp_path)
+    path = repos.ensure("hello")
+    (path / "objects/tmp_objdir-incoming-x/pack").mkdir(parents=True)
+    (path / "objects/pack/tmp_pack_of_gc").write_text("")
+    repos.drop_quarantine("hello")
+    assert not (path / "objects/tmp_objdir-incoming-x").exists() and (path / "objects/pack/tmp_pack_of_gc").exists()
+
+
 def test_a_clone_checks_out_the_branch_that_was_deployed(tmp_path):
     repos = repositories(tmp_path)
     path = repos.ensure("hello")
