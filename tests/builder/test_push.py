@@ -81,6 +81,38 @@ def test_a_python_app_becomes_an_image_and_a_release(builder, controller, regist
         assert status == 200 and json.loads(body)["version"] == "2" and json.loads(body)["greeting"] == "Servus"
 
 
+def test_code_that_is_installed_is_installed_anew_when_it_changes(builder, controller, registry, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("packaged",))
+    project = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+    project += '[project]\nname = "packaged"\nversion = "1"\ndependencies = []\n'
+    files = {"pyproject.toml": project, "src/packaged/__init__.py": "print('first')\n"}
+    path = client.repository("packaged", files | {"Procfile": "web: python -m packaged.__init__"})
+    assert "Installing dependencies" in client.push(path)
+    client.commit(path, {"src/packaged/__init__.py": "print('second')\n"})
+    client.push(path)
+    image = controller.builds[-1]["image"]
+    with running(builder, registry, image, "/runner/init", "start", "web") as (_, container):
+        subprocess.run(["docker", "wait", container], capture_output=True, timeout=20)
+        logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True).stdout
+    assert "second" in logs and "first" not in logs
+
+
+def test_requirements_that_others_include_are_looked_at_too(builder, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("nested",))
+    files = {
+        "requirements.txt": "-r requirements/web.txt  # and what that includes\n",
+        "requirements/web.txt": "-r common.txt\n",
+        "requirements/common.txt": "iniconfig==2.0.0\n",
+        "app.py": "print('here')\n",
+    }
+    path = client.repository("nested", files | {"Procfile": "web: python app.py"})
+    assert "Installing dependencies" in client.push(path)
+    client.commit(path, {"app.py": "print('there')\n"})
+    assert "Dependencies are unchanged" in client.push(path)
+    client.commit(path, {"requirements/common.txt": "iniconfig==2.1.0\n"})
+    assert "iniconfig-2.1.0" in client.push(path)
+
+
 def test_a_node_app_keeps_its_dependencies_between_pushes(builder, controller, registry, tmp_path):
     client = builder.client(tmp_path / "c", apps=("nodely",))
     path = client.repository("nodely", EXAMPLES / "node-web")
