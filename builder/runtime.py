@@ -1,8 +1,7 @@
 """Where builds run: the one protocol between a push and whatever builds it.
 
 `engine_builds.py` builds in containers of a Docker Engine, `jobs/builds.py` in Jobs of a Kubernetes cluster;
-tests/builder/test_runtime_contract.py holds
-both to it. Caps, registry and push credential are the same for every
+tests/builder/test_runtime_contract.py holds both to it. Caps, registry and push credential are the same for every
 build and come with the Settings a runtime is made of.
 """
 
