@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from builder import host_config
 from builder.detect import Way
@@ -21,6 +23,14 @@ from builder.runtime import BuildRuntime, Job, Result
 from builder.server import HOST_FILES
 from builder.settings import Settings
 from builder.workspace import APP_UID
+
+DOCKER = os.environ.get("DOCKER_HOST") or Settings.docker_host
+
+
+def gateway_of(network: dict[str, Any]) -> str:
+    """The host's address on a network as the engine describes it: of a bridge just made it names the range alone."""
+    config = network["IPAM"]["Config"][0]
+    return config.get("Gateway") or str(next(ipaddress.ip_network(config["Subnet"]).hosts()))
 
 
 @dataclass

@@ -15,6 +15,7 @@ import pytest
 
 from builder.registry_api import RegistryClient
 from builder.settings import Registry
+from tests.builder.runtimes import gateway_of
 from tests.builder.test_push_refusals import APP
 from tests.registry.harness import PASSWORD, USERNAME
 
@@ -101,7 +102,7 @@ def index():
 def builder(start_builder, index, tmp_path_factory):
     """One whose operator's home and environment name indexes and a proxy with passwords."""
     listed = subprocess.run(["docker", "network", "inspect", "bridge"], capture_output=True, text=True, check=True)
-    host = json.loads(listed.stdout)[0]["IPAM"]["Config"][0]["Gateway"]
+    host = gateway_of(json.loads(listed.stdout)[0])
     home, port = tmp_path_factory.mktemp("operator"), index.server_port
     (home / ".npmrc").write_text(
         f"registry=http://{host}:{port}/npm/\n//{host}:{port}/npm/:_authToken={NPM}\nfetch-retries=0\n"

@@ -14,6 +14,7 @@ from builder.engine import Engine
 from builder.errors import EngineError
 from builder.host_config import HostConfig
 from builder.pool import labels, network_name
+from tests.builder.runtimes import gateway_of
 
 STACK = "paas/stack:trixie"
 DOCKER = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
@@ -64,7 +65,7 @@ async def test_containers_of_the_network_do_not_reach_the_host(listener):
     async with Engine(DOCKER) as engine:
         link = await engine.ensure_network(network_name(instance), labels(instance), 1400)
         network = await engine.call("GET", f"/networks/{network_name(instance)}")
-        gateway = network["IPAM"]["Config"][0]["Gateway"]
+        gateway = gateway_of(network)
 
         async def reaches(port):
             command = ["python3", "-c", f"import socket; socket.create_connection(('{gateway}', {port}), 1)"]

@@ -25,7 +25,7 @@ from builder.settings import BuildLimits, Cluster, Registry, Settings
 from builder.stack_image import send
 from orchestrator.kubelet.cleanup import cleanup
 from tests.builder.conftest import STACK
-from tests.builder.runtimes import folder_of, layers_of, opened
+from tests.builder.runtimes import DOCKER, folder_of, layers_of, opened
 from tests.conformance.live import Cluster as RunningCluster
 from tests.registry.harness import RunningRegistry
 
@@ -44,13 +44,13 @@ def cluster(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jobs-cluster")
     running = RunningCluster(
         folder, AGENT_RUNTIME="docker", AGENT_INSTANCE=INSTANCE, AGENT_SANDBOX_POOL="2",
-        DOCKER_HOST=Settings.docker_host, ORCHESTRATOR_POD_CIDR=f"10.223.{NUMBER * 4}.0/22",
+        DOCKER_HOST=DOCKER, ORCHESTRATOR_POD_CIDR=f"10.223.{NUMBER * 4}.0/22",
         ORCHESTRATOR_SERVICE_CIDR=f"10.224.{NUMBER * 4}.0/22",
     )  # fmt: skip
     running.start()
     yield running
     running.stop()
-    cleanup(INSTANCE, Settings.docker_host, data=folder / "agent")
+    cleanup(INSTANCE, DOCKER, data=folder / "agent")
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def login(registry, stack):
     login = Registry(host, *json.loads(credentials.read_text()).values())
 
     async def fill():
-        async with Engine(Settings.docker_host) as engine:
+        async with Engine(DOCKER) as engine:
             await send(engine, login, STACK)
 
     asyncio.run(fill())
@@ -76,6 +76,7 @@ def settings(request, tmp_path, login):
         registry=login,
         instance=f"test-runtime-{os.getpid()}-{request.param}",
         stack_image=STACK,
+        docker_host=DOCKER,
         limits=BuildLimits(memory=256 * MIB, timeout=60),
         pool=0,
         host=dict(os.environ),

@@ -21,6 +21,7 @@ from builder.host_config import HostConfig
 from builder.pool import labels
 from builder.settings import Registry, Settings
 from builder.step_fence import Guests, StepFence
+from tests.builder.runtimes import gateway_of
 
 STACK = "paas/stack:trixie"
 DOCKER = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
@@ -216,7 +217,7 @@ async def test_steps_reach_neither_host_nor_pods_nor_metadata_and_others_reach_a
         tmp_path, "http://127.0.0.1:1", "key", Registry("127.0.0.1:1"), DOCKER, instance=instance, denied=(PODS,)
     )
     async with Engine(DOCKER) as engine:
-        gateway = (await engine.call("GET", "/networks/bridge"))["IPAM"]["Config"][0]["Gateway"]
+        gateway = gateway_of(await engine.call("GET", "/networks/bridge"))
         places = f"{gateway}:{listener} {POD}:{pod} {METADATA}:{pod}"
 
         async def beside(seconds):
