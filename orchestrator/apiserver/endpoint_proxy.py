@@ -27,7 +27,7 @@ from orchestrator.objects.meta import Key, Obj
 _CONNECT_TIMEOUT = 10.0  # seconds
 _ANSWER_TIMEOUT = 60.0  # seconds until the first and between two pieces of an answer, as Kubernetes waits
 _CHUNK = 64 * 1024
-_LARGEST_PAGE = 4 * 1024 * 1024  # bytes of a page whose links are moved
+_LARGEST_PAGE = 128 * 1024  # bytes of a page whose links are moved; the time a hostile one takes is bounded by it
 _PLACES = ("location", "content-location")  # headers that name an address
 _HOP_BY_HOP = frozenset((
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
@@ -204,7 +204,9 @@ async def _page(response: aiohttp.ClientResponse, prefix: str, hosts: tuple[str,
         body += chunk
         if len(body) > _LARGEST_PAGE:
             return bytes(body)
-    return moved_page(body.decode("utf-8", "surrogateescape"), prefix, hosts).encode("utf-8", "surrogateescape")
+    text = body.decode("utf-8", "surrogateescape")
+    moved = await asyncio.to_thread(moved_page, text, prefix, hosts)  # parsing must not hold up other requests
+    return moved.encode("utf-8", "surrogateescape")
 
 
 def _unverified() -> ssl.SSLContext:

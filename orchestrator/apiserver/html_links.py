@@ -5,6 +5,7 @@ Source: kubernetes staging/src/k8s.io/apimachinery/pkg/util/proxy/transport.go (
 
 from __future__ import annotations
 
+import functools
 import html
 import posixpath
 import re
@@ -50,7 +51,8 @@ def moved_page(text: str, prefix: str, hosts: Collection[str]) -> str:
         at = starts[line_number - 1] + column
         if at < done or not text.startswith(raw, at):
             continue
-        pieces += [text[done:at], _ATTRIBUTE.sub(lambda match, name=name: _moved(match, name, prefix, hosts), raw)]  # type: ignore[misc]
+        moved = functools.partial(_moved, tag=name, prefix=prefix, hosts=hosts)
+        pieces += [text[done:at], _ATTRIBUTE.sub(moved, raw)]
         done = at + len(raw)
     return "".join((*pieces, text[done:]))
 
