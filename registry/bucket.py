@@ -31,21 +31,22 @@ class Bucket:
     def __init__(self, storage: ObjectStorage) -> None:
         self._storage = storage
         self._url = storage.endpoint.rstrip("/") or f"https://s3.{storage.region}.amazonaws.com"
+        self._above = f"{storage.root}/" if storage.root else ""  # what is ours in the bucket begins with it
 
     def entries(self, folder: str) -> Iterator[Entry]:
-        query = {"list-type": "2", "prefix": f"{folder}/"}
+        query = {"list-type": "2", "prefix": f"{self._above}{folder}/"}
         while True:
             with self._call("GET", "", query) as answer:
                 listed = parse(answer.read())
             for one in listed.iterfind("{*}Contents"):
                 changed = datetime.fromisoformat(text(one, "LastModified"))
-                yield Entry(text(one, "Key"), changed.timestamp(), int(text(one, "Size")))
+                yield Entry(text(one, "Key").removeprefix(self._above), changed.timestamp(), int(text(one, "Size")))
             if text(listed, "IsTruncated") != "true":
                 return
             query["continuation-token"] = text(listed, "NextContinuationToken")
 
     def read(self, key: str, most: int) -> bytes:
-        with self._call("GET", key) as answer:
+        with self._call("GET", self._above + key) as answer:
             return answer.read(most)
 
     def remove(self, folders: Collection[str]) -> None:
@@ -61,7 +62,7 @@ class Bucket:
         """A listing of the whole bucket every minute isn't cheap: a collection does it."""
 
     def _remove(self, keys: list[str]) -> None:
-        listed = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
+        listed = "".join(f"<Object><Key>{escape(self._above + key)}</Key></Object>" for key in keys)
         body = f"<Delete><Quiet>true</Quiet>{listed}</Delete>".encode()
         checked = {
             "Content-Type": "application/xml",

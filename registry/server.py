@@ -71,6 +71,8 @@ def s3(bucket: ObjectStorage) -> dict[str, Any]:
         "accesskey": bucket.access_key,
         "secretkey": bucket.secret_key,
     }
+    if bucket.root:
+        options["rootdirectory"] = f"/{bucket.root}"
     if bucket.endpoint:
         options |= {"regionendpoint": bucket.endpoint, "secure": bucket.endpoint.startswith("https:")}
     # Engines fetch from us, who may be the only one to reach the bucket.

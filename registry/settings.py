@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from registry.bucket_root import settle
 from registry.errors import SettingsError
 
 
@@ -22,6 +23,7 @@ class ObjectStorage:
     endpoint: str  # URL; empty for Amazon's own
     access_key: str
     secret_key: str = field(repr=False)
+    root: str = ""  # the folder in it that is ours; empty: the top
 
 
 @dataclass(frozen=True)
@@ -108,5 +110,6 @@ def object_storage(env: Mapping[str, str] = os.environ) -> ObjectStorage | None:
     except (ValueError, KeyError, TypeError) as exc:
         expected = 'JSON such as {"access_key": "…", "secret_key": "…"}'
         raise SettingsError(f"REGISTRY_S3_CREDENTIALS_FILE={path!r} is not {expected}.") from exc
-    region = env.get("REGISTRY_S3_REGION") or "us-east-1"
-    return ObjectStorage(bucket, region, url(env, "REGISTRY_S3_ENDPOINT"), *keys)
+    region, endpoint = env.get("REGISTRY_S3_REGION") or "us-east-1", url(env, "REGISTRY_S3_ENDPOINT")
+    root = settle(data_folder(env), bucket, endpoint, env.get("REGISTRY_S3_ROOT"))
+    return ObjectStorage(bucket, region, endpoint, *keys, root=root)

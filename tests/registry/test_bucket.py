@@ -3,13 +3,16 @@
 import asyncio
 import json
 import threading
+from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 
 from builder.registry_api import digest_of
 from registry.bucket import Bucket, sign
-from registry.errors import RegistryError
+from registry.bucket_root import settle
+from registry.errors import RegistryError, SettingsError
 from registry.settings import ObjectStorage
 from tests.registry.bucket_server import ACCESS_KEY, NAME, SECRET_KEY, BucketServer
 from tests.registry.harness import RunningRegistry
@@ -24,16 +27,30 @@ def bucket():
 
 
 @pytest.fixture
-def registry(bucket, tmp_path):
+def start(bucket, tmp_path):
+    """Starts registries over the bucket, each in a folder of its own."""
     (tmp_path / "s3.json").write_text(json.dumps({"access_key": ACCESS_KEY, "secret_key": SECRET_KEY}))
-    running = RunningRegistry(
-        tmp_path,
-        REGISTRY_S3_BUCKET=NAME,
-        REGISTRY_S3_ENDPOINT=bucket.url,
-        REGISTRY_S3_CREDENTIALS_FILE=str(tmp_path / "s3.json"),
-    )
-    yield running
-    running.stop()
+    started = []
+
+    def begin(name):
+        (tmp_path / name).mkdir(exist_ok=True)
+        running = RunningRegistry(
+            tmp_path / name,
+            REGISTRY_S3_BUCKET=NAME,
+            REGISTRY_S3_ENDPOINT=bucket.url,
+            REGISTRY_S3_CREDENTIALS_FILE=str(tmp_path / "s3.json"),
+        )
+        started.append(running)
+        return running
+
+    yield begin
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture
+def registry(start):
+    return start("registry")
 
 
 def test_a_request_is_signed_as_amazon_says():
@@ -88,6 +105,47 @@ async def test_what_nobody_keeps_goes_from_the_bucket_and_the_rest_stays(registr
         assert not await to.has_blob("blue", digest_of(b"old" * 1000))
         assert not any("/repositories/gone/" in key for key in bucket.objects)
         assert await push(to, "blue", "git-3", b"old" * 1000), "what was removed can be pushed again"
+
+
+async def test_platforms_that_share_a_bucket_leave_each_others_images(start, bucket, tmp_path):
+    """One of them was there before there were folders for each."""
+    (tmp_path / "old").mkdir()
+    before = {"bucket": NAME, "region": "us-east-1", "regionendpoint": bucket.url}
+    (tmp_path / "old" / "config.yml").write_text(yaml.safe_dump({"storage": {"s3": before}}))
+    platforms = [start(name) for name in ("old", "one", "two")]
+    pushed = []
+    for number, platform in enumerate(platforms):
+        async with client(platform) as to:
+            pushed.append(await push(to, "blue", "git-1", f"image {number}".encode() * 500))
+            await push(to, f"only-{number}", "git-1", b"the same everywhere" * 500)
+    tops = Counter(key.partition("/")[0] for key in bucket.objects)
+    assert len(tops) == 3 and tops["docker"] and all(top == "docker" or top.startswith("paas-") for top in tops)
+    for number, platform in enumerate(platforms):
+        others = {key for key in bucket.objects if key.partition("/")[0] != top_of(platform)}
+        status, told = await asyncio.to_thread(collect, platform, {"blue": [pushed[number]]})
+        assert status == 200 and [one["app"] for one in told["images"]] == [f"only-{number}"] and told["freed"] > 0
+        assert others <= set(bucket.objects), "what is another platform's went"
+        async with client(platform) as to:
+            assert (await to.manifest("blue", "git-1")).digest == pushed[number]
+            assert await to.manifest(f"only-{number}", "git-1") is None
+
+
+def top_of(platform):
+    (root,) = json.loads((platform.data / "bucket-roots.json").read_text()).values()
+    return root or "docker"
+
+
+def test_a_platform_keeps_its_folder_in_a_bucket(tmp_path):
+    first = settle(tmp_path / "a", "images", "")
+    assert first.startswith("paas-") and settle(tmp_path / "a", "images", "") == first
+    assert settle(tmp_path / "b", "images", "") != first and settle(tmp_path / "a", "others", "") != first
+    assert settle(tmp_path / "c", "images", "", "team/production") == "team/production"
+    assert settle(tmp_path / "d", "images", "", "") == ""
+    with pytest.raises(SettingsError, match="images are in 'team/production'"):
+        settle(tmp_path / "c", "images", "", "elsewhere")
+    for hostile in ("/top", "a//b", "..", "a/../b", "a b"):
+        with pytest.raises(SettingsError, match="is not a folder's name"):
+            settle(tmp_path / "e", "images", "", hostile)
 
 
 async def test_pushes_to_a_bucket_during_collections_succeed(registry, bucket):
