@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,7 @@ async def build(
     values: Mapping[str, bytes],
     trace: Trace,
     mark: str,
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     """Lines as they come, until the image has its name; `mark` is in the environment of each step.
 
     Raises: EngineError with BuildKit's own words.

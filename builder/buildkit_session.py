@@ -77,7 +77,8 @@ class Session:
 
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.RequestReceived):
-            self._paths[event.stream_id] = dict(event.headers or []).get(":path", "")
+            headers = {str(name): str(value) for name, value in event.headers or ()}
+            self._paths[event.stream_id] = headers.get(":path", "")
             self._bodies[event.stream_id] = bytearray()
         elif isinstance(event, h2.events.DataReceived) and event.stream_id in self._bodies:
             self._h2.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)

@@ -49,17 +49,17 @@ class Collector:
         found = await asyncio.to_thread(self._others, wish.apps)
         if self._engine is not None:
             found += [
-                *await self._app_images(wish.keep, before),
-                *await self._nameless_images(before),
-                *await self._containers(before),
-                *await self._volumes(),
+                *await self._app_images(self._engine, wish.keep, before),
+                *await self._nameless_images(self._engine, before),
+                *await self._containers(self._engine, before),
+                *await self._volumes(self._engine),
             ]
         return found if wish.dry_run else [one for one in found if await self._remove(one)]
 
-    async def _app_images(self, keep: Collection[str], before: float) -> list[Left]:
+    async def _app_images(self, engine: Engine, keep: Collection[str], before: float) -> list[Left]:
         """References of our registry's apps; an image that a container uses stays, for the engine refuses."""
         found = []
-        for image in await self._engine.call("GET", "/images/json", params={"digests": 1}):
+        for image in await engine.call("GET", "/images/json", params={"digests": 1}):
             names = [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
             ours = [name for name in names if is_app_image(name, self._registry)]
             digests = {name.rpartition("@")[2] for name in ours if "@" in name}
@@ -67,21 +67,21 @@ class Collector:
                 found += [Left("image", name, image["Size"]) for name in ours]
         return found
 
-    async def _nameless_images(self, before: float) -> list[Left]:
+    async def _nameless_images(self, engine: Engine, before: float) -> list[Left]:
         filters = {"dangling": ["true"], "label": as_filter(self._labels)}
-        listed = await self._engine.call("GET", "/images/json", params={"filters": filters})
+        listed = await engine.call("GET", "/images/json", params={"filters": filters})
         return [Left("image", image["Id"], image["Size"]) for image in listed if image["Created"] < before]
 
-    async def _containers(self, before: float) -> list[Left]:
+    async def _containers(self, engine: Engine, before: float) -> list[Left]:
         return [
             Left("container", one["Id"][:12], 0)
-            for one in await self._engine.containers(self._labels)
+            for one in await engine.containers(self._labels)
             if one["State"] in ("exited", "dead", "created") and one["Created"] < before
         ]
 
-    async def _volumes(self) -> list[Left]:
+    async def _volumes(self, engine: Engine) -> list[Left]:
         filters = {"dangling": ["true"], "label": as_filter(self._instance)}
-        listed = await self._engine.call("GET", "/volumes", params={"filters": filters})
+        listed = await engine.call("GET", "/volumes", params={"filters": filters})
         return [Left("volume", one["Name"], 0) for one in listed.get("Volumes") or ()]
 
     def _others(self, apps: Collection[str]) -> list[Left]:
@@ -92,6 +92,8 @@ class Collector:
         try:
             if one.kind == "files of app":
                 await asyncio.to_thread(self._repositories.drop, one.name)
+            elif self._engine is None:
+                return False
             elif one.kind == "container":
                 await self._engine.remove(one.name)
             else:

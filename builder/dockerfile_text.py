@@ -35,7 +35,8 @@ def instructions(text: str) -> Iterator[Instruction]:
     mark = "`" if any(ESCAPE.match(line.strip()) for line in lines[:5]) else "\\"
     number = 0
     while number < len(lines):
-        first, parts = number, []
+        first = number
+        parts: list[str] = []
         while number < len(lines):
             line = lines[number].strip()
             number += 1
@@ -60,7 +61,8 @@ def instructions(text: str) -> Iterator[Instruction]:
 def base_images(text: str, args: Mapping[str, str] | None = None) -> list[str]:
     """The images that FROM lines name, without earlier stages, `scratch` and what nothing tells."""
     known: dict[str, str] = {}
-    stages, found = set(), []
+    stages: set[str] = set()
+    found: list[str] = []
     for item in instructions(text):
         if (argument := ARG.match(item.text)) and not stages and not found:
             known[argument[1]] = (args or {}).get(argument[1], (argument[2] or "").strip("\"'"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dulwich.archive import tar_stream
@@ -17,7 +17,7 @@ from dulwich.errors import GitProtocolError, HangupException
 from dulwich.objects import Commit, Tag, Tree
 from dulwich.protocol import SIDE_BAND_CHANNEL_PROGRESS, ReceivableProtocol
 from dulwich.repo import Repo
-from dulwich.server import DictBackend, ReceivePackHandler, UploadPackHandler
+from dulwich.server import BackendRepo, DictBackend, ReceivePackHandler, UploadPackHandler
 
 from builder.hooks.pre_receive import relay
 from builder.refs import DEPLOYED
@@ -29,7 +29,7 @@ class Receiver(ReceivePackHandler):
     _pushed: list[tuple[bytes, bytes, bytes]] = []
     _verdict: int | None = None
 
-    def _on_pre_receive(self, client_refs) -> None:
+    def _on_pre_receive(self, client_refs: Iterable[tuple[bytes, bytes, bytes]]) -> None:
         self._pushed = list(client_refs)
 
     def _on_update(self, ref_name: bytes, old_sha: bytes, new_sha: bytes) -> bytes | None:
@@ -69,10 +69,11 @@ def serve(service: str, repository: str, flags: Sequence[str]) -> int:
 
     protocol = ReceivableProtocol(read, write)
     handler = {"receive-pack": Receiver, "upload-pack": UploadPackHandler}[service]
-    backend = DictBackend({b"/": Repo(repository)})
+    repositories: dict[str, BackendRepo] = {"/": Repo(repository)}
+    backend = DictBackend(repositories)
     stateless, advertise = len(flags) > len(limits), "--http-backend-info-refs" in flags
     try:
-        handler(backend, [b"/"], protocol, stateless_rpc=stateless, advertise_refs=advertise).handle()
+        handler(backend, ["/"], protocol, stateless_rpc=stateless, advertise_refs=advertise).handle()
     except HangupException:
         return 1
     except (GitProtocolError, AssertionError, ValueError) as exc:
@@ -106,7 +107,10 @@ def same(repository: str, old: str, new: str, paths: list[str]) -> int:
 
     def entry(commit: str, path: str) -> tuple[int, bytes] | None:
         try:
-            return repo[repo[commit.encode()].tree].lookup_path(repo.object_store.__getitem__, path.encode())
+            at = repo[commit.encode()]
+            tree = repo[at.tree] if isinstance(at, Commit) else at
+            assert isinstance(tree, Tree)
+            return tree.lookup_path(repo.object_store.__getitem__, path.encode())
         except KeyError:
             return None
 

@@ -159,7 +159,8 @@ class Engine:
         return int(answer["StatusCode"])
 
     async def inspect(self, container: str) -> dict[str, Any]:
-        return await self.call("GET", f"/containers/{container}/json")
+        known: dict[str, Any] = await self.call("GET", f"/containers/{container}/json")
+        return known
 
     async def written(self, container: str) -> int:
         """Bytes that the container has written outside of mounted folders."""
@@ -176,14 +177,16 @@ class Engine:
 
     async def containers(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         filters = {"label": [f"{key}={value}" for key, value in labels.items()]}
-        return await self.call("GET", "/containers/json", params={"all": 1, "filters": filters})
+        listed: list[dict[str, Any]] = await self.call("GET", "/containers/json", params={"all": 1, "filters": filters})
+        return listed
 
     # images
 
     async def image(self, name: str) -> dict[str, Any] | None:
         """What the engine knows of a local image, or None."""
         try:
-            return await self.call("GET", f"/images/{quote(name, safe='/:@')}/json")
+            known: dict[str, Any] = await self.call("GET", f"/images/{quote(name, safe='/:@')}/json")
+            return known
         except EngineError as exc:
             if exc.status == 404:
                 return None

@@ -102,7 +102,7 @@ async def exceptions(host: HostConfig) -> list[Hole]:
             answers = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
         except OSError:
             continue  # a name that leads nowhere needs no hole
-        found += [(ipaddress.ip_address(answer[4][0].partition("%")[0]), port) for answer in answers]
+        found += [(ipaddress.ip_address(str(answer[4][0]).partition("%")[0]), port) for answer in answers]
     return found
 
 

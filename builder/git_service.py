@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from builder import pace
 from builder.disk import NEXT
@@ -132,7 +133,8 @@ async def run_service(exchange: Exchange, read: Read, write: Write, write_error:
     feeding = asyncio.ensure_future(feed(exchange, read, child.stdin))
     answering = asyncio.gather(answer(exchange, child.stdout, write), drain(chunks(child.stderr), write_error))
     try:
-        await asyncio.wait({feeding, answering}, return_when=asyncio.FIRST_COMPLETED)
+        halves: list[asyncio.Future[Any]] = [feeding, answering]
+        await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
         if feeding.done() and not answering.done():
             feeding.result()  # a client that is too slow ends it all
         await answering

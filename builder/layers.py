@@ -58,7 +58,7 @@ class LayerWriter(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data) -> int:
+    def write(self, data: bytes) -> int:  # type: ignore[override]
         self._plain.update(data)
         self._put(self._zip.compress(data))
         return len(data)

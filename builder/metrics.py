@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 
-def render_metrics(values: dict[str, tuple[str, dict[str, float]]]) -> str:
+
+def render_metrics(values: Mapping[str, tuple[str, Mapping[str, float]]]) -> str:
     """Prometheus text of {name: (help, {label text: value})}."""
     lines = []
     for name, (told, series) in values.items():

@@ -61,7 +61,7 @@ class Runs:
         self.live[key] = live
         end: dict[str, str] = {"state": "cancelled", "cause": STOPPED}
         try:
-            live.task = asyncio.ensure_future(work(live))  # type: ignore[arg-type]
+            live.task = asyncio.ensure_future(work(live))
             end = await self._outcome(live, progress)
         finally:
             if live.task and not live.task.done():

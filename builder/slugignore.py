@@ -36,7 +36,8 @@ def prune(app: Path) -> int:
 
 def compile_patterns(text: str) -> Callable[[str], bool]:
     """Heroku's rules: shell patterns, no negation; without a leading slash they match at any depth."""
-    anchored, floating = [], []
+    anchored: list[str] = []
+    floating: list[str] = []
     for raw in text.splitlines():
         pattern = raw.strip()
         if not pattern or pattern.startswith("#"):

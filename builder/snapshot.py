@@ -53,10 +53,11 @@ class CheckedInfo(tarfile.TarInfo):
         tarfile.GNUTYPE_LONGLINK,
     )
 
-    def _proc_member(self, tarfile):
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in self.HEADERS and self.size > MAX_HEADER:
             raise PushRefused("The archive holds a header that is larger than any real one.")
-        return super()._proc_member(tarfile)  # type: ignore[misc]
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return member
 
 
 HARD_LINK = "hard link"
@@ -67,7 +68,7 @@ def read_any(stream: IO[bytes]) -> Iterator[tuple[Entry, IO[bytes] | Content]]:
     kinds = {tarfile.DIRTYPE: tar_stream.FOLDER, tarfile.SYMTYPE: tar_stream.LINK, tarfile.LNKTYPE: HARD_LINK}
     with tarfile.open(fileobj=stream, mode="r|*", bufsize=1 << 17, tarinfo=CheckedInfo) as archive:
         for member in archive:
-            archive.members = []  # type: ignore[misc]  # tarfile would keep them all
+            archive.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
             kind = tar_stream.FILE if member.isreg() else kinds.get(member.type, tar_stream.OTHER)
             entry = Entry(member.name, kind, member.mode, member.size, member.linkname, int(member.mtime))
             yield entry, (archive.extractfile(member) if member.isreg() else None) or io.BytesIO()

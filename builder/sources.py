@@ -19,7 +19,8 @@ UNPACK_TIMEOUT = 300.0  # seconds
 
 
 class Source(Protocol):
-    commit: str
+    @property
+    def commit(self) -> str: ...
 
     async def unpack(self, target: Path, root: str, with_submodules: bool = False) -> snapshot.Snapshot:
         """The files below `root` in the empty folder `target`. Raises: PushRefused, BuildFailed."""

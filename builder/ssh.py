@@ -7,7 +7,7 @@ import logging
 import shlex
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -119,6 +119,9 @@ def acknowledge_at_once(connection: asyncssh.SSHServerConnection) -> None:
     connection.data_received = receive  # type: ignore[method-assign]
 
 
+Handle = Callable[[asyncssh.SSHServerProcess[bytes]], Awaitable[None]]
+
+
 class Sessions:
     """What a session's command does."""
 
@@ -126,7 +129,7 @@ class Sessions:
         self._controller, self._git = controller, git
         self.active: set[asyncio.Task[None]] = set()
 
-    async def handle(self, process: asyncssh.SSHServerProcess) -> None:
+    async def handle(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Answer one session; the exit status is always sent."""
         task = asyncio.current_task()
         assert task is not None
@@ -155,7 +158,7 @@ class Sessions:
             with suppress(Exception):
                 process.exit(status)
 
-    async def _answer(self, process: asyncssh.SSHServerProcess) -> int:
+    async def _answer(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
         owner = process.get_extra_info("connection").get_owner()
         identity = owner.identity
         try:
@@ -192,7 +195,7 @@ class Sessions:
             )
         return app
 
-    async def _serve(self, process: asyncssh.SSHServerProcess, service: str, push: Push, who: Identity) -> int:
+    async def _serve(self, process: asyncssh.SSHServerProcess[bytes], service: str, push: Push, who: Identity) -> int:
         async def read() -> bytes:
             try:
                 return await process.stdin.read(CHUNK)
@@ -230,10 +233,13 @@ def host_key(path: Path) -> asyncssh.SSHKey:
     return asyncssh.read_private_key(str(path))
 
 
-async def listen(settings: Settings, controller: Controller, handle: Callable) -> list[asyncssh.SSHAcceptor]:
+async def listen(
+    settings: Settings, controller: Controller, handle: Callable[[asyncssh.SSHServerProcess[bytes]], Awaitable[None]]
+) -> list[asyncssh.SSHAcceptor]:
     """Listen on every address; an IPv6 one that the host doesn't have is left out."""
     key = host_key(settings.data / "host_key")
-    acceptors, waiting = [], Counter[str]()
+    acceptors: list[asyncssh.SSHAcceptor] = []
+    waiting = Counter[str]()
     for host, port in settings.ssh_listen:
         try:
             acceptor = await asyncssh.listen(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Protocol
 
 BLOCK = 512
 PADDING = b"\0" * BLOCK
@@ -56,7 +56,8 @@ class Content:
 
 def read(stream: IO[bytes]) -> Iterator[tuple[Entry, Content]]:
     """Each entry with its content, which must be read before the next one. Raises: tarfile.ReadError."""
-    content, more = Content(stream), {}
+    content = Content(stream)
+    more: dict[str, str] = {}
     while True:
         header = stream.read(BLOCK)
         if len(header) < BLOCK or header == PADDING:
@@ -116,10 +117,14 @@ def parse_records(data: bytes) -> dict[str, str]:
     return records
 
 
+class Sink(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
 class Writer:
     """Entries into a file, as tarfile writes them; `close` ends the archive."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Sink) -> None:
         self._file, self._size = file, 0
 
     def header(self, info: tarfile.TarInfo) -> None:
@@ -156,7 +161,7 @@ def plain_header(info: tarfile.TarInfo) -> bytes:
         return b""
     head = (
         name.encode().ljust(100, b"\0")
-        + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (info.mode & 0o7777, info.uid, info.gid, size, info.mtime)
+        + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (info.mode & 0o7777, info.uid, info.gid, size, int(info.mtime))
         + b"        "
         + info.type
         + link.encode().ljust(100, b"\0")

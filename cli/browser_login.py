@@ -22,7 +22,8 @@ def log_in_by_browser(api: Client, open_it: bool) -> dict[str, str]:
     digest = hashlib.sha256(verifier.encode()).digest()
     query = {"challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode()}
     code = by_address(api, query, state) if open_it else by_hand(api, query)
-    return api.post("/v2/auth/cli/", {"code": code, "verifier": verifier})
+    signed_in: dict[str, str] = api.post("/v2/auth/cli/", {"code": code, "verifier": verifier})
+    return signed_in
 
 
 def by_hand(api: Client, query: dict[str, str]) -> str:

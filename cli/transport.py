@@ -24,7 +24,7 @@ class _Https(_Http):
         self.sock = self.tls.wrap_socket(self.sock, server_hostname=self.host)
 
 
-def connect_socket(host: str, port: int, timeout: float) -> socket.socket:
+def connect_socket(host: str, port: int, timeout: float | None) -> socket.socket:
     """A connection to host:port. `.localhost` never asks a resolver: not every system has an answer."""
     if host != "localhost" and not host.endswith(".localhost"):
         return socket.create_connection((host, port), timeout)

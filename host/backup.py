@@ -97,7 +97,8 @@ def files_of(home: Path) -> Iterator[tuple[str, Path]]:
         if place.is_file():
             yield name, place
             continue
-        early, late = [], []
+        early: list[Path] = []
+        late: list[Path] = []
         for path in sorted(place.rglob("*")):
             (late if {*LATE} & {*path.relative_to(place).parts} else early).append(path)
         for path in early:

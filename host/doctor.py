@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from host import operator, operator_settings
 from host.errors import HostError
@@ -101,7 +102,7 @@ def look_at_engine(platform: Platform) -> Iterator[Finding]:
     yield from judge_engine(facts)
 
 
-def judge_engine(facts: dict) -> Iterator[Finding]:
+def judge_engine(facts: dict[str, Any]) -> Iterator[Finding]:
     """`facts` is the engine's answer to `docker info`."""
     text = f"Docker {facts.get('ServerVersion', 'of unknown version')}"
     if facts.get("LiveRestoreEnabled"):

@@ -38,7 +38,7 @@ def can_exec(platform: Platform, image: str) -> bool:
         )
         try:
             code, output = container.exec_run(["echo", "works"])
-            return code == 0 and output.strip() == b"works"
+            return bool(code == 0 and output.strip() == b"works")
         finally:
             container.remove(force=True)
     except docker.errors.APIError:

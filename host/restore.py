@@ -16,6 +16,7 @@ import sqlite3
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from host import choices, postgres, say, settings
 from host.backup import DATABASE, DUMP, FORMAT, MANIFEST, STORE
@@ -48,13 +49,13 @@ def restore(home: Path, source: Path) -> Platform:
     return dataclasses.replace(platform, home=home)
 
 
-def unpack(source: Path, work: Path) -> dict:
+def unpack(source: Path, work: Path) -> dict[str, Any]:
     """The manifest, once every file is there and has the sum it says. Raises: HostError."""
     try:
         with tarfile.open(source) as archive:
             for member in archive:
                 unpack_file(archive, member, work)
-        manifest = json.loads((work / MANIFEST).read_text())
+        manifest: dict[str, Any] = json.loads((work / MANIFEST).read_text())
     except (OSError, tarfile.TarError, ValueError) as exc:
         raise HostError(f"{source} is no whole backup ({exc}); nothing was restored.") from exc
     if manifest["format"] != FORMAT:
@@ -80,11 +81,11 @@ def unpack_file(archive: tarfile.TarFile, member: tarfile.TarInfo, work: Path) -
     path.chmod(member.mode & 0o700)
 
 
-def fit(work: Path, manifest: dict) -> Platform:
+def fit(work: Path, manifest: dict[str, Any]) -> Platform:
     """The platform as this machine has it: its ports, its engine, its name."""
     before = settings.load(work)
     assert before is not None
-    chosen = {
+    chosen: dict[str, Any] = {
         name: int(os.environ[variable]) for name, variable in settings.CHOICES.items()
         if name in settings.PORTS and os.environ.get(variable)
     }  # fmt: skip
@@ -107,7 +108,7 @@ def fit(work: Path, manifest: dict) -> Platform:
     return platform
 
 
-def database_for(manifest: dict, environ: Mapping[str, str]) -> str:
+def database_for(manifest: dict[str, Any], environ: Mapping[str, str]) -> str:
     """The PostgreSQL that the backup's database goes into; empty for SQLite's, which is a file of the backup.
 
     Raises: HostError when the backup is of the other kind than PAAS_DATABASE_URL.
@@ -125,7 +126,7 @@ def database_for(manifest: dict, environ: Mapping[str, str]) -> str:
     return url
 
 
-def fill_database(url: str, work: Path, manifest: dict, platform: Platform) -> None:
+def fill_database(url: str, work: Path, manifest: dict[str, Any], platform: Platform) -> None:
     """Raises: HostError; then the database is as empty as before."""
     postgres.load(url, work / DUMP, manifest["postgresql"])
     (work / DUMP).unlink()

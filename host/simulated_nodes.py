@@ -9,6 +9,7 @@ import datetime
 import http.client
 import json
 import ssl
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -78,7 +79,7 @@ def all_ready(platform: Platform) -> bool:
     return sum((condition["type"], condition["status"]) == ("Ready", "True") for condition in conditions) == NODES
 
 
-def _ask(platform: Platform, path: str) -> list[dict]:
+def _ask(platform: Platform, path: str) -> list[dict[str, Any]]:
     pki = platform.home / "orchestrator" / "pki"
     context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
     context.load_cert_chain(pki / "admin.crt", pki / "admin.key")

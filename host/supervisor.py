@@ -13,6 +13,7 @@ import time
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from host import orphans
 from host.errors import HostError
@@ -115,7 +116,7 @@ class Supervisor:
         self.home = platform.home
         self.configuration = platform.home / "supervisord.conf"
         transport = _UnixTransport(str(platform.home / "run" / "supervisor.sock"))
-        self._rpc = xmlrpc.client.ServerProxy("http://supervisor/RPC2", transport=transport).supervisor
+        self._rpc: Any = xmlrpc.client.ServerProxy("http://supervisor/RPC2", transport=transport).supervisor
 
     def pid(self) -> int | None:
         """The running supervisor's process id; None when none runs."""

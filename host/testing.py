@@ -26,8 +26,8 @@ PORTS = {  # away from the defaults, so that a platform in use goes on beside th
     "PAAS_REGISTRY_PORT": 15000, "PAAS_API_PORT": 16443, "PAAS_AGENT_PORT": 20250, "PAAS_BUILDER_HTTP_PORT": 18010,
     "PAAS_ROUTER_METRICS_PORT": 18011,
 }  # fmt: skip
-ORCHESTRATOR = ["tests/orchestrator", "tests/properties"]  # half of the unit stage's time
-OTHERS = ["tests", *(f"--ignore={folder}" for folder in ("tests/e2e", "tests/conformance", *ORCHESTRATOR))]
+HALF = ["tests/builder", "tests/orchestrator", "tests/properties"]  # of the unit stage's time
+OTHERS = ["tests", *(f"--ignore={folder}" for folder in ("tests/e2e", "tests/conformance", *HALF))]
 UNIT_LIMIT = 1500  # seconds
 BY_REQUEST = ("languages",)
 
@@ -55,8 +55,8 @@ def main() -> int:
 
 
 def lint() -> None:
-    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"]):
-        _run([str(Path(sys.executable).parent / command[0]), *command[1:]], limit=120)
+    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"], ["mypy"]):
+        _run([str(Path(sys.executable).parent / command[0]), *command[1:]], limit=300)
 
 
 def platform() -> None:
@@ -71,7 +71,7 @@ def platform() -> None:
 def unit() -> None:
     """Two runs side by side, on a core each; what the second prints is shown when both have ended."""
     with tempfile.TemporaryFile("w+") as output, ThreadPoolExecutor(1) as pool:
-        beside = pool.submit(_pytest, *ORCHESTRATOR, limit=UNIT_LIMIT, output=output)
+        beside = pool.submit(_pytest, *HALF, limit=UNIT_LIMIT, output=output)
         try:
             _pytest(*OTHERS, "-m", "not languages", limit=UNIT_LIMIT)
         finally:

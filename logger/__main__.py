@@ -91,7 +91,7 @@ class Program:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        waiting = asyncio.create_task(stopping.wait())
+        waiting: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
         done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
         for task in reversed(tasks):
             task.cancel()

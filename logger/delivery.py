@@ -70,7 +70,7 @@ class Http:
         self._trust = Trust() if url.scheme == "https" else None
 
     async def deliver(self, app: str, lines: list[bytes]) -> None:
-        url, tls = self._url, self._trust and self._trust.context()
+        url, tls = self._url, self._trust.context() if self._trust else None
         port = url.port or (443 if tls else 80)
         address = await resolve(url, port, local=self._local)
         body = b"".join(framed(message(app, line) + b"\n") for line in lines)

@@ -39,7 +39,8 @@ class Directory:
     @property
     def apps(self) -> dict[str, dict[str, Any]]:
         """By name: `uuid`, `days`, `megabytes` (None: the platform's), `drains` (`id`, `url`, `local`)."""
-        return self._state.directory.get("apps", {})
+        apps: dict[str, dict[str, Any]] = self._state.directory.get("apps", {})
+        return apps
 
     def retention(self, app: str) -> Retention:
         """An app may keep less than the platform allows."""

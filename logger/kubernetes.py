@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from logger.access import Access
-from logger.http import refuse_unless_ok, request
+from logger.http import Answer, refuse_unless_ok, request
 
 OURS = "heritage=deis"
 WATCH_SECONDS = 300
@@ -44,7 +45,7 @@ def pod_of(item: dict[str, Any]) -> Pod | None:
     if not labels.get("app") or labels["app"] != meta["namespace"]:
         return None
     container = item["spec"]["containers"][0]["name"]
-    seen = next((s for s in status.get("containerStatuses") or () if s.get("name") == container), {})
+    seen: dict[str, Any] = next((s for s in status.get("containerStatuses") or () if s.get("name") == container), {})
     suffix = meta["name"].rpartition("-")[2]
     source = f"{labels['app']}[{labels.get('type', '')}.{labels.get('version', '')}.{suffix}]"
     ended = (seen.get("state") or {}).get("terminated") or (seen.get("lastState") or {}).get("terminated")
@@ -84,18 +85,18 @@ class Kubernetes:
             async for piece in answer.pieces():
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
-                    event = json.loads(line) if line.strip() else {"type": "BOOKMARK"}
+                    event: dict[str, Any] = json.loads(line) if line.strip() else {"type": "BOOKMARK"}
                     if event["type"] == "ERROR":
                         return
                     if event["type"] != "BOOKMARK" and (pod := pod_of(event["object"])):
                         yield event["type"], pod
 
-    def log(self, pod: Pod, **options: str):
+    def log(self, pod: Pod, **options: str) -> AbstractAsyncContextManager[Answer]:
         """The container's lines with their times, as an answer. Raises: OSError, TimeoutError."""
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/log"
         return self._get(path, container=pod.container, timestamps="true", **options)
 
-    def _get(self, path: str, **query: Any):
+    def _get(self, path: str, **query: Any) -> AbstractAsyncContextManager[Answer]:
         access = self._access
         headers = [("Accept", "application/json, */*"), ("User-Agent", "paas-logger"), *access.headers()]
         return request(access.host, access.port, access.tls, "GET", f"{path}?{urlencode(query)}", headers)

@@ -89,7 +89,8 @@ class Bucket:
         address = f"{self._url}{path}?{asked}" if asked else f"{self._url}{path}"
         request = Request(address, data=body or None, headers={**(headers or {}), **signed}, method=method)  # noqa: S310 - the operator's own
         try:
-            return urlopen(request, timeout=TIMEOUT)  # noqa: S310
+            answer: IO[bytes] = urlopen(request, timeout=TIMEOUT)  # noqa: S310
+            return answer
         except HTTPError as exc:
             if exc.code == 404 and key:
                 raise FileNotFoundError(key) from exc

@@ -55,7 +55,8 @@ def render_config(settings: Settings, secret: str = "", *, read_only: bool = Fal
         config["notifications"] = {"endpoints": [notified(settings)]}
     if settings.remote_url:
         config["proxy"] = {"remoteurl": settings.remote_url}
-    return yaml.safe_dump(config, sort_keys=False)
+    text: str = yaml.safe_dump(config, sort_keys=False)
+    return text
 
 
 def storage(settings: Settings) -> dict[str, Any]:

@@ -8,18 +8,25 @@ import _socket
 import os
 import sys
 
+TYPE_CHECKING = False  # the name by itself, as type checkers read it: importing typing would take longer
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Environment = Mapping[str, str]
+    Write = Callable[[bytes], object]
+
 SIZE = 4  # bytes of a frame's size, after one for its kind
 GONE = b" !     The builder stopped in the middle of this push; nothing was changed. Push again.\n"
 
 
-def render_request(token, updates, env):
+def render_request(token: str, updates: list[str], env: "Environment") -> bytes:
     """Its size on a line, then the token, git's variables, an empty field and the updates, NUL between them."""
     git = [f"{key}={value}" for key, value in env.items() if key.startswith("GIT_")]
     request = "\0".join([token, *git, "", *updates]).encode(errors="surrogateescape")
     return b"%d\n" % len(request) + request
 
 
-def relay(updates, write, env=os.environ):
+def relay(updates: list[str], write: "Write", env: "Environment" = os.environ) -> int:
     """Ask the builder that started this push; its exit code. `write` gets the pusher's lines."""
     builder = _socket.socket(_socket.AF_UNIX)
     try:
@@ -38,7 +45,7 @@ def relay(updates, write, env=os.environ):
     return 1
 
 
-def receive(builder, size):
+def receive(builder: "_socket.socket", size: int) -> bytes:
     """`size` bytes, or none at the end. Raises: EOFError when it comes too early."""
     data = b""
     while len(data) < size:
@@ -51,7 +58,7 @@ def receive(builder, size):
     return data
 
 
-def write_stderr(data):
+def write_stderr(data: bytes) -> None:
     while data:
         data = data[os.write(2, data) :]
 

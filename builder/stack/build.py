@@ -95,7 +95,7 @@ async def build_stack(engine: Engine, stack: Stack, say: Say) -> None:
 
 async def current(engine: Engine, image: str, wanted: str) -> bool:
     known = await engine.image(image)
-    return bool(known) and (known["Config"].get("Labels") or {}).get(SPEC_LABEL) == wanted
+    return known is not None and (known["Config"].get("Labels") or {}).get(SPEC_LABEL) == wanted
 
 
 async def import_base(engine: Engine, stack: Stack, say: Say) -> str:
@@ -144,7 +144,8 @@ async def read_file(engine: Engine, image: str, path: str) -> str:
     finally:
         await engine.remove(container)
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        member = archive.extractfile(archive.next())
+        first = archive.next()
+        member = archive.extractfile(first) if first else None
         return member.read().decode() if member else ""
 
 

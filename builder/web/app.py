@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
 
 from builder.web.builds import Builds
 from builder.web.collections import Collections
@@ -69,7 +70,7 @@ class WebServer:
         await self._runner.cleanup()
 
     @web.middleware
-    async def _counted(self, request: web.Request, handler: Callable) -> web.StreamResponse:
+    async def _counted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         task = asyncio.current_task()
         assert task is not None
         self._active.add(task)

@@ -139,9 +139,9 @@ def run(session: Session, command: list[str], no_tty: bool | None, quiet: bool |
     if not quiet:
         output.line(f"Running '{line}'...")
     tty = terminal.wanted(no_tty)
-    query = {"command": line, "tty": "1" if tty else "0"}
+    where = session.app_path("run", "attach")
     try:
-        stream = session.api.upgrade(session.app_path("run", "attach"), terminal.PROTOCOLS, **query)
+        stream = session.api.upgrade(where, terminal.PROTOCOLS, command=line, tty="1" if tty else "0")
     except NotUpgraded:
         return run_unjoined(session, line)
     return terminal.joined(stream, tty=tty)

@@ -57,10 +57,12 @@ def one_run(session: Session, number: str | None) -> dict[str, Any]:
         runs, _ = session.page(session.app_path("build-runs", ""), 1)
         if not runs:
             raise NotFound(f"{session.app} has no build yet; `git push deis master` makes one.")
-        return runs[0]
+        newest: dict[str, Any] = runs[0]
+        return newest
     if not number.isdigit():
         raise UsageError(f"{number!r} is no build's number; `paas builds --all` shows them.")
-    return session.api.get(session.app_path("build-runs", number, ""))
+    found: dict[str, Any] = session.api.get(session.app_path("build-runs", number, ""))
+    return found
 
 
 @command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -225,11 +226,13 @@ def apply_values(session: Session, values: dict[str, str], secret: bool | None =
 
 
 def read_config(session: Session) -> dict[str, Any]:
-    return session.api.get(session.app_path("config", ""))
+    config: dict[str, Any] = session.api.get(session.app_path("config", ""))
+    return config
 
 
-def post_values(session: Session, values: dict[str, str | None], **more: Any) -> dict[str, Any]:
-    return session.deploy(session.app_path("config", ""), {"values": values, **more})
+def post_values(session: Session, values: Mapping[str, str | None], **more: Any) -> dict[str, Any]:
+    config: dict[str, Any] = session.deploy(session.app_path("config", ""), {"values": values, **more})
+    return config
 
 
 from cli.commands import config_shared  # noqa: E402, F401 - more commands of this topic

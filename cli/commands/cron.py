@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cli import output
 from cli.errors import NotFound
 from cli.session import Session
@@ -56,7 +58,7 @@ def add(
     deadline: int | None,
 ) -> None:
     wished = {"name": name, "timezone": timezone, "policy": policy, "deadline": deadline}
-    body = {"schedule": schedule, "command": shell_line(command)}
+    body: dict[str, Any] = {"schedule": schedule, "command": shell_line(command)}
     body |= {key: value for key, value in wished.items() if value is not None}
     with output.progress("Adding cron entry...", quiet=session.json) as step:
         row = session.api.post(session.app_path("cron", ""), body)

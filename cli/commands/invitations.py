@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from cli import output, prompts
@@ -30,7 +31,7 @@ def list_invitations(session: Session, limit: int | None) -> None:
         output.table(("ID", "FOR", "GIVES", "STATE"), cells)
 
 
-def gives(row: dict) -> str:
+def gives(row: dict[str, Any]) -> str:
     parts = [f"{row['role']} of {row['app']}"] if row["app"] else []
     parts += [f"team {row['team']}"] if row["team"] else []
     return ", ".join(parts) or "an account"

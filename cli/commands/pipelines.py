@@ -127,7 +127,8 @@ def promote(session: Session, to: str | None, release: str | None) -> int:
     options=(JSON,),
 )
 def diff(session: Session, name: str, old: str, new: str) -> None:
-    data = session.api.get(path("pipelines", name, "diff", ""), **{"from": old, "to": new})
+    stages: dict[str, Any] = {"from": old, "to": new}
+    data = session.api.get(path("pipelines", name, "diff", ""), **stages)
     if session.shown_as_json(data):
         return
     output.heading(f"{data['from']['app']} v{data['from']['version']} to {data['to']['app']} v{data['to']['version']}")

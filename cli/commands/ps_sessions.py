@@ -40,13 +40,18 @@ CHUNK = 32 * 1024
 def execute(session: Session, process: str | None, command: list[str] | None, no_tty: bool | None) -> int:
     tty = terminal.wanted(no_tty)
     line = terminal.shell_line(command) if command else "bash"
-    query = {"process": process or default_type(session), "command": line, "tty": "1" if tty else "0"}
-    stream = session.api.upgrade(session.app_path("exec"), terminal.PROTOCOLS, **query)
+    stream = session.api.upgrade(
+        session.app_path("exec"),
+        terminal.PROTOCOLS,
+        process=process or default_type(session),
+        command=line,
+        tty="1" if tty else "0",
+    )
     return terminal.joined(stream, tty=tty)
 
 
 def default_type(session: Session) -> str:
-    structure = session.api.get(session.app_path(""))["structure"]
+    structure: dict[str, int] = session.api.get(session.app_path(""))["structure"]
     running = [kind for kind in ("web", "cmd", *sorted(structure)) if structure.get(kind)]
     if not running:
         raise CliError(f"No process of {session.app} is wished to run; `paas scale web=1` starts one.")

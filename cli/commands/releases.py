@@ -172,10 +172,9 @@ def rollback(session: Session, version: str | None, code: bool | None, config_on
     only = "code" if code else "config" if config_only else None
     title = f"Rolling back{f' the {only}' if only else ''} to v{number}..." if number else "Rolling back one release..."
     with output.progress(title, quiet=session.json) as step:
-        body = {"version": number} if number else None
-        if only:
-            body = {**(body or {}), "only": only}
-        answer = session.deploy(session.app_path("releases", "rollback", ""), body)
+        wished = {"version": number, "only": only}
+        body = {key: value for key, value in wished.items() if value is not None}
+        answer = session.deploy(session.app_path("releases", "rollback", ""), body or None)
         step.result = f"done, v{answer['version']}" if session.waits else f"begun, v{answer['version']}"
     session.shown_as_json(answer)
 

@@ -10,7 +10,7 @@ import tomllib
 try:
     from packaging.markers import Marker
 except ImportError:
-    from pip._vendor.packaging.markers import Marker
+    from pip._vendor.packaging.markers import Marker  # type: ignore[assignment]
 
 
 def normal(name):
