@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from host import choices, say, settings
 from host.errors import HostError
 
 
+class Terminated(KeyboardInterrupt):
+    """TERM or HUP came: the set-up ends as on Ctrl-C, and so do the commands that it started."""
+
+
+def terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated(128 + number)
+
+
 def main(arguments: list[str] | None = None) -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, terminate)
     parser = argparse.ArgumentParser(prog="python -m host", description="Set up and run the platform on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="set up, start, deploy the example")
@@ -31,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     except HostError as exc:
         say.warn(str(exc))
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as exc:
         say.warn(f"Interrupted. What was done stays: `make {options.command}` goes on from here.")
-        return 130
+        return exc.args[0] if isinstance(exc, Terminated) else 130
 
 
 COMMANDS = {

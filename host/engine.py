@@ -22,8 +22,26 @@ def choose(platform: Platform) -> str:
     if platform.docker_host == own_docker_host(platform):
         return platform.docker_host
     if is_ready(f"unix:{MACHINE_SOCKET}"):
-        return f"unix://{MACHINE_SOCKET}"
+        other = impostor(f"unix://{MACHINE_SOCKET}")
+        if not other:
+            return f"unix://{MACHINE_SOCKET}"
+        say.detail(f"{MACHINE_SOCKET} is {other}'s, not Docker's: the platform starts an engine of its own")
     return own_docker_host(platform)
+
+
+def impostor(docker_host: str) -> str:
+    """The name of what answers in Docker's place, as Podman's socket does; empty when it is Docker, or busy."""
+    import docker
+
+    client = docker.DockerClient(base_url=docker_host, timeout=CALL_DEADLINE)
+    try:
+        parts = client.version().get("Components") or ()
+    except (docker.errors.DockerException, OSError):
+        return ""
+    finally:
+        client.close()
+    names = [part.get("Name", "") for part in parts]
+    return next((name for name in names if name.startswith("Podman")), "")
 
 
 def can_exec(platform: Platform, image: str) -> bool:

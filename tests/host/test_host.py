@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -32,6 +33,31 @@ def test_an_interrupted_process_takes_what_it_started_with_it() -> None:
     up.end_group(process)
     assert process.poll() is not None
     health.wait_until(lambda: has_ended(child), 5, lambda: "what the process started outlives it")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_a_set_up_that_is_ended_ends_what_it_started(number: signal.Signals, code: int) -> None:
+    script = """if True:
+        import subprocess, sys
+        from host import __main__ as host, up
+        def build(platform, **options):
+            child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+            try:
+                print(child.pid, flush=True)
+                child.wait()
+            finally:
+                up.end_group(child)
+        up.run = lambda **options: build(None)
+        host.os.geteuid = lambda: 0
+        sys.exit(host.main(["up"]))
+    """
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout and process.stderr
+    child = Path("/proc", process.stdout.readline().decode().strip())
+    process.send_signal(number)
+    assert process.wait(10) == code
+    assert b"Interrupted. What was done stays: `make up` goes on from here." in process.stderr.read()
+    assert has_ended(child)
 
 
 def has_ended(process: Path) -> bool:
