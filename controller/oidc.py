@@ -1,9 +1,10 @@
 """OpenID Connect as a relying party: authorization code with PKCE.
 
-Sources: OpenID Connect Core 1.0, section 3.1; RFC 7636.
+Sources: OpenID Connect Core 1.0, sections 3.1 and 5; RP-Initiated Logout 1.0; RFC 7636; RFC 9207.
 
 Everything that arrives is checked: the state and nonce are the browser session's, the ID token's signature is by a
-key the provider publishes, and issuer, audience, authorized party and times are right.
+key the provider publishes, and issuer, audience, authorized party and times are right. Providers tell who it is in the
+ID token or, as the standard has it when there is an access token, only at their userinfo endpoint: both are read.
 """
 
 import base64
@@ -52,8 +53,9 @@ class Person:
     issuer: str
     subject: str
     username: str
-    email: str
+    email: str  # empty unless the provider says that it has verified it
     name: str
+    id_token: str = ""  # shown to the provider again at sign-out
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -122,6 +124,12 @@ def authorization_url(begun: Begun) -> str:
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
 
+def check_sender(iss: str) -> None:
+    """That an answer which came by the browser is this provider's. Source: RFC 9207. Raises: SignOnFailed."""
+    if iss != settings.OIDC_ISSUER and (iss or provider().get("authorization_response_iss_parameter_supported")):
+        raise SignOnFailed(f"the answer is of {iss or 'nobody who says so'}, not of {settings.OIDC_ISSUER}")
+
+
 def person_of(code: str, begun: Begun) -> Person:
     """Whom an authorization code stands for. Raises: SignOnFailed."""
     form = {
@@ -130,23 +138,63 @@ def person_of(code: str, begun: Begun) -> Person:
         "redirect_uri": callback_url(),
         "code_verifier": begun.verifier,
     }
-    headers = {}
-    if settings.OIDC_CLIENT_SECRET:
-        pair = f"{quote(settings.OIDC_CLIENT_ID, safe='')}:{quote(settings.OIDC_CLIENT_SECRET, safe='')}"
-        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    else:
-        form["client_id"] = settings.OIDC_CLIENT_ID
-    token = ask(provider()["token_endpoint"], form, headers).get("id_token")
+    known, headers = client_proof(provider().get("token_endpoint_auth_methods_supported") or [BASIC])
+    answer = ask(provider()["token_endpoint"], form | known, headers)
+    token = answer.get("id_token")
     if not isinstance(token, str):
         raise SignOnFailed("the provider sent no ID token")
-    claims = checked_claims(token, begun.nonce)
+    claims = told_of(checked_claims(token, begun.nonce), answer.get("access_token"))
+    email = str(claims.get("email") or "") if claims.get("email_verified") in (True, "true") else ""
     return Person(
         issuer=claims["iss"],
         subject=claims["sub"],
-        username=str(claims.get("preferred_username") or str(claims.get("email", "")).partition("@")[0]),
-        email=str(claims.get("email", "")) if claims.get("email_verified", True) else "",
-        name=str(claims.get("name", "")),
+        username=str(claims.get("preferred_username") or str(claims.get("email") or "").partition("@")[0]),
+        email=email,
+        name=str(claims.get("name") or ""),
+        id_token=token,
     )
+
+
+BASIC, POST = "client_secret_basic", "client_secret_post"
+
+
+def client_proof(methods: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Fields and headers by which the token endpoint knows this client, in a way of `methods`."""
+    client, secret = settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET
+    if not secret:
+        return {"client_id": client}, {}
+    if POST in methods and BASIC not in methods:
+        return {"client_id": client, "client_secret": secret}, {}
+    pair = f"{quote(client, safe='')}:{quote(secret, safe='')}"
+    return {}, {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def told_of(claims: dict, access_token: object) -> dict:
+    """The claims, with what the provider tells of the person at its userinfo endpoint alone. Raises: SignOnFailed."""
+    endpoint = provider().get("userinfo_endpoint")
+    wanted = claims.keys() >= {"preferred_username", "email", "email_verified"}
+    if wanted or not isinstance(endpoint, str) or not isinstance(access_token, str):
+        return claims
+    told = ask(endpoint, headers={"Authorization": f"Bearer {access_token}"})
+    if told.get("sub") != claims["sub"]:
+        raise SignOnFailed("the provider tells of somebody else than the ID token")
+    return told | claims
+
+
+def sign_out_url(id_token: str) -> str:
+    """Where the person can sign out of the provider as well; empty if it has no such place."""
+    try:
+        endpoint = provider().get("end_session_endpoint")
+    except SignOnFailed:
+        return ""
+    if not isinstance(endpoint, str) or urlsplit(endpoint).scheme not in ("https", "http"):
+        return ""
+    query = {
+        "id_token_hint": id_token,
+        "client_id": settings.OIDC_CLIENT_ID,
+        "post_logout_redirect_uri": f"{settings.PLATFORM_URL}/login/",
+    }
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
 
 def checked_claims(token: str, nonce: str) -> dict:

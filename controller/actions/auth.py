@@ -119,6 +119,17 @@ def prove_password(user: User, password: str, address: str) -> None:
         raise Invalid(password="That is not your password.")
 
 
+def prove_code(user: User, code: str, address: str) -> None:
+    """Somebody whom a provider vouches for shows the second factor as well. Raises: Invalid, Throttled."""
+    failures = Failures(user.username, address)
+    failures.refuse_if_many()
+    if not check_code(user, code):
+        failures.count()
+        audit.note(actor=user.username, via="login", address=address, action="log in", status=400)
+        raise Invalid(code=WRONG)
+    failures.forget()
+
+
 def regenerate_token(user: User) -> str:
     """The user's new token; the old one is void."""
     with transaction.atomic():

@@ -11,8 +11,10 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from controller.actions.auth import log_in
 from controller.dashboard.edge import dressed, sentence
 from controller.errors import Invalid, PaasError
+from controller.oidc import sign_out_url
 from controller.peer import client_address
 
+HINT = "oidc_id_token"  # in the session of who came in by the provider
 WRONG = "That name and password don't belong together."
 
 
@@ -56,5 +58,17 @@ def safe_target(request: HttpRequest, target: str) -> str:
 def sign_out(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return dressed(HttpResponseNotAllowed(["POST"]))
+    hint = request.session.get(HINT, "")
     logout(request)
-    return dressed(redirect("dashboard:login"))
+    elsewhere = sign_out_url(hint) if hint and settings.OIDC_ISSUER else ""
+    if not elsewhere:
+        return dressed(redirect("dashboard:login"))
+    context = {
+        "title": "Signed out",
+        "heading": "Signed out",
+        "text": f"{settings.OIDC_NAME} still knows you: whoever uses this browser next can come back in without a "
+        "password.",
+        "url": elsewhere,
+        "label": f"Sign out of {settings.OIDC_NAME} too",
+    }
+    return dressed(render(request, "dashboard/leave.html", context))

@@ -29,6 +29,7 @@ urlpatterns = [
     path("login/", sessions.sign_in, name="login"),
     path("login/oidc/", sign_on.begin, name="sign-on"),
     path("login/oidc/callback/", sign_on.come_back, name="sign-on-back"),
+    path("login/oidc/code/", sign_on.second_step, name="sign-on-code"),
     path("login/cli/", sign_on.command_line, name="command-line"),
     path("logout/", sessions.sign_out, name="logout"),
     path("join/", account.join, name="join"),

@@ -135,5 +135,5 @@ OWN = [  # forms that touch what is the sender's own
     form("mail", SIGNED_IN, {}, WRONG),
 ]
 ELSEWHERE = {  # tested where their rules are: test_sign_on.py, test_people.py, test_pages.py, test_pipelines.py
-    "sign-on", "sign-on-back", "logout", "logs-stream", "invite", "pipeline-diff",
+    "sign-on", "sign-on-back", "sign-on-code", "logout", "logs-stream", "invite", "pipeline-diff",
 }  # fmt: skip

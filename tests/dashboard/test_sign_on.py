@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from controller import oidc
+from controller.actions import second_factor
 from controller.actions.auth import register
 from controller.models import Identity, LoginGrant, User
 from tests.dashboard.conftest import PASSWORD, text_of
@@ -29,11 +30,17 @@ class Provider:
         provider = self
         self.codes, self.lies, self.key, self.kid = {}, {}, KEY, "one"
         self.person = {"sub": "s-1", "preferred_username": "dora", "email": "dora@example.test", "name": "Dora"}
+        self.person["email_verified"] = True
+        self.userinfo, self.more = None, {}  # what is told at the userinfo endpoint alone; more configuration
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 path = urllib.parse.urlsplit(self.path).path
-                self.answer(200, provider.configuration() if "well-known" in path else provider.keys())
+                if path.endswith("/me"):
+                    known = self.headers.get("Authorization") == "Bearer x"
+                    self.answer(200 if known else 401, provider.userinfo)
+                else:
+                    self.answer(200, provider.configuration() if "well-known" in path else provider.keys())
 
             def do_POST(self):
                 form = dict(urllib.parse.parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
@@ -54,7 +61,8 @@ class Provider:
 
     def configuration(self):
         ends = {"authorization_endpoint": "/auth", "token_endpoint": "/token", "jwks_uri": "/keys"}
-        return {"issuer": self.issuer, **{name: self.issuer + path for name, path in ends.items()}}
+        ends |= {"userinfo_endpoint": "/me"} if self.userinfo is not None else {}
+        return {"issuer": self.issuer, **{name: self.issuer + path for name, path in ends.items()}, **self.more}
 
     def keys(self):
         public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
@@ -73,7 +81,13 @@ class Provider:
         pair = base64.b64encode(b"paas-client:s3cret").decode()
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
         proof = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        if asked is None or authorization != f"Basic {pair}" or proof != asked["code_challenge"]:
+        known = authorization == f"Basic {pair}"
+        if self.more.get("token_endpoint_auth_methods_supported") == ["client_secret_post"]:
+            known = (form.get("client_id"), form.get("client_secret")) == (
+                "paas-client",
+                "s3cret",
+            ) and not authorization
+        if asked is None or not known or proof != asked["code_challenge"]:
             return None
         if form["redirect_uri"] != asked["redirect_uri"]:
             return None
@@ -173,10 +187,106 @@ def test_a_name_that_somebody_has_is_not_taken_over(provider, browser, sign_in):
     assert answer.status_code == 400 and "account named admin already" in text_of(answer)
     owner = type(browser)()
     owner.send("/login/", "/login/", username="admin", password=PASSWORD)
-    assert sign_on(owner, provider).status_code == 302
+    assert connect(owner, provider).status_code == 302
     assert Identity.objects.get().user.username == "admin"
     sign_on(browser, provider)
     assert browser.get("/").context["request"].user.username == "admin"
+
+
+def connect(browser, provider):
+    """By the form on one's account page."""
+    page = browser.send("/account/", "/login/oidc/", next="/account/")
+    assert page.status_code == 200 and provider.issuer in page.context["url"]
+    return browser.get(provider.authorize(page.context["url"]))
+
+
+def test_a_link_connects_nothing(provider, browser):
+    """Somebody signed in is lured to the sign-in's address while the provider knows the browser as the lurer."""
+    browser.send("/login/", "/login/", username="admin", password=PASSWORD)
+    begun = browser.get("/login/oidc/")
+    assert (begun.status_code, begun.headers["Location"]) == (302, "/")
+    assert browser.get("/login/oidc/callback/?state=&code=x").status_code == 400
+    assert browser.post("/login/oidc/").status_code == 403
+    assert not Identity.objects.exists()
+
+
+def test_an_identity_is_connected_to_who_asked_for_it(provider, browser):
+    browser.send("/login/", "/login/", username="admin", password=PASSWORD)
+    page = browser.send("/account/", "/login/oidc/")
+    target = provider.authorize(page.context["url"])
+    kept = browser.session["oidc"]
+    register(by=User.objects.get(), username="eve", password=PASSWORD)
+    browser.send("/account/", "/logout/")
+    browser.send("/login/", "/login/", username="eve", password=PASSWORD)
+    session = browser.session
+    session["oidc"] = kept
+    session.save()
+    assert "no longer signed in" in text_of(browser.get(target))
+    assert not Identity.objects.exists()
+
+
+def test_what_only_the_userinfo_endpoint_tells_counts_as_well(provider, browser):
+    """As certified providers have it: with an access token, the ID token says who it is and no more."""
+    provider.userinfo = dict(provider.person)
+    provider.person = {"sub": "s-1"}
+    assert sign_on(browser, provider).status_code == 302
+    dora = User.objects.get(username="dora")
+    assert (dora.email, dora.first_name) == ("dora@example.test", "Dora")
+
+
+def test_userinfo_of_somebody_else_is_refused(provider, browser):
+    provider.userinfo = provider.person | {"sub": "s-2"}
+    provider.person = {"sub": "s-1"}
+    answer = sign_on(browser, provider)
+    assert answer.status_code == 400 and "somebody else than the ID token" in text_of(answer)
+    assert not Identity.objects.exists()
+
+
+@pytest.mark.parametrize("verified", [None, False, "false"])
+def test_an_address_that_the_provider_has_not_verified_is_not_taken(provider, browser, verified):
+    provider.lies = {"email_verified": verified}
+    assert sign_on(browser, provider).status_code == 302
+    assert User.objects.get(username="dora").email == ""
+
+
+def test_the_secret_goes_the_way_the_provider_takes_it(provider, browser):
+    provider.more = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
+    assert sign_on(browser, provider).status_code == 302
+
+
+@pytest.mark.parametrize(("iss", "status"), [("", 400), ("https://elsewhere.example", 400), ("right", 302)])
+def test_an_answer_of_another_provider_is_refused(provider, browser, iss, status):
+    provider.more = {"authorization_response_iss_parameter_supported": True}
+    target = provider.authorize(browser.get("/login/oidc/").headers["Location"])
+    iss = provider.issuer if iss == "right" else iss
+    assert browser.get(f"{target}&{urllib.parse.urlencode({'iss': iss})}").status_code == status
+
+
+def test_signing_out_offers_to_sign_out_of_the_provider_too(provider, browser):
+    provider.more = {"end_session_endpoint": "https://id.example/end"}
+    sign_on(browser, provider)
+    page = browser.send("/account/", "/logout/")
+    url = urllib.parse.urlsplit(page.context["url"])
+    query = dict(urllib.parse.parse_qsl(url.query))
+    assert (url.netloc, url.path, query["client_id"]) == ("id.example", "/end", "paas-client")
+    assert jwt.decode(query["id_token_hint"], options={"verify_signature": False})["sub"] == "s-1"
+    assert browser.get("/").status_code == 302
+    browser.send("/login/", "/login/", username="admin", password=PASSWORD)
+    assert browser.send("/account/", "/logout/").redirect_chain == [("/login/", 302)]
+
+
+def test_a_second_factor_is_asked_for_here_as_well(provider, browser):
+    sign_on(browser, provider)
+    dora = User.objects.get(username="dora")
+    secret = second_factor.enrol(dora)["secret"]
+    recovery, *_ = second_factor.confirm(dora, second_factor.code_at(secret, int(time.time()) // 30))
+    browser.logout()
+    answer = sign_on(browser, provider, "/keys/")
+    assert answer.headers["Location"] == "/login/oidc/code/" and browser.get("/").status_code == 302
+    wrong = browser.send("/login/oidc/code/", "/login/oidc/code/", code="000000")
+    assert wrong.status_code == 400 and browser.get("/").status_code == 302
+    assert browser.send("/login/oidc/code/", "/login/oidc/code/", code=recovery).redirect_chain == [("/keys/", 302)]
+    assert browser.get("/").status_code == 200
 
 
 def test_unknown_people_need_an_invitation_where_the_operator_says_so(provider, browser, settings):
