@@ -5,6 +5,10 @@ what it isn't: on the default bridge everything is a step of ours that is neithe
 file about it, a step of somebody else's build. Whoever is unknown is fenced in, so a step is from its first packet;
 a container becomes known between the engine's giving it an address and the start of its first process.
 
+What it isn't is told by hardware address where the rules are the host's, since these see no port of the bridge. So that
+an address proves anything, the bridge lets through only frames that come by the port of whose address they bear
+(bridge_ports.py), and nothing from a step's port to a guest's.
+
 Each build has a table of its own, which ends by itself a minute after its builder was killed.
 """
 
@@ -14,14 +18,14 @@ import asyncio
 import logging
 import re
 import secrets
-import socket
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import fence
+from builder import bridge_ports, fence
+from builder.bridge_ports import Port
 from builder.egress import Network
 from builder.engine import Engine, link_of
 from builder.errors import EngineError
@@ -35,6 +39,8 @@ NETWORK = "bridge"  # the engine's default one
 LIFE = 60  # seconds a table holds by itself
 RENEW = 15.0  # seconds between its renewals
 LOOK = 0.25  # seconds between looks at who is on the bridge, when the engine tells nothing
+SOON = 0.02  # seconds between them while somebody's port isn't known, but
+AT_MOST = 150  # times in a row
 LINGER = 20.0  # seconds the steps of a build that was stopped may take to end
 CONTAINER = re.compile(r"[0-9a-f]{64}")  # how the engine names them; BuildKit's steps have other names
 
@@ -52,12 +58,12 @@ class Member:
         return bool(CONTAINER.fullmatch(self.name))
 
 
-@dataclass
-class Guests:
-    """Who is on the bridge and no step of ours: by endpoint, their hardware addresses."""
+@dataclass(frozen=True)
+class Guest:
+    """Somebody on the bridge who is no step of ours: hardware address, and the name of the port that it comes by."""
 
-    known: dict[str, str] = field(default_factory=dict)
-    before: dict[str, str] = field(default_factory=dict)  # those of them that were there when the build began
+    mac: str
+    port: str
 
 
 def table_name(instance: str, mark: str) -> str:
@@ -76,12 +82,16 @@ def members(network: Mapping[str, Any]) -> list[Member]:
 
 
 def render(
-    name: str, bridge: str, links: Iterable[str], guests: Guests, denied: Sequence[Network], open_to: Iterable[Hole]
+    name: str,
+    bridge: str,
+    elsewhere: Iterable[str],
+    guests: Collection[Guest],
+    denied: Sequence[Network],
+    open_to: Iterable[Hole],
 ) -> str:
     """A ruleset for `nft -f` that takes the place of the one before.
 
-    `links`: the names of those that there were when the build began. A frame from a later one that pretends to come
-    from a container which was there already is a step's.
+    `elsewhere`: the names of links that aren't the bridge's ports. What a set says of guests ends by itself.
     """
     allowed = "\n".join(
         f"        {fence.family(address)} daddr {address} {fence.TRANSPORTS} dport {port} accept"
@@ -90,6 +100,8 @@ def render(
     drops = "\n".join(
         f"        {fence.family(network)} daddr {network} drop" for network in (*denied, fence.LINK_LOCAL)
     )
+    known = elements(guest.mac for guest in guests)
+    lasting = f" timeout {LIFE}s"
     return f"""\
 table inet {name}
 delete table inet {name}
@@ -98,7 +110,7 @@ delete table bridge {name}
 table inet {name} {{
     comment "what steps of a build can't reach; written by the builder"
     set bridges {{ type ifname; flags timeout; elements = {{ "{bridge}" timeout {LIFE}s }}; }}
-    set known {{ type ether_addr; {elements(guests.known.values())}}}
+    set known {{ type ether_addr; {known}}}
     chain to_host {{
         type filter hook input priority -10; policy accept;
         iifname @bridges ether saddr != @known goto step_to_host
@@ -120,11 +132,19 @@ table inet {name} {{
     }}
 }}
 table bridge {name} {{
-    set links {{ type ifname; {elements(f'"{link}"' for link in links)}}}
-    set before {{ type ether_addr; flags timeout; {elements(guests.before.values(), f" timeout {LIFE}s")}}}
+    set elsewhere {{ type ifname; {elements(f'"{link}"' for link in elsewhere)}}}
+    set known {{ type ether_addr; flags timeout; {elements((guest.mac for guest in guests), lasting)}}}
+    set places {{ type ether_addr . ifname; flags timeout; {
+        elements((f'{guest.mac} . "{guest.port}"' for guest in guests), lasting)
+    }}}
+    set ports {{ type ifname; flags timeout; {elements((f'"{guest.port}"' for guest in guests), lasting)}}}
     chain pretenders {{
         type filter hook prerouting priority -300; policy accept;
-        iifname != @links ether saddr @before drop
+        iifname != @elsewhere ether saddr @known ether saddr . iifname != @places drop
+    }}
+    chain to_guests {{
+        type filter hook forward priority -300; policy accept;
+        oifname @ports iifname != @ports drop
     }}
 }}
 """
@@ -135,17 +155,22 @@ def elements(members: Iterable[str], more: str = "") -> str:
     return f"elements = {{ {listed} }}; " if listed else ""
 
 
-def is_foreign_step(name: str, mark: str, folder: Path) -> bool:
-    """Whether the engine's file about the step `name` is there, and has no `mark` in it.
+@dataclass(frozen=True)
+class Step:
+    """What the engine's file about a build's step says; written before it starts, and not to be changed by it."""
 
-    The file is written before the step starts and can't be changed by it.
-    """
+    group: str = ""  # its name in control groups; empty: there is no whole file yet
+    is_foreign: bool = False  # whether it is surely another build's
+
+
+def step_of(name: str, mark: str, folder: Path) -> Step:
+    """The step that the network knows as `name`; steps of ours have `mark` in their files."""
     for path in folder.glob("*/config.json"):
         with suppress(OSError):
             text = path.read_text(errors="replace")
-            if f'"{name}"' in text:
-                return text.rstrip().endswith("}") and mark not in text
-    return False
+            if f'"{name}"' in text and text.rstrip().endswith("}"):
+                return Step(path.parent.name, mark not in text)
+    return Step()
 
 
 class StepFence:
@@ -189,17 +214,20 @@ class Watch:
     def __init__(self, engine: Engine, settings: Settings, mark: str, open_to: Iterable[Hole]) -> None:
         self._engine, self._mark = engine, mark
         self._name, self._denied, self._open_to = table_name(settings.instance, mark), settings.denied, tuple(open_to)
-        self._guests, self._executor = Guests(), Path()
-        self._links: tuple[str, ...] = ()
-        self._bridge = ""
+        self._executor, self._bridge = Path(), ""
+        self._guests: dict[str, Member] = {}  # by endpoint; not all of them have a port that is known
+        self._steps: Collection[str] = ()  # endpoints of all others
+        self._at: dict[Port, str] = {}  # who is at which port: endpoints
+        self._settled: set[str] = set()  # endpoints that have had a port
+        self._unclaimed: frozenset[Port] = frozenset()  # ports nobody was at when the build began
+        self._elsewhere: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
 
     async def begin(self) -> None:
         """Raises: EngineError when the kernel takes no such rules; then nothing may be built."""
         self._executor = await self._engine.root() / "buildkit" / "executor"
-        self._links = tuple(name for _, name in socket.if_nameindex())
-        there = await self._look()
-        self._guests.before = {one.endpoint: one.mac for one in there if one.is_container}
+        ports = await self._look()
+        self._unclaimed = frozenset(ports) - self._at.keys()
         await self._write()
 
     async def run(self) -> None:
@@ -233,41 +261,69 @@ class Watch:
 
     async def _follow(self, listening: asyncio.Task[None]) -> None:
         loop = asyncio.get_running_loop()
-        written = loop.time()
+        written, hurried = loop.time(), 0
         while not listening.done():
+            hurried = hurried + 1 if self._is_incomplete() else 0
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
+                async with asyncio.timeout(SOON if 0 < hurried < AT_MOST else LOOK):
                     await self._changed.wait()
             self._changed.clear()
-            before = dict(self._guests.known)
+            before = self._trusted()
             await self._look()
-            if self._guests.known != before or loop.time() - written > RENEW:
+            if self._trusted() != before or loop.time() - written > RENEW:
                 await self._write()
                 written = loop.time()
         listening.result()
 
-    async def _look(self) -> list[Member]:
-        """Who is on the bridge; guests that came are known from now on, and those that went are forgotten."""
+    def _trusted(self) -> frozenset[Guest]:
+        """Guests whose port is known; of nobody else's address one can tell that it is no step's invention."""
+        found = ((self._guests[name], port) for port, name in self._at.items() if name in self._guests)
+        return frozenset(Guest(member.mac, port.name) for member, port in found)
+
+    def _is_incomplete(self) -> bool:
+        return not self._guests.keys() <= set(self._at.values())
+
+    async def _look(self) -> tuple[Port, ...]:
+        """Who is on the bridge, and at which of its ports. Raises: EngineError."""
         network = await self._engine.call("GET", f"/networks/{NETWORK}")
         self._bridge, there = link_of(network), members(network)
-        known = self._guests.known
-        self._guests.known = {
-            one.endpoint: one.mac for one in there if one.endpoint in known or await self._is_guest(one)
-        }
-        self._guests.before = {key: mac for key, mac in self._guests.before.items() if key in self._guests.known}
-        return there
+        called: dict[str, set[str]] = {}
+        guests: dict[str, Member] = {}
+        for one in there:
+            if one.is_container:
+                called[one.endpoint] = {one.name}
+                is_guest = one.endpoint in self._guests or await self._exists(one)
+            else:
+                step = await asyncio.to_thread(step_of, one.name, self._mark, self._executor)
+                called[one.endpoint], is_guest = {step.group} - {""}, step.is_foreign
+            if is_guest:
+                guests[one.endpoint] = one
+        self._guests, self._steps = guests, called.keys() - guests.keys()
+        return await asyncio.to_thread(self._place, called)
+
+    def _place(self, called: Mapping[str, Collection[str]]) -> tuple[Port, ...]:
+        """Find out who is at which port; all ports. Blocking. Raises: EngineError."""
+        try:
+            links = bridge_ports.look(self._bridge)
+            unknown = {port.namespace for port in links.ports if self._at.get(port) not in called}
+            groups = bridge_ports.groups_in(unknown)
+        except OSError as exc:
+            raise EngineError(f"The kernel doesn't tell who is on {self._bridge}: {exc.strerror}.") from exc
+        self._elsewhere = links.elsewhere
+        self._at = bridge_ports.owners(links.ports, called, self._at, groups, (self._unclaimed, self._settled))
+        self._settled.update(self._at.values())
+        return links.ports
 
     async def _steps_are_there(self) -> bool:
-        return any(one.endpoint not in self._guests.known for one in await self._look())
+        await self._look()
+        return bool(self._steps)
 
-    async def _is_guest(self, one: Member) -> bool:
-        if not one.is_container:
-            return await asyncio.to_thread(is_foreign_step, one.name, self._mark, self._executor)
+    async def _exists(self, one: Member) -> bool:
         filters = {"id": [one.name]}  # the list: asked for one alone, the engine lets us wait until it has started
         return bool(await self._engine.call("GET", "/containers/json", params={"all": 1, "filters": filters}))
 
     async def _write(self) -> None:
-        rules = render(self._name, self._bridge, self._links, self._guests, self._denied, self._open_to)
+        rules = render(self._name, self._bridge, self._elsewhere, self._trusted(), self._denied, self._open_to)
         await fence.nft(rules)
 
 

@@ -5,6 +5,7 @@ import io
 import ipaddress
 import json
 import os
+import re
 import socket
 import subprocess
 import tarfile
@@ -20,7 +21,7 @@ from builder.errors import EngineError
 from builder.host_config import HostConfig
 from builder.pool import labels
 from builder.settings import Registry, Settings
-from builder.step_fence import Guests, StepFence
+from builder.step_fence import Guest, Step, StepFence
 from tests.builder.runtimes import gateway_of
 
 STACK = "paas/stack:trixie"
@@ -31,13 +32,13 @@ POD, METADATA = "10.225.7.2", "169.254.169.254"
 
 
 def test_who_is_unknown_on_the_bridge_is_dropped_and_who_is_known_is_not_touched():
-    guests = Guests({"e1": "02:42:ac:11:00:02", "e2": "02:42:ac:11:00:03"}, {"e1": "02:42:ac:11:00:02"})
+    guests = [Guest("02:42:ac:11:00:02", "veth1"), Guest("02:42:ac:11:00:03", "veth2")]
     rules = step_fence.render(
         "builds_x_" + MARK, "docker0", ["eth0"], guests, [PODS], [(ipaddress.ip_address("10.0.0.9"), 53)]
     )
     assert "elements = { 02:42:ac:11:00:02, 02:42:ac:11:00:03 };" in rules
     assert rules.count("ether saddr != @known goto step_to_") == 2
-    assert "iifname != @links ether saddr @before drop" in rules and "02:42:ac:11:00:02 timeout 60s" in rules
+    assert '02:42:ac:11:00:03 . "veth2" timeout 60s' in rules and 'elements = { "eth0" };' in rules
     told = rules.partition("chain step_to_networks")[2]
     assert told.index("10.0.0.9") < told.index("ip daddr 10.225.0.0/16 drop") < told.index("169.254.0.0/16 drop")
 
@@ -54,15 +55,16 @@ def test_members_of_the_bridge_are_containers_or_steps():
 
 def test_a_step_is_somebody_elses_only_by_the_engines_whole_file(tmp_path):
     def told(text):
-        (tmp_path / "one").mkdir(exist_ok=True)
-        (tmp_path / "one" / "config.json").write_text(text)
-        return step_fence.is_foreign_step("qckv", MARK, tmp_path)
+        (tmp_path / "executed").mkdir(exist_ok=True)
+        (tmp_path / "executed" / "config.json").write_text(text)
+        return step_fence.step_of("qckv", MARK, tmp_path)
 
     whole = {"process": {"env": [f"NO_PROXY=build-{MARK}.invalid"]}, "hooks": ["libnetwork-setkey", "qckv"]}
-    assert not step_fence.is_foreign_step("qckv", MARK, tmp_path)
-    assert not told(json.dumps(whole)) and not told('{"hooks": ["qckv"')
-    assert not told(json.dumps({"hooks": ["another"]}))
-    assert told(json.dumps({"process": {"env": ["A=b"]}, "hooks": ["libnetwork-setkey", "qckv"]}))
+    assert step_fence.step_of("qckv", MARK, tmp_path) == Step()
+    assert told(json.dumps(whole)) == Step("executed", False) and told('{"hooks": ["qckv"') == Step()
+    assert told(json.dumps({"hooks": ["another"]})) == Step()
+    foreign = {"process": {"env": ["A=b"]}, "hooks": ["libnetwork-setkey", "qckv"]}
+    assert told(json.dumps(foreign)) == Step("executed", True)
 
 
 class BrokenEngine:
@@ -167,21 +169,27 @@ while True:
 
 FORGE = """
 import socket, struct, sys, time
-mac, address, gateway = bytes.fromhex(sys.argv[1].replace(':', '')), *map(socket.inet_aton, sys.argv[2:4])
+gateway, own = socket.inet_aton(sys.argv[1]), bytes.fromhex(open('/sys/class/net/eth0/address').read().replace(':', ''))
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as wire:
     wire.bind(('eth0', 0))
-    wire.settimeout(1)
-    question = struct.pack('!HHBBH', 1, 0x800, 6, 4, 1) + mac + address + bytes(6) + gateway
-    wire.send(b'\\xff' * 6 + mac + b'\\x08\\x06' + question)
-    deadline = time.time() + 1
-    try:
-        while time.time() < deadline:
-            frame = wire.recv(100)
-            if frame[:6] == mac and frame[20:22] == b'\\0\\2':
-                print('REACHED as another')
-    except TimeoutError:
-        pass
-print('FAILED no more answers')
+    wire.settimeout(0.1)
+    deadline = time.time() + 2
+    while time.time() < deadline:
+        for word in sys.argv[2:]:
+            address = socket.inet_aton(word)
+            mac = b'\\x02\\x42' + address
+            if mac == own:
+                continue
+            question = struct.pack('!HHBBH', 1, 0x800, 6, 4, 1) + mac + address + bytes(6) + gateway
+            wire.send(b'\\xff' * 6 + mac + b'\\x08\\x06' + question)
+        try:
+            while True:
+                frame = wire.recv(100)
+                if frame[:6] not in (own, b'\\xff' * 6) and frame[20:22] == b'\\0\\2':
+                    print('AS', frame[:6].hex(':'), flush=True)
+        except TimeoutError:
+            pass
+print('AS done')
 """
 
 
@@ -203,7 +211,7 @@ async def steps_output(engine, instance, mark, around, targets, forged):
     trace = buildkit.Trace()
     async with around:
         built = buildkit.build(engine, params, chunks(context.getvalue()), {}, trace, mark)
-        return [line.strip() async for line in built if "REACHED" in line or "FAILED" in line]
+        return [line.strip() async for line in built if re.match(r" *(REACHED|FAILED|AS) ", line)]
 
 
 async def left(instance):
@@ -235,18 +243,23 @@ async def test_steps_reach_neither_host_nor_pods_nor_metadata_and_others_reach_a
 
         try:
             hole = HostConfig(env={"PIP_INDEX_URL": f"http://{gateway}:{listener}/simple"})
-            there = await beside(6)
-            own = (await engine.inspect(there))["NetworkSettings"]
-            forged = f"{own['MacAddress']} {own['IPAddress']} {gateway}"
+            there = await beside(8)
+            own = ipaddress.ip_address((await engine.inspect(there))["NetworkSettings"]["IPAddress"])
+            forged = " ".join([gateway, *(str(own + number) for number in range(8))])  # and who comes during the build
             mark = step_fence.new_mark()
             fenced = StepFence(engine, settings, HostConfig()).around(mark)
             building = asyncio.create_task(steps_output(engine, instance, mark, fenced, places, forged))
             await asyncio.sleep(0.5)
-            late = await beside(0)
-            assert [line.split()[0] for line in await building] == ["FAILED"] * 4
-            for container in (there, late):
-                told = await told_by(container)
-                assert "FAILED" not in told and told.count("REACHED") >= 3, told
+            late = [await beside(0), await beside(8)]
+            told = await building
+            assert [line.split()[0] for line in told if not line.startswith("AS")] == ["FAILED"] * 3
+            pretended = {line.split()[1] for line in told if line.startswith("AS")}
+            settings_of = [(await engine.inspect(one))["NetworkSettings"] for one in (there, late[1])]
+            assert len(pretended) > 2, "an address that is nobody's gets answers"
+            assert pretended.isdisjoint(one["MacAddress"] for one in settings_of), pretended
+            for container in (there, *late):
+                said = await told_by(container)
+                assert "FAILED" not in said and said.count("REACHED") >= 3, said
             mark = step_fence.new_mark()
             fenced = StepFence(engine, settings, hole).around(mark)
             told = await steps_output(engine, instance, mark, fenced, places, forged)
