@@ -71,7 +71,7 @@ class KubeApi:
 
     def _headers(self) -> dict[str, str]:
         """Who we are; the client's hook renews tokens that end."""
-        token = self._configuration.get_api_key_with_prefix("authorization")
+        token = self._configuration.auth_settings().get("BearerToken", {}).get("value")
         return {"Authorization": token} if token else {}
 
     async def call(

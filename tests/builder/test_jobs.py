@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import json
 import os
 import tarfile
 
@@ -13,6 +14,7 @@ import pytest
 from builder.dockerfile import Plan
 from builder.errors import BuildFailed
 from builder.jobs import dockerfile, spec
+from builder.jobs.api import KubeApi
 from builder.jobs.handover import Arrival, pack
 from builder.jobs.pod import Phase, explain, observe, split
 from builder.jobs.pods import config_files, name_of
@@ -107,6 +109,19 @@ def test_where_builds_run_is_a_setting(tmp_path):
 
 
 # What a pod's status means
+
+
+@pytest.mark.parametrize(
+    "user, said",
+    [({"token": "abc"}, {"Authorization": "Bearer abc"}), ({}, {})],
+)
+def test_a_service_accounts_token_is_shown_at_every_call(tmp_path, user, said):
+    path = tmp_path / "kubeconfig"
+    cluster = {"name": "c", "cluster": {"server": "https://api.test:6443"}}
+    context = {"name": "x", "context": {"cluster": "c", "user": "u"}}
+    document = {"clusters": [cluster], "users": [{"name": "u", "user": user}], "contexts": [context]}
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "x", **document}))
+    assert KubeApi(str(path))._headers() == said
 
 
 def pod(state=None, **status):
