@@ -101,7 +101,6 @@ def render(
         f"        {fence.family(network)} daddr {network} drop" for network in (*denied, fence.LINK_LOCAL)
     )
     known = elements(guest.mac for guest in guests)
-    lasting = f" timeout {LIFE}s"
     return f"""\
 table inet {name}
 delete table inet {name}
@@ -131,6 +130,13 @@ table inet {name} {{
 {drops}
     }}
 }}
+{render_ports(name, elsewhere, guests)}"""
+
+
+def render_ports(name: str, elsewhere: Iterable[str], guests: Collection[Guest]) -> str:
+    """The part that looks at the bridge's ports."""
+    lasting = f" timeout {LIFE}s"
+    return f"""\
 table bridge {name} {{
     set elsewhere {{ type ifname; {elements(f'"{link}"' for link in elsewhere)}}}
     set known {{ type ether_addr; flags timeout; {elements((guest.mac for guest in guests), lasting)}}}
