@@ -100,7 +100,7 @@ class Client:
         """
         answer = self.raw(method, where, body, query=query, timeout=timeout)
         if answer.status >= 400:
-            raise error_of(answer.status, answer.data, self.controller)
+            raise error_of(answer.status, answer.data, self.controller, where)
         return answer
 
     def raw(
@@ -122,7 +122,7 @@ class Client:
         try:
             if response.status >= 400:
                 answer = Answer(response.status, response.headers, response.read())
-                raise error_of(answer.status, answer.data, self.controller)
+                raise error_of(answer.status, answer.data, self.controller, where)
             for raw in response:
                 yield raw.decode("utf-8", "replace").rstrip("\r\n")
         except (OSError, ValueError) as exc:
@@ -148,7 +148,7 @@ class Client:
             response = connection.getresponse()
             if response.status >= 400:
                 answer = Answer(response.status, response.headers, response.read())
-                raise error_of(answer.status, answer.data, self.controller)
+                raise error_of(answer.status, answer.data, self.controller, where)
             for line in response:
                 if line.strip():
                     yield json.loads(line)
@@ -184,7 +184,7 @@ class Client:
         if status < 400:
             raise CliError(f"{self.controller}, or a proxy before it, does not let WebSockets through.")
         answer = Answer(status, answered, body)
-        refused = error_of(status, answer.data, self.controller)
+        refused = error_of(status, answer.data, self.controller, where)
         unknown_route = status == 404 and (not body or b"<html" in body[:200].lower())
         raise NotUpgraded(str(refused)) if unknown_route or status == 501 else refused
 

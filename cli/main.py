@@ -48,6 +48,8 @@ def dispatch(words: list[str]) -> int:
     if words[0] == "--version":
         output.line(VERSION)
         return 0
+    if is_bare_topic(words):
+        return show_help(words[:1])
     entry, rest = resolve(words)
     if entry is None:
         return run_plugin(words)
@@ -79,6 +81,12 @@ def split_leading_options(words: list[str]) -> tuple[list[str], list[str]]:
     return words[:position], words[position:]
 
 
+def is_bare_topic(words: list[str]) -> bool:
+    """Whether the words are a topic that has nothing to list, such as `paas auth`."""
+    topic, rest = words[0], words[1:]
+    return rest in ([], ["--help"], ["-h"]) and load(topic) and topic not in BARE and topic not in SHORTCUTS
+
+
 def resolve(words: list[str]) -> tuple[Command | None, list[str]]:
     """The command and its own words; None when the first word is no topic of ours.
 
@@ -95,8 +103,7 @@ def resolve(words: list[str]) -> tuple[Command | None, list[str]]:
             return find(spaced), rest[1:]
         bare = COMMANDS.get(BARE.get(first) or SHORTCUTS.get(first, ""))
         if bare is None:
-            show_help([first])
-            raise UsageError(f"{first} needs one of the verbs above.")
+            raise UsageError(unknown_text(" ".join(words[:2])))
         if rest and not rest[0].startswith("-") and not bare.args:
             raise UsageError(unknown_text(spaced))
         return bare, rest

@@ -26,6 +26,30 @@ ADVICE = (
     ("unauthorized", "A private registry: `paas registry:set username=NAME password=SECRET`."),
     ("Invalid token", "Log in again with `paas login`."),
 )
+# What the controller calls a thing it doesn't find: what people call it, and where to look.
+LISTINGS = {
+    "App": ("app", "`paas apps` lists yours, and -a APP names one"),
+    "Build": ("build", "`paas builds --all` lists them"),
+    "Certificate": ("certificate", "`paas certs` lists yours"),
+    "ConfigGroup": ("config group", "`paas config:groups` lists yours"),
+    "ConfigLink": ("config link", "`paas config` shows what is linked"),
+    "CronEntry": ("cron entry", "`paas cron` lists them"),
+    "Delivery": ("delivery", "`paas webhooks:deliveries ID` lists them"),
+    "Domain": ("domain", "`paas domains` lists them"),
+    "Invitation": ("invitation", "`paas invitations` lists yours"),
+    "Key": ("key", "`paas keys` lists yours"),
+    "LogDrain": ("log drain", "`paas logs:drains` lists them"),
+    "Member": ("member", "`paas teams:info TEAM` lists them"),
+    "OneOff": ("one-off command", "`paas run:list` lists them"),
+    "Pipeline": ("pipeline", "`paas pipelines` lists yours"),
+    "Release": ("release", "`paas releases` lists them"),
+    "Service": ("service", "`paas services` lists them"),
+    "Team": ("team", "`paas teams` lists yours"),
+    "Token": ("token", "`paas tokens` lists yours"),
+    "User": ("user", "`paas users` lists them, for an administrator"),
+    "Variable": ("variable", "`paas config` lists them"),
+    "Webhook": ("webhook", "`paas webhooks` lists the app's"),
+}
 SPEAK_FOR_THEMSELVES = (
     "detail",
     "non_field_errors",
@@ -51,8 +75,8 @@ def unreachable_text(controller: str, exc: Exception) -> str:
     return f"{controller} can't be reached ({reason}); check the address and your network."
 
 
-def error_of(status: int, data: Any, controller: str) -> CliError:
-    """The refusal in an answer, said to a person."""
+def error_of(status: int, data: Any, controller: str, where: str = "") -> CliError:
+    """The refusal in an answer to a request for the path `where`, said to a person."""
     text = refusal_text(data)
     if status == 401:
         if "password" in text:
@@ -61,7 +85,7 @@ def error_of(status: int, data: Any, controller: str) -> CliError:
     if status == 403:
         known = "You do not have permission to perform this action"
         if text.rstrip(".") in ("", known):
-            text = "You have no permission to do that; the app's owner can give it with `paas perms:create YOU`"
+            text = f"You have no permission to do that; {who_can(where)}"
         return NotAllowed(sentence(text))
     if status == 404:
         if "<html" in text[:200].lower() or not text:
@@ -76,6 +100,13 @@ def error_of(status: int, data: Any, controller: str) -> CliError:
     if status >= 500 and (not text or text == "Server Error" or "<html" in text[:200].lower()):
         return CliError(f"The controller failed ({status}); its own log has the cause, and trying again may help.")
     return CliError(sentence(text or f"The controller refused this ({status})"))
+
+
+def who_can(where: str) -> str:
+    """Who may do what the path `where` stands for."""
+    if where.startswith("/v2/apps/"):
+        return "the app's owner can give it with `paas perms:create YOU`"
+    return "an administrator of the platform can do it"
 
 
 def refusal_text(data: Any) -> str:
@@ -99,23 +130,10 @@ def refusal_text(data: Any) -> str:
 def not_found_text(text: str) -> str:
     """`No App matches the given query.` as a sentence that helps."""
     kind = text.removeprefix("No ").partition(" matches")[0] if text.startswith("No ") else ""
-    listing = {
-        "App": "`paas apps` lists yours, and -a APP names one",
-        "Release": "`paas releases` lists them",
-        "Domain": "`paas domains` lists them",
-        "Key": "`paas keys` lists yours",
-        "Certificate": "`paas certs` lists yours",
-        "User": "`paas users` lists them, for an administrator",
-        "Token": "`paas tokens` lists yours",
-        "Invitation": "`paas invitations` lists yours",
-        "ConfigGroup": "`paas config:groups` lists yours",
-        "ConfigLink": "`paas config` shows what is linked",
-        "Webhook": "`paas webhooks` lists the app's",
-        "Delivery": "`paas webhooks:deliveries ID` lists them",
-        "Team": "`paas teams` lists yours",
-        "Member": "`paas teams:info TEAM` lists them",
-    }.get(kind)
-    return f"There is no such {kind.lower()}; {listing}." if listing else sentence(text)
+    if kind not in LISTINGS:
+        return sentence(text)
+    name, listing = LISTINGS[kind]
+    return f"There is no such {name}; {listing}."
 
 
 def sentence(text: str) -> str:

@@ -176,11 +176,24 @@ def accepts(answered: dict[str, str], key: str) -> bool:
 
 
 def rest_of_body(connection: socket.socket, answered: dict[str, str], begun: bytes) -> bytes:
-    """A refusal's body: as long as it says, or until the end."""
+    """A refusal's body: as long as it says, or until the end; at most about `LONGEST_HEAD` bytes."""
+    chunked = answered.get("transfer-encoding", "").lower() == "chunked"
     length = int(answered.get("content-length") or LONGEST_HEAD)
-    while len(begun) < length:
+    while len(begun) < length and not (chunked and begun.endswith(b"0\r\n\r\n")):
         data = connection.recv(CHUNK)
         if not data:
             break
         begun += data
-    return begun
+    return unchunked(begun) if chunked else begun
+
+
+def unchunked(raw: bytes) -> bytes:
+    """What a chunked body carries. Raises: ValueError for a size that is none."""
+    body = b""
+    while raw:
+        size, _, raw = raw.partition(b"\r\n")
+        length = int(size.partition(b";")[0], 16)
+        if length == 0:
+            break
+        body, raw = body + raw[:length], raw[length + 2 :]
+    return body

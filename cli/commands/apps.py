@@ -45,9 +45,10 @@ def create(session: Session, id: str | None, no_remote: bool | None, buildpack: 
     url = remote_url(session, app["id"])
     existing = next((r for r in git.push_remotes() if r.name == remote), None)
     if existing is not None and existing.url != url:
+        which = "" if remote == git.DEFAULT_REMOTE else f" --remote={remote}"
         raise CliError(
             f"The app exists, but the git remote {remote} already points at {existing.url}; "
-            f"to change it, run `paas git:remote --force -a {app['id']}`."
+            f"to change it, run `paas git:remote --force{which} -a {app['id']}`."
         )
     if existing is None:
         git.add_remote(remote, url)

@@ -29,7 +29,8 @@ def list_autoscale(session: Session) -> None:
         output.line(f"--- {kind}:")
         rows = [("Min Replicas", rule["min"]), ("Max Replicas", rule["max"])]
         rows += [(label, f"{rule[name]}{unit}") for name, label, unit in TARGETS if name in rule]
-        output.pairs(rows, suffix=":")
+        for label, value in rows:
+            output.line(f"{label}: {value}")
     if not rules:
         output.line("No autoscale rules; the counts are those of `paas scale`.")
 

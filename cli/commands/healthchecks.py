@@ -28,7 +28,9 @@ def list_healthchecks(session: Session, type: str | None) -> None:
     for kind, check in sorted(checks.items()):
         output.line()
         output.line(f"{kind}:")
-        for name, key in PROBES.items():
+        for number, (name, key) in enumerate(PROBES.items()):
+            if number:
+                output.line()
             output.line(f"--- {name.capitalize()}")
             show_probe(name, check.get(key))
 
@@ -37,19 +39,17 @@ def show_probe(name: str, probe: dict[str, Any] | None) -> None:
     if not probe:
         output.line(f"No {name} probe configured.")
         return
-    output.pairs(
-        [
-            ("Initial Delay (seconds)", probe.get("initialDelaySeconds")),
-            ("Timeout (seconds)", probe.get("timeoutSeconds")),
-            ("Period (seconds)", probe.get("periodSeconds")),
-            ("Success Threshold", probe.get("successThreshold")),
-            ("Failure Threshold", probe.get("failureThreshold")),
-            ("Exec Probe", command_text(probe)),
-            ("HTTP GET Probe", http_text(probe)),
-            ("TCP Socket Probe", tcp_text(probe)),
-        ],
-        suffix=":",
-    )
+    for label, value in (
+        ("Initial Delay (seconds)", probe.get("initialDelaySeconds")),
+        ("Timeout (seconds)", probe.get("timeoutSeconds")),
+        ("Period (seconds)", probe.get("periodSeconds")),
+        ("Success Threshold", probe.get("successThreshold")),
+        ("Failure Threshold", probe.get("failureThreshold")),
+        ("Exec Probe", command_text(probe)),
+        ("HTTP GET Probe", http_text(probe)),
+        ("TCP Socket Probe", tcp_text(probe)),
+    ):
+        output.line(f"{label}: {'default' if value is None else value}")
 
 
 def command_text(probe: dict[str, Any]) -> str:
@@ -61,7 +61,8 @@ def http_text(probe: dict[str, Any]) -> str:
     if not check:
         return "N/A"
     headers = ",".join(f"{header['name']}:{header['value']}" for header in check.get("httpHeaders") or [])
-    return f"Path={check.get('path', '/')} Port={check['port']} HTTPHeaders=[{headers}]"
+    port = check.get("port", "the app's")  # HEALTHCHECK_URL says none
+    return f'Path="{check.get("path", "/")}" Port={port} HTTPHeaders=[{headers}]'
 
 
 def tcp_text(probe: dict[str, Any]) -> str:
@@ -100,6 +101,8 @@ def set_healthcheck(session: Session, probe: str, type: str | None, **values: An
     body = {"healthcheck": {kind: {probe_key(probe): render_probe(**values)}}}
     with output.progress(f"Applying {probe_key(probe)} healthcheck...", quiet=session.json):
         session.deploy(session.app_path("config", ""), body)
+    if not session.json:
+        output.line()
     list_healthchecks(session, kind)
 
 
@@ -165,4 +168,6 @@ def unset_healthcheck(session: Session, probe: list[str], type: str | None) -> N
     body = {"healthcheck": {kind: {probe_key(name): None for name in probe}}}
     with output.progress("Removing healthchecks...", quiet=session.json):
         session.deploy(session.app_path("config", ""), body)
+    if not session.json:
+        output.line()
     list_healthchecks(session, kind)

@@ -47,7 +47,7 @@ def add(session: Session, name: str | None, file: str | None) -> None:
     public = read_public_key(target)
     words = public.split(None, 2)
     name = name or (words[2] if len(words) > 2 else target.name.partition(".")[0])
-    with output.progress(f"Uploading {target.name} to {session.api.url.hostname}..."):
+    with output.progress(f"Uploading {target.name} to deis..."):
         try:
             session.api.post("/v2/keys/", {"id": name, "public": public})
         except CliError as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cli import output
 from cli.client import path
+from cli.errors import NotAllowed, NotFound
 from cli.session import Session
 from cli.table import APP, JSON, LIMIT, Arg, Option, command
 
@@ -47,7 +48,13 @@ def create(session: Session, username: str, admin: bool | None) -> None:
 def delete(session: Session, username: str, admin: bool | None) -> None:
     where = path("admin", "perms", username) if admin else session.app_path("perms", username)
     with output.progress(f"Removing {username} from {circle(session, admin)}..."):
-        session.api.delete(where)
+        try:
+            session.api.delete(where)
+        except NotAllowed:
+            if not admin and username not in session.api.get(session.app_path("perms", ""))["users"]:
+                text = f"{username} is no collaborator of {session.app}; `paas perms` lists them."
+                raise NotFound(text) from None
+            raise
 
 
 def circle(session: Session, admin: bool | None) -> str:

@@ -14,7 +14,7 @@ def list_services(session: Session) -> None:
     if session.shown_as_json(services):
         return
     output.heading(f"{session.app} Services")
-    output.pairs([(service["procfile_type"], service["path_pattern"]) for service in services], gap=1)
+    output.pairs([(service["procfile_type"], service["path_pattern"]) for service in services], gap=5)
 
 
 @command(

@@ -134,11 +134,48 @@ def test_healthchecks_are_shown_whole(platform, paas):
     platform.on(f"GET {APP}/config/", {"healthcheck": {"web/cmd": {"livenessProbe": PROBE}}})
     assert paas("healthchecks", "-a", "hello").out == (
         "=== hello Healthchecks\n\nweb/cmd:\n--- Liveness\n"
-        "Initial Delay (seconds):  50\nTimeout (seconds):        50\nPeriod (seconds):         10\n"
-        "Success Threshold:        1\nFailure Threshold:        3\nExec Probe:               N/A\n"
-        "HTTP GET Probe:           Path=/up Port=5000 HTTPHeaders=[X:y]\nTCP Socket Probe:         N/A\n"
-        "--- Readiness\nNo readiness probe configured.\n"
+        "Initial Delay (seconds): 50\nTimeout (seconds): 50\nPeriod (seconds): 10\n"
+        "Success Threshold: 1\nFailure Threshold: 3\nExec Probe: N/A\n"
+        'HTTP GET Probe: Path="/up" Port=5000 HTTPHeaders=[X:y]\nTCP Socket Probe: N/A\n'
+        "\n--- Readiness\nNo readiness probe configured.\n"
     )
+
+
+def test_a_healthcheck_of_an_old_variable_names_no_port(platform, paas):
+    probe = {"httpGet": {"path": "/up"}, "timeoutSeconds": 3}
+    platform.on(f"GET {APP}/config/", {"healthcheck": {"web/cmd": {"livenessProbe": probe}}})
+    out = paas("healthchecks", "-a", "hello").out
+    assert "Timeout (seconds): 3\nPeriod (seconds): default\n" in out
+    assert 'HTTP GET Probe: Path="/up" Port=the app\'s HTTPHeaders=[]\n' in out
+
+
+def test_setting_a_healthcheck_shows_it(platform, paas):
+    platform.on(f"POST {APP}/config/", {"values": {}}, 201)
+    platform.on(f"GET {APP}/config/", {"healthcheck": {"web": {"livenessProbe": PROBE}}})
+    shown = paas("healthchecks:set", "liveness", "httpGet", "5000", "--type=web", "-a", "hello").out
+    assert shown.startswith("Applying livenessProbe healthcheck... done\n\n=== hello Healthchecks\n\nweb:\n")
+    gone = paas("healthchecks:unset", "readiness", "--type=web", "-a", "hello").out
+    assert gone.startswith("Removing healthchecks... done\n\n=== hello Healthchecks\n")
+
+
+def test_services_are_two_columns(platform, paas):
+    rows = [{"procfile_type": "api", "path_pattern": "/api"}, {"procfile_type": "worker", "path_pattern": "/jobs"}]
+    platform.on(f"GET {APP}/services/", {"services": rows})
+    assert paas("services", "-a", "hello").out == "=== hello Services\napi        /api\nworker     /jobs\n"
+
+
+@pytest.mark.parametrize("words", [("auth",), ("git",), ("auth", "--help"), ("git", "-h")])
+def test_a_topic_with_nothing_to_list_prints_its_help(paas, words):
+    result = paas(*words)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"{words[0]}: ") and f"  {words[0]}:" in result.out
+
+
+def test_an_unknown_verb_of_such_a_topic_is_wrong_usage(paas):
+    for words in (("auth", "nonsense"), ("auth:nonsense",), ("auth", "--nonsense")):
+        result = paas(*words)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith("Error: Found no command 'auth")
 
 
 def test_sections_of_config_say_what_they_apply(platform, paas):

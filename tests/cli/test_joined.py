@@ -18,7 +18,7 @@ from cli.client import Client
 from cli.commands.ps_sessions import carry_connection, parse_ports
 from cli.errors import CliError, NotAllowed, NotUpgraded, UsageError
 from cli.terminal import PROTOCOLS, exit_code, joined
-from cli.websocket import masked
+from cli.websocket import masked, rest_of_body
 
 SUCCESS = {"metadata": {}, "status": "Success"}
 FAILED = {"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "7"}]}}
@@ -101,6 +101,19 @@ def test_refusals_are_in_words(status: int, kind: type[CliError]) -> None:
     with controller(lambda socket: None, process_request=refuse) as client, pytest.raises(kind) as caught:
         run(client)
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 4096])
+def test_a_refusal_in_chunks_is_put_together(pieces: int) -> None:
+    detail = "No build associated with this release to run this command"
+    body = json.dumps({"detail": detail}).encode()
+    raw = b"%x\r\n%b\r\n5;x=y\r\n     \r\n0\r\n\r\n" % (len(body), body)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for start in range(0, len(raw), pieces):
+            theirs.sendall(raw[start : start + pieces])
+        whole = rest_of_body(ours, {"transfer-encoding": "chunked"}, b"")
+    assert json.loads(whole) == {"detail": detail}
 
 
 def test_a_forwarded_connection_carries_bytes_both_ways() -> None:

@@ -109,7 +109,7 @@ def test_a_key_is_uploaded_under_its_comment(platform, logged_in, paas, home):
     file.parent.mkdir()
     file.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 bob@laptop\n")
     platform.on("POST /v2/keys/", {}, 201)
-    assert paas("keys:add", str(file)).out == "Uploading id_ed25519.pub to paas.localhost... done\n"
+    assert paas("keys:add", str(file)).out == "Uploading id_ed25519.pub to deis... done\n"
     assert platform.bodies("POST /v2/keys/") == [
         {"id": "bob@laptop", "public": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 bob@laptop"}
     ]

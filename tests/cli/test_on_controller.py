@@ -231,14 +231,14 @@ def test_healthchecks_and_autoscale(shop):
     assert shop("healthchecks").out == "=== shop Healthchecks\nNo health checks configured.\n"
     shown = shop("healthchecks:set", "readiness", "httpGet", "5000", "--path=/healthz", "--type=web").out
     assert "No liveness probe configured." in shown
-    assert "HTTP GET Probe:" in shown and "Path=/healthz Port=5000" in shown
+    assert 'HTTP GET Probe: Path="/healthz" Port=5000 HTTPHeaders=[]\n' in shown
     shown = shop("healthchecks:set", "liveness", "exec", "--type=web", "--", "cat", "/tmp/ok").out
     assert "Command=cat /tmp/ok" in shown
     assert "No readiness probe" in shop("healthchecks:unset", "readiness", "--type=web").out
     assert "no check" in shop("healthchecks:set", "liveness", "ping", "1", code=2).err
     set_ = shop("autoscale:set", "web", "--min=1", "--max=3", "--cpu-percent=70").out
     assert set_ == "Applying autoscale settings for process type web on shop... done\n"
-    assert "--- web:\nMin Replicas:  1\nMax Replicas:  3\nCPU:           70%\n" in shop("autoscale").out
+    assert "--- web:\nMin Replicas: 1\nMax Replicas: 3\nCPU: 70%\n" in shop("autoscale").out
     assert shop("autoscale:unset", "web").code == 0
 
 
@@ -260,7 +260,7 @@ def test_routing_settings(shop):
     assert shop("whitelist:remove", "192.0.2.7").out.endswith("done\n")
     assert "not an IP address" in shop("whitelist:add", "here", code=1).err
     assert shop("services:add", "--type=worker", "--route=/api/.*").out == "Adding worker (/api/.*) to shop... done\n"
-    assert shop("services").out == "=== shop Services\nworker /api/.*\n"
+    assert shop("services").out == "=== shop Services\nworker     /api/.*\n"
     assert shop("services:remove", "worker").code == 0
     assert shop("labels:set", "team=blue").out == "Applying labels on shop... done\n"
     assert shop("labels").out == "=== shop Label\nteam:  blue\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cli.refusals import not_found_text
+
 pytestmark = pytest.mark.usefixtures("logged_in")
 
 
@@ -96,3 +98,34 @@ def test_answers_of_something_else_than_a_controller_are_no_traceback(platform, 
     odd = paas("ps:scale", "-a", "hello")
     assert odd.code == 1
     assert odd.err.startswith("Error: An answer was not what this command expects")
+
+
+def test_who_may_do_it_depends_on_what_was_asked(platform, paas):
+    refused = {"detail": "You do not have permission to perform this action."}
+    platform.on("GET /v2/users/", refused, 403)
+    assert paas("users").err == (
+        "Error: You have no permission to do that; an administrator of the platform can do it.\n"
+    )
+    platform.on("GET /v2/apps/hello/config/", refused, 403)
+    assert "the app's owner can give it" in paas("config", "-a", "hello").err
+
+
+def test_taking_a_permission_away_that_is_not_there(platform, paas):
+    platform.on("DELETE /v2/apps/hello/perms/carol", {"detail": "You do not have permission."}, 403)
+    platform.on("GET /v2/apps/hello/perms/", {"users": ["bob"]})
+    result = paas("perms:delete", "carol", "-a", "hello")
+    assert (result.code, result.err) == (4, "Error: carol is no collaborator of hello; `paas perms` lists them.\n")
+    platform.on("DELETE /v2/apps/hello/perms/bob", {"detail": "You do not have permission."}, 403)
+    assert paas("perms:delete", "bob", "-a", "hello").code == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("OneOff", "There is no such one-off command; `paas run:list` lists them."),
+        ("Service", "There is no such service; `paas services` lists them."),
+        ("Whatever", "No Whatever matches the given query."),
+    ],
+)
+def test_what_is_not_there_is_called_what_people_call_it(kind, text):
+    assert not_found_text(f"No {kind} matches the given query.") == text

@@ -77,12 +77,6 @@ def test_help_of_exit_codes_lists_them(paas):
         assert re.search(rf"^  {code}\s", text, re.MULTILINE)
 
 
-def test_topics_without_a_default_show_their_verbs(paas):
-    result = paas("git")
-    assert "git:remote" in result.out
-    assert result.code == 2
-
-
 def test_an_unknown_topic_runs_the_plugin_of_its_name(paas, home, monkeypatch):
     plugin = home / "paas-greet"
     plugin.write_text('#!/bin/sh\necho "$@"\nexit 5\n')
