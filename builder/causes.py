@@ -93,6 +93,16 @@ IN_CAUSE = (
     rule(r"more than .* of disk", "", "Leave large files out of the build, or ask the operator for more BUILD_DISK."),
     rule(r"(crashed with exit code|isn't ready|not ready|nothing listens)", "", "paas logs"),
 )  # fmt: skip
+# How the same is said to somebody who deployed a folder or an archive, with no repository that is pushed.
+WITHOUT_GIT = (
+    (re.compile(r" && git commit .*&& git push deis HEAD:master"), " && paas deploy"),
+    (re.compile(r"; git add Procfile; git commit -m Procfile"), "; paas deploy"),
+    (re.compile(r",? (?:and )?commit(?: (?:it|both|the lock file|[\w.-]+(?: and [\w.-]+)?))?,? (?:and )?push again"),
+     ", and deploy again"),
+    (re.compile(r" and commit it\.$"), " and deploy again."),
+    (re.compile(r"\bpush again\b"), "deploy again"),
+    (re.compile(r"\bPush again\b"), "Deploy again"),
+)  # fmt: skip
 VAGUE = re.compile(r"failed with exit code \d+\.?$|returned a non-zero code")
 
 
@@ -108,3 +118,11 @@ def explain(cause: str, output: Iterable[str]) -> Cause:
         if known.seen.search(cause):
             return Cause(cause, known.hint)
     return Cause(cause)
+
+
+def worded(text: str, source: str) -> str:
+    """`text` for somebody whose source came by that way (`Push.source`)."""
+    if source == "upload":
+        for seen, said in WITHOUT_GIT:
+            text = seen.sub(said, text)
+    return text

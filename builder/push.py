@@ -95,7 +95,7 @@ class Pipeline:
         self, run: Run, push: Push, progress: Progress, work: Callable[[LiveRun], Awaitable[None]]
     ) -> LiveRun:
         """`Runs.carry_out`, counted."""
-        live = await self._runs.carry_out(run, push.user, progress, work)
+        live = await self._runs.carry_out(run, push.user, progress, work, push.source)
         self.outcomes["deployed" if live.state in ("succeeded", "skipped") else "failed"] += 1
         for name, seconds in progress.phases.items():
             self.phase_seconds[name] = self.phase_seconds.get(name, 0.0) + seconds

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.build_log import BuildLogs
-from builder.causes import explain
+from builder.causes import explain, worded
 from builder.controller_api import Controller, Run
 from builder.disk import DISK_FULL, FULL_ERRORS
 from builder.errors import BuilderError, ControllerError, NothingToBuild, PushRefused
@@ -39,6 +39,7 @@ class LiveRun:
     commit: str = ""
     state: str = field(default="building")
     progress: Progress | None = None
+    source: str = "git-ssh"  # the way in, as the controller names it
 
 
 class Runs:
@@ -49,13 +50,18 @@ class Runs:
         self._telling: set[asyncio.Task[None]] = set()
 
     async def carry_out(
-        self, run: Run, user: str, progress: Progress, work: Callable[[LiveRun], Awaitable[None]]
+        self,
+        run: Run,
+        user: str,
+        progress: Progress,
+        work: Callable[[LiveRun], Awaitable[None]],
+        source: str = LiveRun.source,
     ) -> LiveRun:
         """Do `work` as the build `run`: whatever becomes of it is told to the pusher, kept and recorded.
 
         Its state afterwards: succeeded, skipped, failed or cancelled.
         """
-        key, live = (run.app, run.number), LiveRun(run, user, progress=progress)
+        key, live = (run.app, run.number), LiveRun(run, user, progress=progress, source=source)
         kept = self.logs.open(run.app, run.number)
         progress.copy_to(kept.write)
         self.live[key] = live
@@ -94,8 +100,8 @@ class Runs:
             if exc.errno not in FULL_ERRORS:
                 return self._broken(live, progress)
             log.warning("build %d of %s: %s", live.run.number, live.run.app, exc)
-            progress.error(DISK_FULL)
-            return {"state": "failed", "cause": DISK_FULL}
+            progress.error(text := worded(DISK_FULL, live.source))
+            return {"state": "failed", "cause": text}
         except Exception:
             return self._broken(live, progress)
         return {"state": "succeeded"}
@@ -111,11 +117,12 @@ class Runs:
     def _failed(live: LiveRun, exc: BuilderError, progress: Progress) -> dict[str, str]:
         lines = [line.decode(errors="replace") for line in progress.last]
         cause = explain(progress.shown(str(exc)), lines)  # others read it, too, in the build's record
-        progress.error(cause.text)
-        if cause.hint:
-            progress.detail(f"Next: {cause.hint}")
-        log.info("build %d of %s by %s failed: %s", live.run.number, live.run.app, live.user, cause.text)
-        return {"state": "failed", "cause": cause.text, "hint": cause.hint}
+        text, hint = worded(cause.text, live.source), worded(cause.hint, live.source)
+        progress.error(text)
+        if hint:
+            progress.detail(f"Next: {hint}")
+        log.info("build %d of %s by %s failed: %s", live.run.number, live.run.app, live.user, text)
+        return {"state": "failed", "cause": text, "hint": hint}
 
     def in_line(self, app: str) -> dict[int, int]:
         """Of the builds of `app` that wait for a place to build in, how many come before, by number."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from builder import disk, pace
+from builder.causes import worded
 from builder.controller_api import Controller
 from builder.errors import BuilderError
 from builder.locks import AppLocks
@@ -80,7 +81,9 @@ class Deploys:
     def _refuse_when_full(self, size: int) -> None:
         """Raises: HTTPInsufficientStorage when the disk has no room for `size` bytes more."""
         if (room := disk.room(self._folder)).left < max(size, 1):
-            raise web.HTTPInsufficientStorage(text=f"{disk.DiskFull(room, 'the archive is not received')}\n")
+            raise web.HTTPInsufficientStorage(
+                text=f"{worded(str(disk.DiskFull(room, 'the archive is not received')), 'upload')}\n"
+            )
 
     @staticmethod
     async def _next(request: web.Request) -> bytes:
@@ -99,7 +102,7 @@ class Deploys:
                     live = await self._pipeline.deploy(push, source, stream.progress, ref=ref)
             except BuilderError as exc:
                 log.info("refused a deploy of %s by %s: %s", caller.app, caller.user, exc)
-                stream.progress.error(str(exc))
+                stream.progress.error(worded(str(exc), push.source))
                 return await stream.end(state="failed")
             return await stream.end(state=live.state, number=live.run.number)
 

@@ -1,8 +1,12 @@
 """The cause of a failed build in one line, with what to type next."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from builder.causes import explain
+from builder import causes
+from builder.causes import explain, worded
 
 VAGUE = "The build failed with exit code 1."
 
@@ -46,3 +50,34 @@ def test_a_known_cause_keeps_its_words_and_gets_a_next_step(cause, hint):
 
 def test_what_nobody_knows_stays_as_it_is():
     assert explain(VAGUE, ["mystery"]).text == VAGUE and explain("x", []).hint == ""
+
+
+def every_hint():
+    buildpacks = Path(causes.__file__).parent / "buildpacks"
+    told = [rule.hint for rule in (*causes.IN_OUTPUT, *causes.IN_CAUSE)]
+    for file in (path for path in buildpacks.rglob("*") if path.is_file()):
+        told += [line for line in file.read_text(errors="replace").splitlines() if "push again" in line.lower()]
+    return told
+
+
+def test_who_deploys_a_folder_isnt_told_to_push_or_commit():
+    for text in every_hint():
+        assert worded(text, "git-ssh") == text
+        told = worded(text, "upload")
+        assert not re.search(r"push again|git (push|add|commit)|\bcommit (it|both|the|[A-Z]\w+)\b", told, re.I), told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("The build was lost: gone. Push again.", "The build was lost: gone. Deploy again."),
+        ("Run: go mod tidy, commit both, and push again.", "Run: go mod tidy, and deploy again."),
+        ("Correct its name or version, commit, push again.", "Correct its name or version, and deploy again."),
+        ("npm install && git commit -m 'Update the lock file' package-lock.json && git push deis HEAD:master",
+         "npm install && paas deploy"),
+        ("echo 'web: COMMAND' > Procfile; git add Procfile; git commit -m Procfile",
+         "echo 'web: COMMAND' > Procfile; paas deploy"),
+    ],
+)  # fmt: skip
+def test_the_next_step_after_an_archive(text, told):
+    assert worded(text, "upload") == told

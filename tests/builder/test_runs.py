@@ -34,10 +34,10 @@ def controller():
     return Recorder()
 
 
-def carry_out(tmp_path, controller, work, during=None):
+def carry_out(tmp_path, controller, work, during=None, **more):
     async def scene():
         runs, said = Runs(controller, BuildLogs(tmp_path)), []
-        task = asyncio.ensure_future(runs.carry_out(RUN, "anna", Progress(said.append), work))
+        task = asyncio.ensure_future(runs.carry_out(RUN, "anna", Progress(said.append), work, **more))
         if during:
             await asyncio.sleep(0.01)
             during(runs, task)
@@ -131,3 +131,10 @@ def test_only_the_newest_logs_are_kept(tmp_path, monkeypatch):
     for number in range(1, 12):
         logs.open("app", number).close()
     assert sorted(int(path.stem) for path in tmp_path.glob("app/*.log")) == [9, 10, 11]
+
+
+def test_an_archives_failure_is_told_and_recorded_for_who_deployed_it(tmp_path, controller):
+    work = raising(BuildFailed("The build was lost. Push again."))
+    _, said = carry_out(tmp_path, controller, work, source="upload")
+    assert "The build was lost. Deploy again." in said and "ush again" not in said
+    assert controller.ends[-1][1]["cause"] == "The build was lost. Deploy again."
