@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -16,9 +17,12 @@ from builder.progress import Progress, human
 from builder.settings import BuildLimits
 
 RETRY = 0.5  # seconds before a stream that ended is opened again
+LOOK = 1.0  # seconds between looks at a pod that waits
 TELL_AFTER = 5.0  # seconds without a node after which the pusher hears why
 LINE_MAX = 1 << 16  # a line longer than this is passed on in pieces
-HOPELESS = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
+HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
+PULLING = ("ErrImagePull", "ImagePullBackOff")
+PULL_PATIENCE = 20.0  # seconds a pull may fail: a kubelet that wasn't shown the pull secret yet tries again after 10
 
 
 class Phase(Enum):
@@ -38,7 +42,7 @@ class Sight:
 
 
 def observe(pod: Mapping[str, Any]) -> Sight:
-    """Pure. A pod whose image can't be had has ended, whatever Kubernetes hopes."""
+    """Pure. A pod that Kubernetes will never start has ended, whatever it hopes."""
     status = pod.get("status") or {}
     if status.get("reason"):  # Evicted, DeadlineExceeded, NodeLost …: the whole pod's fate
         return Sight(Phase.ENDED, status["reason"], status.get("message", ""), 1)
@@ -51,6 +55,8 @@ def observe(pod: Mapping[str, Any]) -> Sight:
         waiting = state.get("waiting") or {}
         if waiting.get("reason") in HOPELESS:
             return Sight(Phase.ENDED, waiting["reason"], waiting.get("message", ""), 1)
+        if waiting.get("reason") in PULLING:
+            return Sight(Phase.WAITING, waiting["reason"], waiting.get("message", ""))
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return Sight(Phase.WAITING, condition.get("reason", ""), condition.get("message", ""))
@@ -66,7 +72,7 @@ def explain(sight: Sight, limits: BuildLimits) -> BuildFailed:
         return BuildFailed(f"The build was stopped: its files take more than {human(limits.disk_bytes)} of disk.")
     if sight.reason == "DeadlineExceeded":
         return BuildFailed(f"The build was stopped: not done after {limits.timeout:.0f} s (BUILD_TIMEOUT).")
-    if sight.reason in HOPELESS:
+    if sight.reason in (*HOPELESS, *PULLING):
         return BuildFailed(f"The cluster can't start a build ({sight.reason}): {text} The operator looks at its image.")
     return BuildFailed(f"The build was lost: its pod ended ({sight.reason or 'no reason told'}). {text} Push again.")
 
@@ -91,6 +97,7 @@ class Pod:
     def __init__(self, api: KubeApi, namespace: str, selector: str) -> None:
         self._api, self._path, self._selector = api, f"/api/v1/namespaces/{namespace}/pods", selector
         self.name, self.sight = "", Sight()
+        self._pull_fails = 0.0  # since when
         self._changed = asyncio.Condition()
 
     @property
@@ -112,6 +119,10 @@ class Pod:
         sight = observe(event["object"])
         if event["type"] == "DELETED" and sight.phase is not Phase.ENDED:
             sight = Sight(Phase.ENDED, "Deleted", "Somebody removed it.", 1)
+        if sight.reason not in PULLING:
+            self._pull_fails = 0.0
+        elif not self._pull_fails:
+            self._pull_fails = time.monotonic()
         async with self._changed:
             self.name, self.sight = event["object"]["metadata"]["name"], sight
             self._changed.notify_all()
@@ -127,16 +138,25 @@ class Pod:
             async with asyncio.timeout(seconds):
                 try:
                     async with asyncio.timeout(TELL_AFTER):
-                        sight = await self.until(lambda now: now.phase is not Phase.WAITING)
+                        sight = await self._begun()
                 except TimeoutError:
                     progress.detail(f"Waiting for a node to build on. {self.sight.text}".rstrip())
-                    sight = await self.until(lambda now: now.phase is not Phase.WAITING)
+                    sight = await self._begun()
         except TimeoutError as exc:
             raise BuildFailed(
                 f"No node of the cluster took the build within {seconds:.0f} s. {self.sight.text} Push again later."
             ) from exc
         if sight.phase is Phase.ENDED:
             raise explain(sight, limits)
+
+    async def _begun(self) -> Sight:
+        """What comes after waiting; a pull that fails for PULL_PATIENCE is given up."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    return await self.until(lambda now: now.phase is not Phase.WAITING)
+            if self._pull_fails and time.monotonic() - self._pull_fails > PULL_PATIENCE:
+                return replace(self.sight, phase=Phase.ENDED, code=1)
 
     async def output(self, mark: str, tell: Callable[[bytes], None], progress: Progress) -> int | None:
         """Give `tell` the build's lines until it says that it has ended; its exit code, or None when the pod has.

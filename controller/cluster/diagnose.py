@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 CRASHES = 2  # exits at start that count as "doesn't start"; one may be a dependency not up yet
-PULL_PATIENCE = 20  # seconds a pull may fail for a cause that passes, like a registry that restarts
+PULL_PATIENCE = 20  # seconds a pull may fail for a cause that passes: a registry that restarts, or a kubelet that
+# hasn't been shown the pull secret of a pod that is new to it and asks as nobody; it tries again after 10
 NO_ROOM_PATIENCE = 15  # seconds a pod may wait for room: pods that are going away free some
 NODE_AWAY_PATIENCE = 60  # seconds it may wait for a node that is coming back
 AWAY = re.compile(r"node\.kubernetes\.io/(unreachable|not-ready)")
 LINES = 12  # last lines of a crashed process worth showing
 HOPELESS_PULL = re.compile(
-    r"(?i)not found|manifest unknown|name unknown|unauthorized|denied|no such (host|image)|invalid reference|"
-    r"pull access|does not exist"
+    r"(?i)not found|manifest unknown|name unknown|no such (host|image)|invalid reference|does not exist"
 )
+NOT_SIGNED_IN = re.compile(r"(?i)unauthorized|denied")  # registries that hide what they have from strangers
 NO_ANSWER = "answers no HTTP request"  # as the stack image's /runner/ready says it
 WRONG_PORT = re.compile(r"listens on port (\d+) instead of (\d+)")  # likewise
 NOT_STARTABLE = ("RunContainerError", "CreateContainerError", "StartError", "ContainerCannotRun")
@@ -85,7 +86,8 @@ def _failure_of(pod: Pod, at: datetime) -> Finding | None:
     if reason in ("InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
         return finding_of(pod, "pull", message or reason)
     if reason in ("ErrImagePull", "ImagePullBackOff"):
-        hopeless = HOPELESS_PULL.search(message) or _age(pod, at) > PULL_PATIENCE
+        hopeless = HOPELESS_PULL.search(message) and not NOT_SIGNED_IN.search(message)
+        hopeless = hopeless or _age(pod, at) > PULL_PATIENCE
         return finding_of(pod, "pull", message or reason) if hopeless else None
     if reason in NOT_STARTABLE and (MISSING_PROGRAM.search(message) or status.get("restartCount", 0) >= CRASHES):
         return finding_of(pod, "start", message or reason)

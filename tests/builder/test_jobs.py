@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import ipaddress
 import json
@@ -14,9 +15,10 @@ import pytest
 from builder.dockerfile import Plan
 from builder.errors import BuildFailed
 from builder.jobs import dockerfile, spec
+from builder.jobs import pod as jobs_pod
 from builder.jobs.api import KubeApi
 from builder.jobs.handover import Arrival, pack
-from builder.jobs.pod import Phase, explain, observe, split
+from builder.jobs.pod import Phase, Pod, explain, observe, split
 from builder.jobs.pods import config_files, name_of
 from builder.jobs.spec import Task
 from builder.progress import Progress
@@ -136,8 +138,9 @@ def pod(state=None, **status):
         (pod(conditions=[{"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}]), Phase.WAITING, ""),
         (pod({"waiting": {"reason": "ContainerCreating"}}), Phase.WAITING, ""),
         (pod({"waiting": {"reason": "ErrImagePull"}}), Phase.WAITING, ""),
-        (pod({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}), Phase.ENDED,
-         "can't start a build (ImagePullBackOff): no such image"),
+        (pod({"waiting": {"reason": "ImagePullBackOff"}}), Phase.WAITING, ""),
+        (pod({"waiting": {"reason": "InvalidImageName", "message": "no such image"}}), Phase.ENDED,
+         "can't start a build (InvalidImageName): no such image"),
         (pod({"running": {}}), Phase.RUNNING, ""),
         (pod({"terminated": {"reason": "OOMKilled", "exitCode": 137}}), Phase.ENDED, "out of memory at 1 GiB"),
         (pod({"terminated": {"reason": "Error", "exitCode": 143}}), Phase.ENDED, "The build was lost"),
@@ -155,6 +158,33 @@ def test_a_pods_status_is_told_as_a_builds_end(seen, phase, words):
     assert sight.phase is phase
     if words:
         assert words in str(explain(sight, LIMITS))
+
+
+UNSIGNED = {"waiting": {"reason": "ImagePullBackOff", "message": "authentication required"}}
+
+
+async def see(followed, state):
+    """Have the cluster tell of the pod in `state`."""
+    await followed._take({"type": "MODIFIED", "object": {"metadata": {"name": "p"}, **pod(state)}})
+
+
+async def test_a_pull_that_fails_at_first_is_waited_for(monkeypatch):
+    monkeypatch.setattr(jobs_pod, "LOOK", 0.01)
+    followed = Pod(None, "builds", "")
+    waiting = asyncio.create_task(followed.started(5, LIMITS, Progress(print)))
+    for state in (UNSIGNED, UNSIGNED, {"running": {}}):
+        await see(followed, state)
+        await asyncio.sleep(0.05)
+    await waiting
+
+
+async def test_a_pull_that_goes_on_failing_is_told_in_the_nodes_words(monkeypatch):
+    monkeypatch.setattr(jobs_pod, "LOOK", 0.01)
+    monkeypatch.setattr(jobs_pod, "PULL_PATIENCE", 0.05)
+    followed = Pod(None, "builds", "")
+    await see(followed, UNSIGNED)
+    with pytest.raises(BuildFailed, match=r"can't start a build \(ImagePullBackOff\): authentication required"):
+        await followed.started(5, LIMITS, Progress(print))
 
 
 def test_log_lines_have_their_time_and_later_pieces_of_a_long_one_none():

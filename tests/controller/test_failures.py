@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from controller.cluster import diagnose
+
 BAD = "127.0.0.1:5000/blue@sha256:" + "bad00000".ljust(64, "0")
 CRASHED = {
     "restartCount": 2,
@@ -56,6 +58,17 @@ def test_a_push_that_fails_says_why_and_the_old_release_goes_on(live, push, clus
     pods = live.get("/v2/apps/blue/pods/").json()["results"]
     assert [(pod["state"], pod["release"]) for pod in pods] == [("up", "v3")]
     assert text.encode() in live.get("/v2/apps/blue/logs").content
+
+
+def test_a_pull_as_nobody_is_tried_again_before_it_counts(live, push, cluster, monkeypatch):
+    """A kubelet to which a pod is new may not have been shown its pull secret yet."""
+    message = "no basic auth credentials: unauthorized, or it does not exist"
+    cluster.fates[BAD] = {"restartCount": 0, "state": {"waiting": {"reason": "ErrImagePull", "message": message}}}
+    monkeypatch.setattr(diagnose, "PULL_PATIENCE", 2)
+    began = time.monotonic()
+    answer = push(sha="bad00000")
+    assert (answer.status_code, answer.json()) == (400, {"detail": f"the image {BAD} can't be pulled: {message}"})
+    assert time.monotonic() - began > 1
 
 
 def test_a_silent_process_fails_when_its_time_is_up(live, push, cluster, settings):
