@@ -17,10 +17,16 @@ from typing import Any
 
 from host import orphans
 from host.errors import HostError
+from host.health import wait_until
 from host.programs import Program
 from host.settings import CHECKOUT, Platform
 
 START_DEADLINE = 20.0  # seconds until the supervisor answers
+NOT_RUNNING = 70  # supervisor's fault: it ended by itself meanwhile
+UP = ("RUNNING", "STARTING", "BACKOFF")  # states of supervisor's subprocesses
+STOPPING = ("STOPPING",)
+DOWN = ("STOPPED", "EXITED", "FATAL")
+NEEDED = ("redis", "registry", "orchestrator-server")  # by others while they stop
 STOP_DEADLINE = 90.0  # seconds for all programs to stop; longer than the longest stop_seconds
 
 
@@ -149,15 +155,36 @@ class Supervisor:
             self._rpc.removeProcessGroup(name)
         for name in [*changed, *added]:
             self._rpc.addProcessGroup(name)
+        for name in self._named(DOWN):  # by a `make down` that was killed halfway, or by hand
+            self._rpc.startProcess(name, False)
 
     def restart(self, name: str) -> None:
         self._rpc.stopProcess(name)
         self._rpc.startProcess(name)
 
     def stop_programs(self, *, but: tuple[str, ...]) -> None:
-        """Stop all programs except those named; they stay stopped until `restart` or a new supervisor."""
-        for name in [name for name in self.states() if name not in (*but, "guardian")]:
-            self._rpc.stopProcess(name)
+        """Stop all programs except those named, what others need last; they stay stopped until `apply`, `restart` or
+        a new supervisor. Raises: HostError when some don't stop.
+        """
+        stopped = [name for name in self._named(UP) if name not in (*but, "guardian")]
+        self._stop_at_once([name for name in stopped if name not in NEEDED])
+        self._stop_at_once([name for name in stopped if name in NEEDED])
+
+    def _stop_at_once(self, names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                self._rpc.stopProcess(name, False)
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode != NOT_RUNNING:
+                    raise
+        wait_until(
+            lambda: not self._named(STOPPING),
+            STOP_DEADLINE,
+            lambda: f"{', '.join(self._named(STOPPING))} did not stop within {STOP_DEADLINE:.0f} s.",
+        )
+
+    def _named(self, states: tuple[str, ...]) -> list[str]:
+        return [name for name, info in self.states().items() if info["statename"] in states]
 
     def states(self) -> dict[str, dict[str, object]]:
         """Name → supervisor's process info (`statename`, `pid`, `description`…)."""
@@ -168,6 +195,7 @@ class Supervisor:
         pid = self.pid()
         if pid is None:
             return
+        self._stop_at_once(self._named(UP))  # by itself it would look at one program a second
         self._rpc.shutdown()
         deadline = time.monotonic() + STOP_DEADLINE
         while _alive(pid):
