@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.contrib.auth.models import update_last_login
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -90,6 +91,7 @@ def log_in(*, username: str, password: str, code: str = "", address: str, via: s
         audit.note(actor=username if known else "somebody", via=via, address=address, action="log in", status=400)
         raise
     failures.forget()
+    update_last_login(None, user)
     audit.note(actor=username, via=via, address=address, action="log in")
     return user
 
@@ -157,10 +159,20 @@ def cancel(*, by: User, username: str | None) -> None:
     try:
         user.delete()
     except (ProtectedError, RestrictedError) as exc:
-        kinds = sorted({row._meta.verbose_name for row in getattr(exc, "protected_objects", ())})
-        raise Conflict(
-            f"{user.username} still owns {', '.join(kinds) or 'records'} in other apps or certificates"
-        ) from exc
+        kept = list(getattr(exc, "protected_objects", None) or exc.restricted_objects)
+        raise Conflict(f"{user.username} can't be deleted: {what_stays(kept)}") from exc
+
+
+def what_stays(rows: list) -> str:
+    """What of a user others need, and what can be done about it."""
+    apps = sorted({row.app.name for row in rows if hasattr(row, "app")})
+    named = sorted(f"{row._meta.verbose_name} {row.name}" for row in rows if hasattr(row, "name"))
+    reasons = []
+    if named:
+        reasons.append(f"these are theirs, remove them first: {', '.join(named)}")
+    if apps:
+        reasons.append(f"config, builds or releases of the apps {', '.join(apps)} are theirs, and stay while those do")
+    return "; ".join(reasons) or "other records need them"
 
 
 def set_admin(username: str, *, admin: bool) -> None:

@@ -29,17 +29,28 @@ def load(certificate: str, key: str) -> x509.Certificate:
     try:
         leaf = x509.load_pem_x509_certificates(certificate.encode())[0]
     except (ValueError, IndexError) as exc:
-        errors["certificate"] = f"Could not load certificate: {exc}"
+        errors["certificate"] = f"Could not load certificate: {why_no_pem(certificate, 'CERTIFICATE', exc)}"
     try:
         private = serialization.load_pem_private_key(key.encode(), password=None)
     except (ValueError, TypeError) as exc:
-        errors["key"] = f"Could not load private key: {exc}"
+        errors["key"] = f"Could not load private key: {why_no_pem(key, 'PRIVATE KEY', exc)}"
     if errors:
         raise Invalid(**errors)
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     if private.public_key().public_bytes(*form) != leaf.public_key().public_bytes(*form):
         raise BadRequest("Certificate and private key do not match!")
     return leaf
+
+
+def why_no_pem(text: str, wanted: str, exc: Exception) -> str:
+    """What is wrong with a text that should be a PEM block of the kind `wanted`."""
+    if "ENCRYPTED" in text:
+        return "it is protected by a password; write one without: `openssl pkey -in KEY -out PLAIN`"
+    if f"{wanted}-----" in text:
+        return f"its PEM block is damaged or of an unknown kind ({str(exc).partition(' See ')[0].rstrip('.')})"
+    if "-----BEGIN" in text:
+        return f"it holds no {wanted.lower()}; are certificate and key swapped?"
+    return f"it is no PEM text, which begins with -----BEGIN {wanted}-----"
 
 
 def slash_form(name: x509.Name) -> str:

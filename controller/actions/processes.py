@@ -31,16 +31,19 @@ def processes_of(app: App, kind: str | None = None, name: str | None = None) -> 
 def restart(*, app: App, kind: str | None, name: str | None, by: User) -> list[Process]:
     """The fresh processes, once they are up. Whole types roll without losing a request; a single one is replaced.
 
-    Raises: ClusterTrouble.
+    `name` may be shortened. Raises: ClusterTrouble.
     """
-    chosen = processes_of(app, kind, name)
+    if name is None:
+        chosen = processes_of(app, kind)
+    else:
+        chosen = processes_of(app, kind, full_pod_name(app.name, name)) or short_named(app, kind, name)
     if not chosen:
         return []
     record(app, f"{by.username} restarted {name or kind or 'all processes'}")
     old = {process.name for process in chosen}
     try:
         if name is not None:
-            replace_pod(cluster(), app.name, name, timeout=settings.RESTART_TIMEOUT)
+            replace_pod(cluster(), app.name, chosen[0].name, timeout=settings.RESTART_TIMEOUT)
             kind = chosen[0].type
             return [process for process in processes_of(app, kind) if process.name not in old][:1]
         restart_types(app, {process.type for process in chosen})
@@ -93,6 +96,14 @@ def _running_release(app: App) -> Release:
     if release is None or release.build is None:
         raise BadRequest("No build associated with this release")
     return release
+
+
+def short_named(app: App, kind: str | None, name: str) -> list[Process]:
+    """The process called `web-7x2kp`, its type and the end of its name."""
+    if not kind or not name.startswith(f"{kind}-"):
+        return []
+    end = name.removeprefix(f"{kind}-")
+    return [process for process in processes_of(app, kind) if process.name.rpartition("-")[2] == end]
 
 
 def full_pod_name(app: str, name: str) -> str:

@@ -3,12 +3,14 @@
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.http import HttpResponse
 from rest_framework import serializers
+from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
 from controller.access import require_admin
 from controller.actions import audit
 from controller.actions import auth as actions
+from controller.api.parsing import JSON
 from controller.api.scoping import Strict, View
 from controller.api.shapes import Page
 from controller.errors import BadRequest
@@ -110,6 +112,7 @@ class LoginView(View):
     gives = {"POST": {"token": str}}
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    parser_classes = (JSON, FormParser, MultiPartParser)
 
     def post(self, request):
         parsed = self.parsed(LoginSerializer)

@@ -65,7 +65,14 @@ class BuildFields(Strict):
 
     image = serializers.CharField(max_length=2048)
     procfile = ProcfileField(required=False, allow_null=True)
-    sha = serializers.RegexField(r"^[0-9a-zA-Z._-]*$", max_length=64, required=False, allow_blank=True, allow_null=True)
+    sha = serializers.RegexField(
+        r"^[0-9a-zA-Z._-]*$",
+        max_length=64,
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        error_messages={"invalid": "A commit's name has letters, digits, dots, hyphens and _ only."},
+    )
     dockerfile = serializers.CharField(
         max_length=512 * 1024, required=False, allow_blank=True, allow_null=True, trim_whitespace=False
     )

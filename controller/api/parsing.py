@@ -53,10 +53,8 @@ class AlwaysJSON(BaseContentNegotiation):
     """Picks the body's parser by its type, and answers JSON whatever the Accept header says."""
 
     def select_parser(self, request, parsers):
-        forms = [parser for parser in parsers if parser.media_type == "application/x-www-form-urlencoded"]
-        if (request.content_type or "").startswith("application/x-www-form-urlencoded") and forms:
-            return forms[0]
-        return parsers[0]
+        kind = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == kind), parsers[0])
 
     def select_renderer(self, request, renderers, format_suffix=None):
         return renderers[0], renderers[0].media_type

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from rest_framework.response import Response
 
 from controller.access import DEVELOP
-from controller.actions.processes import full_pod_name, processes_of, restart
+from controller.actions.processes import processes_of, restart
 from controller.api.scoping import AppView, Nothing
 from controller.api.shapes import counted
 from controller.cluster.pods import Process
@@ -27,8 +27,5 @@ class RestartView(AppView):
 
     def post(self, request, **kwargs):
         self.parsed(Nothing)
-        name = kwargs.get("name")
-        if name is not None:
-            name = full_pod_name(self.app.name, name)
-        fresh = restart(app=self.app, kind=kwargs.get("type"), name=name, by=request.user)
+        fresh = restart(app=self.app, kind=kwargs.get("type"), name=kwargs.get("name"), by=request.user)
         return Response([asdict(process) for process in fresh])

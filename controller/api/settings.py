@@ -9,7 +9,7 @@ from controller.actions import perms
 from controller.actions import settings as actions
 from controller.actions.autoscale import problem_of
 from controller.api.auth import NamedSerializer
-from controller.api.config_fields import Section, check_type, refuse, text_of
+from controller.api.config_fields import LONGEST_TYPE, TYPE, TYPE_TEXT, Section, check_type, refuse, text_of
 from controller.api.scoping import IDENTITY, AppView, Strict
 
 
@@ -79,7 +79,7 @@ class TLSChange(Strict):
 
 
 class ServiceChange(Strict):
-    procfile_type = serializers.RegexField(r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)
+    procfile_type = serializers.RegexField(TYPE, max_length=LONGEST_TYPE, error_messages={"invalid": TYPE_TEXT})
     path_pattern = serializers.CharField(max_length=4096)
 
 

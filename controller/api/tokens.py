@@ -23,7 +23,11 @@ class TokenSerializer(serializers.Serializer):
 
 
 class NewToken(Strict):
-    name = serializers.RegexField(r"^[\w.@+:-]+$", max_length=100)
+    name = serializers.RegexField(
+        r"^[\w.@+:-]+$",
+        max_length=100,
+        error_messages={"invalid": "A token's name has letters, digits and @ . + - _ : but no blanks."},
+    )
     scopes = serializers.ListField(
         child=serializers.ChoiceField(
             tuple(SCOPES),

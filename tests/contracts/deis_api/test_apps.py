@@ -136,6 +136,11 @@ def test_restart_answers_with_a_bare_list_of_fresh_processes(live):
     one = fresh[0]["name"]
     replaced = live.post(f"/v2/apps/blue/pods/web/{one.removeprefix('blue-')}/restart/").json()
     assert len(replaced) == 1 and replaced[0]["name"] != one
+    short = f"web-{replaced[0]['name'].rpartition('-')[2]}"  # as `ps:restart web-7x2kp` sends it
+    again = live.post(f"/v2/apps/blue/pods/web/{short}/restart/").json()
+    assert len(again) == 1 and again[0]["name"] != replaced[0]["name"]
+    assert live.post(f"/v2/apps/blue/pods/worker/{short}/restart/").json() == []
+    assert live.post("/v2/apps/blue/pods/web/web-zzzzz/restart/").json() == []
     assert live.post("/v2/apps/blue/pods/clock/restart/").json() == []
     assert len(live.post("/v2/apps/blue/pods/restart/").json()) == 3
 

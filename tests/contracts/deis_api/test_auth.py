@@ -1,5 +1,7 @@
 """Section 1: users and tokens."""
 
+import re
+
 import pytest
 
 NEW = {"username": "carol", "password": "s3cret-pass", "email": "carol@example.test"}
@@ -80,6 +82,14 @@ def test_login_takes_a_form_too(bob, anonymous, in_process):
     assert answer.json() == {"token": bob.token}
 
 
+def test_login_takes_the_parts_of_a_form(bob, anonymous, in_process):
+    """What `curl -F username=bob -F password=…` sends."""
+    answer = anonymous._client.post("/v2/auth/login/", {"username": "bob", "password": "correct horse"})
+    assert (answer.status_code, answer.json()) == (200, {"token": bob.token})
+    broken = anonymous._client.post("/v2/auth/login/", b"--x", content_type="multipart/form-data; boundary=x")
+    assert broken.status_code == 400 and {"username", "password"} <= set(broken.json())
+
+
 def test_a_wrong_password_is_no_401(bob, anonymous):
     for username in ("bob", "nobody"):
         answer = anonymous.post("/v2/auth/login/", {"username": username, "password": "wrong"})
@@ -98,6 +108,7 @@ def test_the_database_holds_no_token(bob, in_process):
 def test_whoami(bob):
     me = bob.get("/v2/auth/whoami/").json()
     assert (me["username"], "id" in me) == ("bob", False)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", me["last_login"])
 
 
 def test_passwords(bob, admin, anonymous):
@@ -139,7 +150,11 @@ def test_a_user_who_left_records_in_others_apps_stays(live, sign_in):
     carol = sign_in("carol")
     live.post("/v2/apps/blue/perms/", {"username": "carol"})
     assert carol.post("/v2/apps/blue/config/", {"values": {"A": "1"}}).status_code == 201
-    assert carol.delete("/v2/auth/cancel/").status_code == 409
+    refused = carol.delete("/v2/auth/cancel/")
+    assert refused.status_code == 409
+    assert refused.json()["detail"] == (
+        "carol can't be deleted: config, builds or releases of the apps blue are theirs, and stay while those do"
+    )
 
 
 def test_users_and_administrators(bob, admin):
@@ -185,5 +200,7 @@ def test_who_owns_a_certificate_stays(bob):
 
     certificate, key = make_pair()
     bob.post("/v2/certs/", {"name": "www", "certificate": certificate, "key": key})
-    assert bob.delete("/v2/auth/cancel/").status_code == 409
+    refused = bob.delete("/v2/auth/cancel/")
+    text = "bob can't be deleted: these are theirs, remove them first: certificate www"
+    assert (refused.status_code, refused.json()) == (409, {"detail": text})
     assert bob.get("/v2/auth/whoami/").status_code == 200

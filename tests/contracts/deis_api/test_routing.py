@@ -85,6 +85,8 @@ def test_path_services(live, cluster):
     assert "blue-worker" in route(cluster)["annotations"]["router.deis.io/locations"]
     assert cluster.get("Service", "blue", "blue-worker")["spec"]["selector"]["type"] == "worker"
     assert "path_pattern" in live.post(path, {"procfile_type": "worker", "path_pattern": "/(["}).json()
+    badly = live.post(path, {"procfile_type": "Worker", "path_pattern": "/"}).json()
+    assert badly == {"procfile_type": ["Process types can only contain lowercase alphanumeric characters"]}
     assert live.delete(path, {"procfile_type": "worker"}).status_code == 204
     assert live.delete(path, {"procfile_type": "worker"}).status_code == 404
     assert cluster.get("Service", "blue", "blue-worker") is None
@@ -224,6 +226,30 @@ def test_bad_certificates(blue):
     assert (pair.status_code, "Certificate and private key do not match!" in pair.content.decode()) == (400, True)
     named = blue.post("/v2/certs/", {"name": "Bad_Name", "certificate": certificate, "key": private})
     assert named.json() == {"name": ["Can only contain a-z (lowercase), 0-9 and hyphens"]}
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "said"),
+    [
+        ("nonsense", None, "it is no PEM text, which begins with -----BEGIN CERTIFICATE-----"),
+        ("key", None, "it holds no certificate; are certificate and key swapped?"),
+        ("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----", None, "its PEM block is damaged"),
+        (None, "certificate", "it holds no private key; are certificate and key swapped?"),
+        (None, "protected", "it is protected by a password; write one without"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_or_its_key(blue, certificate, key, said):
+    private = ec.generate_private_key(ec.SECP256R1())
+    good = dict(zip(("certificate", "key"), make_pair(private), strict=True))
+    locked = serialization.BestAvailableEncryption(b"secret")
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    texts = {**good, "protected": private.private_bytes(*form, locked).decode()}
+    field = "certificate" if certificate else "key"
+    wrong = certificate or key
+    answer = blue.post("/v2/certs/", {"name": "x", **good, field: texts.get(wrong, wrong)})
+    assert (answer.status_code, list(answer.json())) == (400, [field])
+    start = "Could not load certificate: " if certificate else "Could not load private key: "
+    assert answer.json()[field][0].startswith(start + said)
 
 
 def test_private_keys_are_not_readable_in_the_database(blue, in_process):
