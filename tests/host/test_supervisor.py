@@ -25,12 +25,17 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
     programs = [Program(name, ["sleep", "600"]) for name in NAMES]
     made.configuration.write_text(render(platform, programs, {"PATH": os.environ["PATH"]}))
     made.start()
+    wait_for_all(made)  # a signal that comes before a program was started in its process is lost
     yield made
     made.stop()
 
 
 def states(supervisor: Supervisor) -> dict[str, object]:
     return {name: info["statename"] for name, info in supervisor.states().items()}
+
+
+def wait_for_all(supervisor: Supervisor) -> None:
+    wait_until(lambda: set(states(supervisor).values()) == {"RUNNING"}, 30, lambda: str(states(supervisor)))
 
 
 def test_programs_that_were_stopped_halfway_stop_and_start_again(supervisor: Supervisor) -> None:
@@ -41,7 +46,7 @@ def test_programs_that_were_stopped_halfway_stop_and_start_again(supervisor: Sup
     assert left.pop("docker-engine") in ("RUNNING", "STARTING")
     assert set(left.values()) == {"STOPPED"}
     supervisor.apply()
-    wait_until(lambda: set(states(supervisor).values()) == {"RUNNING"}, 10, lambda: str(states(supervisor)))
+    wait_for_all(supervisor)
 
 
 def test_stopping_takes_every_program_along(supervisor: Supervisor) -> None:
