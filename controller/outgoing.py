@@ -1,19 +1,25 @@
 """POSTs to addresses that users name: never to the platform's own network, unless the operator allows it.
 
 The name is resolved once, every address it has is checked, and the connection goes to a checked one: a name that
-resolves to something else a moment later gains nothing. Redirects aren't followed.
+resolves to something else a moment later gains nothing. Redirects aren't followed. Whoever answers a byte at a time
+doesn't keep a worker: a request as a whole has a deadline.
 """
 
+import contextlib
 import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
-TIMEOUT = 10  # seconds for connecting, and for each read
+TIMEOUT = 10  # seconds for connecting to an address, and for each read
+DEADLINE = 30  # seconds for a request in all, less than a delivery's lease
 MOST_READ = 4096  # bytes of an answer
+MOST_TRIED = 3  # addresses of a name
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # IPv4 inside, RFC 6052
 
 
 class Refused(Exception):
@@ -21,34 +27,64 @@ class Refused(Exception):
 
 
 class _Pinned(http.client.HTTPConnection):
-    """A connection to an address that was checked, under the name it was checked for."""
+    """A connection to the first that answers of addresses that were checked, under the name they were checked for."""
 
-    def __init__(self, host: str, port: int, address: str, tls: bool):
+    def __init__(self, host: str, port: int, addresses: list[str], tls: bool):
         super().__init__(host, port, timeout=TIMEOUT)
-        self._address, self._tls = address, tls
+        self._addresses, self._tls = addresses, tls
+        self._raw: socket.socket | None = None
+        self.cut = False
 
     def connect(self) -> None:
-        self.sock = socket.create_connection((self._address, self.port), TIMEOUT)
+        self.sock = self._raw = self._first_that_answers()
+        if self.cut:
+            raise TimeoutError
         if self._tls:
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+            self._raw = self.sock
+
+    def _first_that_answers(self) -> socket.socket:
+        *others, last = self._addresses
+        for address in others:
+            if self.cut:
+                break
+            try:
+                return socket.create_connection((address, self.port), TIMEOUT)
+            except OSError:
+                continue
+        return socket.create_connection((last, self.port), TIMEOUT)
+
+    def cut_off(self) -> None:
+        """Ends a request that takes too long, from another thread: what waits for its socket gets an error."""
+        self.cut = True
+        if self._raw is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._raw, socket.SHUT_RDWR)  # below TLS, which another thread is reading
 
 
 def post_json(url: str, body: bytes, headers: dict[str, str]) -> int:
     """The status of the answer. Raises: Refused."""
     parts = checked_url(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    connection = _Pinned(
-        parts.hostname or "", port, checked_address(parts.hostname or "", port), parts.scheme == "https"
-    )
+    addresses = checked_addresses(parts.hostname or "", port)
+    connection = _Pinned(parts.hostname or "", port, addresses, parts.scheme == "https")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    watch = threading.Timer(DEADLINE, connection.cut_off)
+    watch.daemon = True
+    watch.start()
     try:
         connection.request("POST", target, body, {**headers, "Host": parts.netloc.rpartition("@")[2]})
         answer = connection.getresponse()
         answer.read(MOST_READ)
+        if connection.cut:  # to the reader it looks like an end
+            raise TimeoutError
         return answer.status
     except (OSError, http.client.HTTPException, ValueError) as exc:
+        if connection.cut:
+            raise Refused(f"did not answer in full within {DEADLINE} s") from exc
         raise Refused(f"could not be reached: {exc}") from exc
     finally:
+        watch.cancel()
         connection.close()
 
 
@@ -66,8 +102,8 @@ def checked_url(url: str) -> SplitResult:
     return parts
 
 
-def checked_address(host: str, port: int) -> str:
-    """An address of `host` that may be sent to. Raises: Refused when it has one that may not."""
+def checked_addresses(host: str, port: int) -> list[str]:
+    """Those of `host`, in the order to try them. Raises: Refused when one of them may not be sent to."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
@@ -76,11 +112,11 @@ def checked_address(host: str, port: int) -> str:
     for address in addresses:
         if not settings.WEBHOOKS_TO_PRIVATE_ADDRESSES and not is_public(address):
             raise Refused(f"{host} is {address}, which is no public address; the operator can allow it")
-    return addresses[0]
+    return addresses[:MOST_TRIED]
 
 
 def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(ip.packed[12:]) if ip in NAT64 else ip)
     return ip.is_global and not ip.is_multicast

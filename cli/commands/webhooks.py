@@ -101,7 +101,7 @@ def show_delivery(session: Session, row: dict[str, Any], hook: str) -> None:
 def state_of(row: dict[str, Any]) -> str:
     """`sent (204)`, `failed: answered with status 500`, `again at …: could not be reached …`."""
     if row["state"] == "sent":
-        return f"sent ({row['status']})"
+        return f"sent ({row['status']})" if row["status"] else "sent"
     if row["state"] == "failed":
         return f"failed: {row['error']}"
     return f"again at {row['next_try']}: {row['error']}" if row["error"] else "on its way"

@@ -35,6 +35,9 @@ def deliver(pk: int) -> None:
         send(row)
     except (Refused, BadRequest) as exc:
         row.error = str(exc)[:1000]
+    except Exception as exc:  # a row that can't be sent must not come back for ever
+        log.exception("delivery broke", extra={"delivery": pk})
+        row.error = f"could not be sent: {type(exc).__name__}; the controller-worker's log has more"
     if not row.error:
         row.state = Delivery.SENT
     elif row.attempts > len(PAUSES):

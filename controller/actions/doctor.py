@@ -16,8 +16,10 @@ from django.db import connection
 from django.utils import timezone
 
 from controller import disk, wakeups
+from controller.actions.mail import try_server
 from controller.cluster import pki
 from controller.cluster.client import cluster
+from controller.errors import BadRequest
 from controller.models import Certificate, Operation
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -202,6 +204,20 @@ def look_at_node(node: dict) -> Finding:
                    f"kubectl uncordon {node['metadata']['name']}" if cordoned else "")  # fmt: skip
 
 
+def look_at_mail() -> Iterator[Finding]:
+    if not settings.MAIL_ENABLED:
+        yield Finding("mail", OK, "none is sent: SMTP_URL isn't set")
+        return
+    try:
+        try_server(PATIENCE)
+    except BadRequest as exc:
+        yield Finding("mail", FAIL, f"none can be sent: {exc}", "correct SMTP_URL in controller.env, then `make up`")
+    else:
+        server = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
+        login = f" and the login of {settings.EMAIL_HOST_USER}" if settings.EMAIL_HOST_USER else ""
+        yield Finding("mail", OK, f"{server} takes connections{login}")
+
+
 CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "dns": look_at_dns,
     "ports": look_at_ports,
@@ -212,6 +228,7 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "work": look_at_operations,
     "certificates": look_at_certificates,
     "platform certificates": look_at_platform_certificates,
+    "mail": look_at_mail,
     "registry": look_at_registry,
     "router sync": look_at_router,
     "nodes": look_at_nodes,

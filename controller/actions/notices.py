@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from controller.access import READ, may
+from controller.errors import BadRequest
 from controller.models import App, Delivery, MailSubscription, Notice, Release, User, Webhook
 from controller.models.notice import PING
 from controller.outbox import enqueue
@@ -71,6 +72,23 @@ def ping(hook: Webhook, by: User) -> Delivery:
         notice = Notice.objects.create(app=hook.app, event=PING, text=f"{by.username} tries this webhook")
         post([Delivery(notice=notice, webhook=hook)])
     return notice.deliveries.get()
+
+
+def ping_mail(user: User) -> Delivery:
+    """A mail to `user`, to try that it arrives. Raises: BadRequest."""
+    require_mail(user)
+    with transaction.atomic():
+        notice = Notice.objects.create(event=PING, text=f"{user.username} tries whether mail arrives")
+        post([Delivery(notice=notice, user=user)])
+    return notice.deliveries.get()
+
+
+def require_mail(user: User) -> None:
+    """Raises: BadRequest when no mail can go to `user`."""
+    if not settings.MAIL_ENABLED:
+        raise BadRequest("This platform can't send mail: its operator has set no SMTP_URL")
+    if not user.email:
+        raise BadRequest("Your account has no mail address; set one with `paas notifications:address MAIL`")
 
 
 def redeliver(delivery: Delivery) -> Delivery:

@@ -1,6 +1,5 @@
 """`/v2/apps/APP/webhooks/` and `/v2/notifications/`: who hears of what happens to an app."""
 
-from django.conf import settings
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -9,7 +8,7 @@ from controller.actions import app_webhooks
 from controller.actions import notices as actions
 from controller.api.scoping import AppView, Strict, View
 from controller.api.shapes import Also, Page
-from controller.errors import BadRequest, Missing
+from controller.errors import Missing
 from controller.models import Delivery, MailSubscription, Webhook
 from controller.models.notice import EVENTS
 
@@ -51,6 +50,14 @@ class DeliverySerializer(serializers.Serializer):
 
     def get_next_try(self, row) -> str | None:
         return row.next_try.strftime("%Y-%m-%dT%H:%M:%SZ") if row.state == Delivery.QUEUED else None
+
+
+class MailDeliverySerializer(DeliverySerializer):
+    app = serializers.CharField(source="notice.app.name", default=None, allow_null=True)
+
+
+class MailAddress(Strict):
+    email = serializers.EmailField(max_length=254, allow_blank=True)
 
 
 class NotificationChange(Strict):
@@ -129,10 +136,7 @@ class NotificationsView(View):
 
     def post(self, request):
         parsed = self.parsed(NotificationChange)
-        if not settings.MAIL_ENABLED:
-            raise BadRequest("This platform can't send mail: its operator has set no SMTP_URL")
-        if not request.user.email:
-            raise BadRequest("Your account has no mail address")
+        actions.require_mail(request.user)
         app = app_for(request.user, parsed["app"]) if parsed.get("app") else None
         events = parsed["events"]
         MailSubscription.objects.update_or_create(user=request.user, app=app, defaults={"events": events})
@@ -145,3 +149,32 @@ class NotificationsView(View):
         if not deleted:
             raise Missing("Notification")
         return Response(status=204)
+
+
+class MailAddressView(View):
+    """Where mail to the asking user goes; empty: nowhere."""
+
+    takes = {"POST": MailAddress}
+    gives = {"POST": {"email": str}}
+
+    def post(self, request):
+        request.user.email = self.parsed(MailAddress)["email"]
+        request.user.save(update_fields=["email"])
+        return Response({"email": request.user.email})
+
+
+class MailTestView(View):
+    gives = {"POST": (201, MailDeliverySerializer)}
+
+    def post(self, request):
+        return Response(MailDeliverySerializer(actions.ping_mail(request.user)).data, status=201)
+
+
+class MailDeliveriesView(View):
+    """What was mailed to the asking user, and how it went."""
+
+    gives = {"GET": Page(MailDeliverySerializer)}
+
+    def get(self, request):
+        rows = Delivery.objects.filter(user=request.user).select_related("notice__app").order_by("-id")
+        return self.page(rows, MailDeliverySerializer)

@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 
 from controller.actions import audit, invitations, second_factor, tokens
 from controller.actions.auth import change_password, prove_password
+from controller.actions.notices import require_mail
 from controller.dashboard import forms
 from controller.dashboard.edge import dressed, page, sentence, write
 from controller.dashboard.views import Entered
@@ -101,10 +102,16 @@ def mail(request: HttpRequest) -> Next:
     if forms.read(forms.Switch, request)["on"] != "true":
         rows.delete()
         return ("dashboard:account",), "You get no more mail about every app."
-    if not request.user.email:
-        raise BadRequest("Your account has no mail address.")
+    require_mail(request.user)
     MailSubscription.objects.get_or_create(user=request.user, app=None)
     return ("dashboard:account",), f"Mail about your apps goes to {request.user.email}."
+
+
+@write(show_account)
+def mail_address(request: HttpRequest) -> Next:
+    request.user.email = forms.read(forms.MailAddress, request)["email"]
+    request.user.save(update_fields=["email"])
+    return ("dashboard:account",), "Your mail address is changed."
 
 
 def join(request: HttpRequest) -> HttpResponse:

@@ -119,6 +119,10 @@ class Joining(forms.Form):
     password = forms.CharField(max_length=1024, strip=False)
 
 
+class MailAddress(forms.Form):
+    email = forms.EmailField(max_length=254, required=False)
+
+
 class Code(forms.Form):
     code = forms.CharField(max_length=32)
 

@@ -41,6 +41,7 @@ urlpatterns = [
     path("account/tokens/add/", account.token_add, name="token-add"),
     path("account/tokens/revoke/", account.token_revoke, name="token-revoke"),
     path("account/mail/", account.mail, name="mail"),
+    path("account/mail/address/", account.mail_address, name="mail-address"),
     path("keys/", views.keys, name="keys"),
     path("keys/add/", writes.key_add, name="key-add"),
     path("keys/remove/", writes.key_remove, name="key-remove"),

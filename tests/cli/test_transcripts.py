@@ -392,6 +392,32 @@ def test_deliveries_say_how_they_went(platform, paas):
     assert "Delivery 18 is on its way" in paas("webhooks:redeliver", "3", "17", "-a", "hello").out
 
 
+def test_mail_is_addressed_tried_and_looked_up(platform, paas):
+    platform.on("POST /v2/notifications/address/", {"email": "b@x.test"})
+    assert paas("notifications:address", "b@x.test").out == "Mail to you goes to b@x.test.\n"
+    row = {"id": 7, "time": "2026-01-02T03:04:05Z", "app": None, "event": "ping", "attempts": 1, "status": None}
+    platform.on("POST /v2/notifications/test/", row, 201)
+    assert (
+        paas("notifications:test").out == "Mail 7 is on its way; `paas notifications:deliveries` tells how it went.\n"
+    )
+    late = {
+        "id": 8,
+        "app": "hello",
+        "event": "deploy.failed",
+        "state": "queued",
+        "error": "no server",
+        "next_try": "soon",
+    }
+    rows = [row | late, row | {"state": "sent", "error": "", "next_try": None}]
+    platform.on("GET /v2/notifications/deliveries/", {"count": 2, "next": None, "previous": None, "results": rows})
+    assert paas("notifications:deliveries").out == (
+        "=== Mail to you\n"
+        "ID  TIME                  APP    EVENT          TRIES  STATE\n"
+        "8   2026-01-02T03:04:05Z  hello  deploy.failed  1      again at soon: no server\n"
+        "7   2026-01-02T03:04:05Z  -      ping           1      sent\n"
+    )
+
+
 def test_notifications_are_turned_on_and_off(platform, paas):
     platform.on("GET /v2/notifications/", {"email": "b@x.test", "mail": [{"app": None, "events": []}]})
     assert paas("notifications").out == "=== Mail to b@x.test\nevery app  all events\n"

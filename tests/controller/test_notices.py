@@ -1,22 +1,27 @@
 """Webhooks and mail: signed, tried again, never lost, and never sent where they mustn't go."""
 
+import contextlib
 import hashlib
 import hmac
 import json
+import socket
+import socketserver
 import threading
+import time
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 from django.core import mail
 from django.utils import timezone
 
-from controller import disk
-from controller.actions import deliveries, disk_alarm, upkeep
+from controller import disk, outgoing
+from controller.actions import deliveries, disk_alarm, doctor, upkeep
 from controller.actions.notices import emit
 from controller.errors import ClusterTrouble
 from controller.models import App, Certificate, Delivery, DiskAlarm, User
-from controller.outgoing import Refused, checked_address, is_public
+from controller.outgoing import Refused, checked_addresses, is_public
 
 SECRET = "a secret of some length"
 
@@ -187,17 +192,17 @@ def test_no_address_at_all_is_refused(blue, url):
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.0.0.1", "172.16.9.9", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
-     "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "::"],
+     "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "::", "64:ff9b::7f00:1", "2002:7f00:1::"],
 )  # fmt: skip
 def test_an_address_of_the_platforms_own_network_is_refused(address):
     assert not is_public(address)
     with pytest.raises(Refused, match="no public address"):
-        checked_address(address, 80)
+        checked_addresses(address, 80)
 
 
 def test_a_public_address_is_not():
     assert is_public("93.184.216.34") and is_public("2606:4700::1111")
-    assert checked_address("93.184.216.34", 80) == "93.184.216.34"
+    assert checked_addresses("93.184.216.34", 80) == ["93.184.216.34"]
 
 
 def test_a_name_that_leads_inside_is_refused_when_it_is_used(ear, blue, settings, push):
@@ -207,7 +212,103 @@ def test_a_name_that_leads_inside_is_refused_when_it_is_used(ear, blue, settings
     assert ear.requests == [] and "no public address" in Delivery.objects.get().error
 
 
+def test_an_answer_a_byte_at_a_time_keeps_no_worker(settings, monkeypatch):
+    settings.WEBHOOKS_TO_PRIVATE_ADDRESSES = True
+    monkeypatch.setattr(outgoing, "DEADLINE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as stack:
+
+        def drip():
+            peer = stack.enter_context(listener.accept()[0])
+            with contextlib.suppress(OSError):
+                peer.sendall(b"HTTP/1.1 200 OK\r\n")
+                while True:
+                    peer.sendall(b"X: 1\r\n")
+                    time.sleep(0.1)
+
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(Refused, match="in full within"):
+            outgoing.post_json(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {})
+        assert time.monotonic() - began < 5
+
+
+def test_another_address_of_the_name_is_tried(ear, hook, push, monkeypatch):
+    port = urlsplit(ear.url).port
+    found = [(2, 1, 6, "", ("127.0.0.2", port)), (2, 1, 6, "", ("127.0.0.1", port))]
+    monkeypatch.setattr(outgoing.socket, "getaddrinfo", lambda *args, **more: found)
+    hook(url=f"http://two.example:{port}/")
+    push()
+    assert ear.events() == ["deploy.succeeded"]
+
+
+def test_what_breaks_a_delivery_is_given_up_in_time(hook, blue, push, monkeypatch):
+    made = hook()
+    monkeypatch.setattr(deliveries, "post_json", lambda *args: 1 / 0)
+    push()
+    assert "ZeroDivisionError" in log_of(blue, made)[0]["error"]
+    for seconds in deliveries.PAUSES:
+        later(seconds)
+    assert (log_of(blue, made)[0]["state"], log_of(blue, made)[0]["attempts"]) == ("failed", 7)
+
+
 # Mail
+
+
+def test_mail_can_be_tried_and_its_log_is_ones_own(blue, sign_in, settings):
+    carol = sign_in("carol")
+    assert blue.post("/v2/notifications/address/", {"email": "nowhere"}).status_code == 400
+    assert blue.post("/v2/notifications/address/", {"email": "b@elsewhere.test"}).json() == {
+        "email": "b@elsewhere.test"
+    }
+    assert blue.post("/v2/notifications/test/").status_code == 201
+    assert [message.to for message in mail.outbox] == [["b@elsewhere.test"]]
+    sent = mail.outbox[0].message()
+    assert sent["Auto-Submitted"] == "auto-generated" and sent["Message-ID"].endswith("@paas.localhost>")
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    blue.post("/v2/notifications/test/")
+    log = blue.get("/v2/notifications/deliveries/").json()["results"]
+    assert [(row["event"], row["state"], row["app"]) for row in log] == [
+        ("ping", "queued", None),
+        ("ping", "sent", None),
+    ]
+    assert "127.0.0.1:1: [Errno 111]" in log[0]["error"]
+    assert carol.get("/v2/notifications/deliveries/").json()["count"] == 0
+
+
+def test_who_has_no_address_gets_no_mail_and_is_told_how_to_have_one(blue, push):
+    blue.post("/v2/notifications/", {})
+    blue.post("/v2/notifications/address/", {"email": ""})
+    assert "notifications:address" in blue.post("/v2/notifications/test/").json()["detail"]
+    push()
+    assert mail.outbox == []
+
+
+class Postmaster(socketserver.StreamRequestHandler):
+    """An SMTP server that knows no password."""
+
+    def handle(self):
+        self.wfile.write(b"220 mail.test\r\n")
+        for line in self.rfile:
+            word = line.split()[0].upper()
+            answers = {b"EHLO": b"250-mail.test\r\n250 AUTH PLAIN\r\n", b"AUTH": b"535 5.7.8 wrong\r\n"}
+            self.wfile.write(answers.get(word, b"250 ok\r\n"))
+
+
+@pytest.mark.parametrize(
+    ("password", "words"), [("wrong", "refused the login of me: 535 5.7.8 wrong"), ("pässwort", "in ASCII only")]
+)
+def test_a_refused_login_is_told_in_the_servers_words(blue, admin, settings, password, words):
+    with socketserver.TCPServer(("127.0.0.1", 0), Postmaster) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = server.server_address
+        settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "me", password
+        blue.post("/v2/notifications/test/")
+        assert words in blue.get("/v2/notifications/deliveries/").json()["results"][0]["error"]
+        (found,) = doctor.look_at_mail()
+        assert found.level == "fail" and words in found.text
+        server.shutdown()
 
 
 def test_mail_goes_to_whoever_asked_and_may_see_the_app(blue, sign_in, push):

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from controller.actions import audit
-from controller.models import App, ConfigGroup, Invitation, Notice, Team, User
+from controller.models import App, ConfigGroup, Delivery, Invitation, Notice, Team, User
 
 MOST = 16  # of one listing; explain reads the records of everything
 
@@ -28,6 +28,8 @@ def fill(count):
         bob.mail_subscriptions.create(app=App.objects.create(name=f"app-{number}", owner=bob), events=[])
         audit.note(actor="bob", via="test", address="", action=f"POST {hook.pk}", app="blue")
         app.build_runs.create(number=number + 100, by=other, source="image")
+        notice = Notice.objects.create(app=app, event="ping", text="x")
+        Delivery.objects.create(notice=notice, user=bob)
         app.log_drains.create(url=f"syslog://{number}.test:514", by=other)
         app.one_offs.create(name=f"blue-run-{number}", by=other, command="true", version=2, deadline=timezone.now())
         group = ConfigGroup.objects.create(name=f"group-{number}", owner=bob, team=team)
@@ -44,7 +46,7 @@ def fill(count):
         "apps/blue/config-links/", "apps/blue/cron/", "apps/blue/explain/", "apps/blue/logs/drains/",
         "apps/blue/ps/sizes/", "apps/blue/runs/", "apps/blue/services/", "apps/blue/webhooks/",
         "apps/blue/webhooks/{hook}/deliveries/", "audit/", "config-groups/", "config-groups/group-0/", "invitations/",
-        "notifications/", "teams/", "teams/team-0/", "tokens/",
+        "notifications/", "notifications/deliveries/", "teams/", "teams/team-0/", "tokens/",
     ],
 )  # fmt: skip
 def test_a_longer_list_costs_no_more_queries(live, path):

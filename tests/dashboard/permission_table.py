@@ -133,6 +133,7 @@ OWN = [  # forms that touch what is the sender's own
     form("factor-confirm", SIGNED_IN, {}, WRONG),
     form("factor-off", SIGNED_IN, {}, WRONG),
     form("mail", SIGNED_IN, {}, WRONG),
+    form("mail-address", SIGNED_IN, {}, WRONG, email="nowhere"),
 ]
 ELSEWHERE = {  # tested where their rules are: test_sign_on.py, test_people.py, test_pages.py, test_pipelines.py
     "sign-on", "sign-on-back", "sign-on-code", "logout", "logs-stream", "invite", "pipeline-diff",
