@@ -16,7 +16,7 @@ from host.settings import CHECKOUT, Platform
 APP = "example"
 SOURCE = CHECKOUT / "examples" / "python-web"
 PUSH_DEADLINE = 600.0  # seconds; the first build downloads its dependencies
-ANSWER_DEADLINE = 60.0  # seconds until the app answers: after a restart its container may have to start
+ANSWER_DEADLINE = 180.0  # seconds until the app answers: after a restart its container may have to start
 
 
 def ensure(platform: Platform) -> None:
@@ -32,7 +32,7 @@ def ensure(platform: Platform) -> None:
         health.wait_until(
             lambda: answers(platform),
             ANSWER_DEADLINE,
-            lambda: f"The example app does not answer. See: paas ps -a {APP}; paas logs -a {APP}",
+            lambda: f"The example app does not answer within {ANSWER_DEADLINE:.0f} s: `paas explain -a {APP}` says why.",
         )
 
 
