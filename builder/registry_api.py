@@ -16,7 +16,7 @@ import aiohttp
 
 from builder.disk import NEXT
 from builder.errors import RegistryError
-from builder.registry_auth import RegistryAuth
+from builder.registry_auth import RegistryAuth, builds_login
 from builder.settings import Registry
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -132,6 +132,21 @@ class RegistryClient:
             return await self._auth.token(self._session, f"repository:{repository}:pull,push repository:{source}:pull")
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise RegistryError(f"No token for the image registry ({exc or 'timed out'}).") from exc
+
+    async def node_login(self, registry: Registry, repository: str, builder_key: str, seconds: float) -> Registry:
+        """A login for `registry` with which nodes can pull `repository` and the platform's other own images, and do
+        nothing else, for so long. A registry that isn't the platform's gives none: there it is the builder's own.
+
+        Raises: RegistryError.
+        """
+        await self._call("GET", repository, "tags/list")  # asks for a token, should one be needed
+        name, password = builds_login(builder_key, int(time.time() + seconds))
+        assert self._session is not None
+        try:
+            limited = await self._auth.takes(self._session, name, password, f"repository:{repository}:pull")
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            raise RegistryError(f"No token for the image registry ({exc or 'timed out'}).") from exc
+        return Registry(registry.host, name, password) if limited else registry
 
     async def put_manifest(self, repository: str, tag: str, manifest: dict[str, Any]) -> str:
         """Its digest. Raises: PartsMissing, RegistryError."""

@@ -5,6 +5,8 @@ The token way is the Distribution project's: a 401 names where tokens are (`real
 
 from __future__ import annotations
 
+import base64
+import hmac
 import re
 import time
 from collections.abc import Mapping
@@ -17,6 +19,10 @@ PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 TOKEN_TIMEOUT = 10.0  # seconds
 LIFE = 60.0  # seconds a token lives when its answer doesn't say
 MARGIN = 15.0  # seconds before its end in which a token is no longer used
+
+
+class RefusedLogin(RegistryError):
+    """No token for that name and password."""
 
 
 class RegistryAuth:
@@ -69,17 +75,34 @@ class RegistryAuth:
         """
         return (await self._fetch(session, scope))[0] if self._realm else ""
 
-    async def _fetch(self, session: aiohttp.ClientSession, scope: str) -> tuple[str, float]:
+    async def takes(self, session: aiohttp.ClientSession, username: str, password: str, scope: str) -> bool:
+        """Whether a token is to be had with another login. Raises: RegistryError, aiohttp.ClientError."""
+        if not self._realm:
+            return False
+        try:
+            await self._fetch(session, scope, aiohttp.encode_basic_auth(username, password))
+        except RefusedLogin:
+            return False
+        return True
+
+    async def _fetch(self, session: aiohttp.ClientSession, scope: str, login: str = "") -> tuple[str, float]:
         params = [("service", self._service), *(("scope", part) for part in scope.split())]
         limit = aiohttp.ClientTimeout(total=TOKEN_TIMEOUT)
-        headers = {"Authorization": self._basic}
+        headers = {"Authorization": login or self._basic}
         async with session.get(self._realm, params=params, headers=headers, timeout=limit) as response:
             if response.status in (401, 403):
-                raise RegistryError("The image registry refused the builder's credentials.")
+                raise RefusedLogin("The image registry refused the builder's credentials.")
             if response.status != 200:
                 raise RegistryError(f"No token for the image registry: {self._realm} answered {response.status}.")
             answer = await response.json(content_type=None)
         return answer.get("token") or answer["access_token"], float(answer.get("expires_in") or LIFE)
+
+
+def builds_login(builder_key: str, until: int) -> tuple[str, str]:
+    """Name and password with which nodes that build pull the platform's own images from its registry, and nothing
+    else, until that time (seconds since the epoch). The controller computes the same."""
+    digest = hmac.digest(builder_key.encode(), f"registry-builds:{until}".encode(), "sha256")
+    return f"builds/{until}", base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def scope_of(repository: str, source: str) -> str:

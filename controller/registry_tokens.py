@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 SERVICE, ISSUER = "paas-registry", "paas-controller"  # as registry/server.py configures the server
 PULLERS = "apps"  # before an app's name; no user's name has a slash
+BUILDS = "builds"  # before the time when the login of the nodes that build ends
 SKEW = 30  # seconds the registry's clock may be behind ours
 ACTIONS = ("pull", "push", "delete")
 SCOPE = re.compile(r"repository:(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*):(?P<actions>[a-z*]+(?:,[a-z*]+)*)")
@@ -46,6 +47,26 @@ def pull_login(secret: str, app: str) -> tuple[str, str]:
     """Name and password with which nodes fetch an app's images; computed, and kept nowhere but in the cluster."""
     digest = hmac.digest(secret.encode(), f"registry-pull:{app}".encode(), "sha256")
     return f"{PULLERS}/{app}", base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def builds_login(builder_key: str, until: int) -> tuple[str, str]:
+    """Name and password with which nodes that build fetch the platform's own images, until that time (seconds since
+    the epoch). The builder computes the same (builder/registry_auth.py)."""
+    digest = hmac.digest(builder_key.encode(), f"registry-builds:{until}".encode(), "sha256")
+    return f"{BUILDS}/{until}", base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def is_builds_login(builder_key: str, username: str, password: str) -> bool:
+    """Whether it is one that hasn't ended."""
+    kind, _, until = username.partition("/")
+    if kind != BUILDS or not re.fullmatch(r"[0-9]{1,12}", until) or int(until) < time.time() or not builder_key:
+        return False
+    return hmac.compare_digest(builds_login(builder_key, int(until))[1].encode(), password.encode())
+
+
+def of_platform(wanted: Iterable[Wanted]) -> list[Wanted]:
+    """Pulling what of `wanted` is the platform's own: its images have a slash in their names, apps' have none."""
+    return [Wanted(one.repository, ("pull",)) for one in wanted if "/" in one.repository and "pull" in one.actions]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class JobBuilds:
     def __init__(self, registry: RegistryClient, host: HostConfig, cluster: Cluster, settings: Settings) -> None:
         self._registry, self._host, self._cluster, self._settings = registry, host, cluster, settings
         self._assembler = Assembler(registry, LayerMemory(settings.data / "layers"))
-        self._pods = Pods(host, cluster, settings)
+        self._pods = Pods(registry, host, cluster, settings)
         self._dockerfiles = BuildkitBuilds(self._pods, registry, host, cluster, settings)
         self._ready = False
 

@@ -22,19 +22,20 @@ from builder.jobs.api import MERGE, KubeApi
 from builder.jobs.pod import Pod
 from builder.jobs.spec import Task
 from builder.progress import Progress
+from builder.registry_api import RegistryClient
 from builder.settings import Cluster, Settings
 
 log = logging.getLogger("builder.jobs")
 
 
 class Pods:
-    def __init__(self, host: HostConfig, cluster: Cluster, settings: Settings) -> None:
-        self._host, self._cluster, self._settings = host, cluster, settings
+    def __init__(self, registry: RegistryClient, host: HostConfig, cluster: Cluster, settings: Settings) -> None:
+        self._registry, self._host, self._cluster, self._settings = registry, host, cluster, settings
         self.api = KubeApi(cluster.kubeconfig)
         self._pending: set[asyncio.Task[Any]] = set()  # goes on though nobody waits for it
 
     async def prepare(self) -> None:
-        """The namespace with what all builds need, as it has to be now. Raises: ClusterError."""
+        """The namespace with what all builds need, as it has to be now. Raises: ClusterError, RegistryError."""
         name, instance = self._cluster.namespace, self._settings.instance
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         try:
@@ -46,8 +47,13 @@ class Pods:
         policy = spec.network_policy(name, instance, await self._denied(), await self._open_to())
         path = f"/apis/networking.k8s.io/v1/namespaces/{name}/networkpolicies/{spec.POLICY}"
         await self.api.apply(path, policy)
-        login = spec.pull_secret(name, instance, self._settings.registry)
-        await self.api.apply(f"/api/v1/namespaces/{name}/secrets/{spec.PULL_SECRET}", login)
+        await self.api.apply(f"/api/v1/namespaces/{name}/secrets/{spec.PULL_SECRET}", await self._pull_secret())
+
+    async def _pull_secret(self) -> spec.Obj:
+        """Good for a build that begins now, and renewed by the next. Raises: RegistryError."""
+        known, seconds = self._settings, self._settings.limits.timeout + 2 * spec.STARTING
+        login = await self._registry.node_login(known.registry, known.stack_repository, known.builder_key, seconds)
+        return spec.pull_secret(self._cluster.namespace, known.instance, login)
 
     async def clean(self) -> None:
         """Jobs of a builder that was here before go, with all that is theirs."""

@@ -10,7 +10,7 @@ from controller.actions.auth import log_in
 from controller.actions.tokens import user_of_token
 from controller.errors import Invalid, NotFound, Unauthorized
 from controller.models import App, User
-from controller.registry_tokens import PULLERS, Signer, Wanted, pull_login
+from controller.registry_tokens import BUILDS, PULLERS, Signer, Wanted, is_builds_login, of_platform, pull_login
 
 RIGHTS: dict[str, Right] = {"pull": READ, "push": DEVELOP}  # deleting is for the platform's own collection
 WRONG = "Wrong user name or password (or token) for the image registry."
@@ -39,6 +39,10 @@ def grants(username: str, password: str, address: str, wanted: Sequence[Wanted])
     if slash and kind == PULLERS:
         check(password, pull_login(settings.SECRET_KEY, app)[1])
         return [Wanted(one.repository, ("pull",)) for one in wanted if one.repository == app], USER_LIFE
+    if slash and kind == BUILDS:
+        if not is_builds_login(settings.BUILDER_KEY, username, password):
+            raise Unauthorized(WRONG)
+        return of_platform(wanted), USER_LIFE
     user = user_of(username, password, address)
     return [allowed for one in wanted if (allowed := allowed_to(user, one)).actions], USER_LIFE
 

@@ -19,7 +19,7 @@ import pytest
 from builder.detect import Way
 from builder.egress import parse_networks
 from builder.engine import Engine
-from builder.errors import BuildFailed
+from builder.errors import BuildFailed, RegistryError
 from builder.registry_api import RegistryClient
 from builder.settings import BuildLimits, Cluster, Registry, Settings
 from builder.stack_image import send
@@ -27,7 +27,7 @@ from orchestrator.kubelet.cleanup import cleanup
 from tests.builder.conftest import STACK
 from tests.builder.runtimes import DOCKER, folder_of, layers_of, opened
 from tests.conformance.live import Cluster as RunningCluster
-from tests.registry.harness import RunningRegistry
+from tests.registry.harness import BUILDER_KEY, RunningRegistry
 
 pytestmark = pytest.mark.engine
 NUMBER = os.getpid() % 60
@@ -72,7 +72,7 @@ def settings(request, tmp_path, login):
     made = Settings(
         data=folder_of(tmp_path),
         controller_url="http://127.0.0.1:1",
-        builder_key="",
+        builder_key=BUILDER_KEY,
         registry=login,
         instance=f"test-runtime-{os.getpid()}-{request.param}",
         stack_image=STACK,
@@ -284,6 +284,23 @@ def test_buildkits_token_opens_the_apps_own_repository_alone(login):
     ]  # fmt: skip
 
 
+def test_what_the_builds_namespace_holds_pulls_the_platforms_images_alone(login):
+    async def ask():
+        async with RegistryClient(login) as client:
+            given = await client.node_login(login, "paas/stack", BUILDER_KEY, 60)
+            foreign = await client.node_login(login, "paas/stack", "another platform's key", 60)
+        async with RegistryClient(given) as node:
+            with pytest.raises(RegistryError):
+                await node.upload("shop", "sha256:" + "0" * 64, b"", 0, is_new=True)
+            with pytest.raises(RegistryError):
+                await node.manifest("shop", "latest")
+            return given, foreign, await node.manifest(*STACK.split(":"))
+
+    given, foreign, manifest = asyncio.run(ask())
+    assert given.username.startswith("builds/") and given.password != login.password and manifest
+    assert foreign == login, "a registry of somebody else's knows no such login"
+
+
 @pytest.fixture
 def neighbour(cluster):
     """The address of a pod of somebody else's, in which something listens on port 8000."""
@@ -302,7 +319,7 @@ def neighbour(cluster):
 
 def test_a_pod_has_no_identity_and_reaches_no_other_pod(cluster, neighbour, login, tmp_path):
     settings = Settings(
-        data=folder_of(tmp_path), controller_url="http://127.0.0.1:1", builder_key="", registry=login,
+        data=folder_of(tmp_path), controller_url="http://127.0.0.1:1", builder_key=BUILDER_KEY, registry=login,
         instance=f"test-runtime-{os.getpid()}-closed", stack_image=STACK, host=dict(os.environ),
         limits=BuildLimits(memory=256 * MIB, timeout=60),
     )  # fmt: skip

@@ -1,12 +1,14 @@
 """Tokens for the image registry: what each account may do with which repository."""
 
 import base64
+import time
 
 import jwt
 import pytest
 from cryptography import x509
 
-from controller.registry_tokens import ISSUER, SERVICE, Wanted, parse_scopes, pull_login
+from builder.registry_auth import builds_login as the_builders
+from controller.registry_tokens import ISSUER, SERVICE, Wanted, builds_login, parse_scopes, pull_login
 from host.secret_files import signing_pair
 
 BLUE = {"pull", "push"}
@@ -74,6 +76,18 @@ def test_an_apps_nodes_pull_that_app_alone(blue, settings, granted):
     name, password = pull_login(settings.SECRET_KEY, "blue")
     assert granted(name, password, "repository:blue:pull,push", "repository:green:pull") == {"blue": {"pull"}}
     assert granted("apps/green", password, "repository:green:pull", status=401)
+
+
+def test_nodes_that_build_pull_the_platforms_own_images_until_their_time_is_up(blue, settings, granted):
+    soon = int(time.time()) + 60
+    name, password = builds_login(settings.BUILDER_KEY, soon)
+    asked = ("repository:blue:pull,push", "repository:paas/stack-build:pull,push", "repository:paas/stack:push")
+    assert granted(name, password, *asked) == {"paas/stack-build": {"pull"}}
+    assert (name, password) == the_builders(settings.BUILDER_KEY, soon)
+    for bad in (f"builds/{soon + 1}", "builds/", "builds/x", "builds"):
+        assert granted(bad, password, *asked, status=401)
+    assert granted(*builds_login(settings.BUILDER_KEY, soon - 120), *asked, status=401), "it has ended"
+    assert granted(*builds_login("another key", soon), *asked, status=401)
 
 
 def test_the_platform_itself_may_do_what_it_asks_for(settings, granted, db):

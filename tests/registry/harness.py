@@ -1,4 +1,4 @@
-"""A real registry with a token server that gives one account whatever it asks for."""
+"""A real registry with a token server that gives one account whatever it asks for, and little to nodes that build."""
 
 import base64
 import json
@@ -12,12 +12,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from controller.registry_tokens import Signer, parse_scopes
+from controller.registry_tokens import Signer, is_builds_login, of_platform, parse_scopes
 from host.secret_files import signing_pair
 
 ROOT = Path(__file__).resolve().parents[2]
-USERNAME, PASSWORD = "paas", "secret-for-tests"
+USERNAME, PASSWORD, BUILDER_KEY = "paas", "secret-for-tests", "builder-key"
 LOGIN = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+
+
+def granted_to(authorization, wanted):
+    """As the controller: everything to the platform's account, the platform's images to nodes that build."""
+    if authorization == LOGIN:
+        return wanted
+    name, _, password = base64.b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
+    return of_platform(wanted) if is_builds_login(BUILDER_KEY, name, password) else None
 
 
 class TokenHandler(BaseHTTPRequestHandler):
@@ -25,8 +33,9 @@ class TokenHandler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
-        known = self.headers.get("Authorization") == LOGIN
-        body = {"token": self.signer.token(USERNAME, parse_scopes(scopes), 300), "expires_in": 300} if known else {}
+        granted = granted_to(self.headers.get("Authorization", ""), parse_scopes(scopes))
+        known = granted is not None
+        body = {"token": self.signer.token(USERNAME, granted, 300), "expires_in": 300} if known else {}
         content = json.dumps(body).encode()
         self.send_response(200 if known else 401)
         self.send_header("Content-Length", str(len(content)))
