@@ -10,13 +10,21 @@ from controller.actions.events import record
 from controller.actions.release import begin_deploy, create_release, take_structure
 from controller.cluster.processes import port_of, routable_type
 from controller.cluster.wish import release_wish
-from controller.errors import BadRequest, Conflict
+from controller.errors import BadRequest, Conflict, Invalid
 from controller.models import App, Build, Config, Operation, Release, User
 
 PLATFORM_IMAGES = (
     "builder", "controller", "database", "dockerbuilder", "fluentd", "logger", "minio", "monitor", "nsqd",
     "postgres", "redis", "registry", "router", "slugbuilder", "slugrunner", "workflow-manager",
 )  # fmt: skip
+
+
+def checked_image(text: str) -> str:
+    """`text` as an image's reference. Raises: Invalid."""
+    image = text.strip()
+    if not image or any(character.isspace() or not character.isprintable() for character in image):
+        raise Invalid(image="An image reference holds no blanks or control characters.")
+    return image
 
 
 def create_build(

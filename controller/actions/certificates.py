@@ -1,5 +1,7 @@
 """Certificates people bring, and the domains they serve."""
 
+import re
+
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
@@ -12,6 +14,9 @@ from controller.actions.events import record
 from controller.errors import BadRequest, Conflict, Invalid, Missing
 from controller.models import App, Certificate, Domain, User
 
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+LONGEST_NAME = 200
+LONGEST_PEM, LONGEST_KEY = 512 * 1024, 64 * 1024
 SHORT = {
     NameOID.COUNTRY_NAME: "C",
     NameOID.STATE_OR_PROVINCE_NAME: "ST",
@@ -80,6 +85,8 @@ def facts_of(leaf: x509.Certificate) -> dict:
 
 def add_certificate(*, owner: User, name: str, certificate: str, key: str) -> Certificate:
     """Raises: Invalid, BadRequest."""
+    if not NAME.fullmatch(name):
+        raise Invalid(name="Can only contain a-z (lowercase), 0-9 and hyphens")
     leaf = load(certificate, key)
     if Certificate.objects.filter(name=name).exists():
         raise Invalid(name="Certificate with this name already exists.")
@@ -94,7 +101,7 @@ def add_certificate(*, owner: User, name: str, certificate: str, key: str) -> Ce
 
 def certificate_of(owner: User, name: str) -> Certificate:
     """Raises: Missing."""
-    row = owner.certificates.select_related("owner").prefetch_related("domains").filter(name=name).first()
+    row = owner.certificates.select_related("owner").prefetch_related("domains__app").filter(name=name).first()
     if row is None:
         raise Missing("Certificate")
     return row

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from django.db import transaction
 
-from controller.actions import operations
+from controller.actions import build_runs, operations
 from controller.actions.events import record
 from controller.errors import Invalid, NotFound
-from controller.models import App, GitSource, User
+from controller.models import App, BuildRun, GitSource, User
 
 SCP = re.compile(r"(?P<user>[A-Za-z0-9._-]+)@(?P<host>[A-Za-z0-9.-]+):(?P<path>[^/\s:][^\s:]*)")
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
@@ -32,6 +32,20 @@ def connect(*, app: App, url: str, branch: str, by: User) -> GitSource:
         )  # fmt: skip
         record(app, f"{by.username} connected {url}, branch {branch}")
     return source
+
+
+def queue_build(*, app: App, ref: str, by: User) -> BuildRun:
+    """The queued build of `ref` at the connected host; of its branch when `ref` is empty. The builder takes it up.
+
+    Raises: NotFound, Invalid.
+    """
+    source = source_of(app)
+    ref = ref.strip() or source.branch
+    if not BRANCH.fullmatch(ref) or ".." in ref:
+        raise Invalid(ref=f"{ref!r} is no branch, tag or commit.")
+    return build_runs.begin(
+        app=app, by=by, source="git-host", origin=source.url, ref=ref, state=BuildRun.QUEUED, wish={"ref": ref}
+    )
 
 
 def disconnect(*, app: App, by: User) -> None:

@@ -10,11 +10,11 @@ from controller.access import DEVELOP, OPERATE, OWN, READ, visible_apps
 from controller.actions import app as actions
 from controller.actions.one_offs import run
 from controller.actions.operations import OperationFailed
-from controller.api.config_fields import TYPE
 from controller.api.scoping import IDENTITY, AppView, Strict, View
 from controller.api.shapes import Page
 from controller.api.upgrades import has_hung_up
 from controller.api.waiting import await_end
+from controller.config_fields import TYPE
 from controller.errors import BadRequest, ClusterTrouble
 
 NAME = re.compile(r"^[a-z]([a-z0-9-]*[a-z0-9])?$")

@@ -8,7 +8,6 @@ from controller.actions import build_runs, git_sources
 from controller.actions.build_settings import build_settings, change_build_settings
 from controller.api.scoping import AppView, Strict
 from controller.api.shapes import Page
-from controller.models import BuildRun
 
 
 class BuildRunSerializer(serializers.Serializer):
@@ -55,14 +54,8 @@ class BuildRunsView(AppView):
 
     def post(self, request, **kwargs):
         """A build of the connected git host's branch, or of another ref there; the builder takes it up."""
-        source = git_sources.source_of(self.app)
-        ref = self.parsed(NewBuildRunSerializer).get("ref") or source.branch
-        if not git_sources.BRANCH.fullmatch(ref) or ".." in ref:
-            raise serializers.ValidationError({"ref": f"{ref!r} is no branch, tag or commit."})
-        run = build_runs.begin(
-            app=self.app, by=request.user, source="git-host", origin=source.url, ref=ref,
-            state=BuildRun.QUEUED, wish={"ref": ref},
-        )  # fmt: skip
+        ref = self.parsed(NewBuildRunSerializer).get("ref", "")
+        run = git_sources.queue_build(app=self.app, ref=ref, by=request.user)
         return Response(BuildRunSerializer(run).data, status=201)
 
 

@@ -6,11 +6,11 @@ from rest_framework.response import Response
 from controller import app_json
 from controller.access import DEVELOP, READ
 from controller.actions import build_runs
-from controller.actions.build import create_build
-from controller.api.config_fields import TYPE, TYPE_TEXT
+from controller.actions.build import checked_image, create_build
 from controller.api.scoping import IDENTITY, AppView, Strict
 from controller.api.shapes import Page
 from controller.api.waiting import await_end
+from controller.config_fields import TYPE, TYPE_TEXT
 from controller.errors import Missing
 from controller.peer import client_address
 
@@ -84,9 +84,7 @@ class BuildFields(Strict):
     app_json = AppJsonField(required=False, allow_null=True)
 
     def validate_image(self, value):
-        if any(character.isspace() or not character.isprintable() for character in value):
-            raise serializers.ValidationError("An image reference holds no blanks or control characters.")
-        return value
+        return checked_image(value)
 
     def to_internal_value(self, data):
         parsed = super().to_internal_value(data)

@@ -1,7 +1,5 @@
 """`/v2/certs/`."""
 
-import re
-
 from django.http import HttpResponse
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -37,12 +35,12 @@ class NewCertificateSerializer(Strict):
         "created", "updated",
     )  # fmt: skip
 
-    name = serializers.CharField(max_length=200)
-    certificate = serializers.CharField(max_length=512 * 1024)
-    key = serializers.CharField(max_length=64 * 1024)
+    name = serializers.CharField(max_length=actions.LONGEST_NAME)
+    certificate = serializers.CharField(max_length=actions.LONGEST_PEM)
+    key = serializers.CharField(max_length=actions.LONGEST_KEY)
 
     def validate_name(self, value):
-        if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", value):
+        if not actions.NAME.fullmatch(value):
             raise serializers.ValidationError("Can only contain a-z (lowercase), 0-9 and hyphens")
         return value
 

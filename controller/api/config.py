@@ -6,9 +6,10 @@ from rest_framework.response import Response
 from controller.access import CONFIGURE
 from controller.actions.config import change_config
 from controller.actions.config_secrets import MASK, masked
-from controller.api import config_fields as fields
 from controller.api.scoping import IDENTITY, AppView, Strict
+from controller.api.sections import Section
 from controller.api.waiting import await_end
+from controller.config_fields import CHECKS, LONGEST_KEY, kept_key
 from controller.models.config import SECTIONS
 
 
@@ -45,16 +46,16 @@ class ConfigSerializer(serializers.Serializer):
 class ChangeSerializer(Strict):
     ignored = (*IDENTITY, "shared")
 
-    secrets = serializers.ListField(child=serializers.CharField(max_length=fields.LONGEST_KEY), required=False)
-    values = fields.Section(fields.check_value)
-    memory = fields.Section(fields.check_memory)
-    cpu = fields.Section(fields.check_cpu)
-    tags = fields.Section(fields.check_tag)
-    registry = fields.Section(fields.check_registry)
-    healthcheck = fields.Section(fields.check_health)
-    termination_grace_period = fields.Section(fields.check_grace)
-    lifecycle_post_start = fields.Section(fields.check_hook)
-    lifecycle_pre_stop = fields.Section(fields.check_hook)
+    secrets = serializers.ListField(child=serializers.CharField(max_length=LONGEST_KEY), required=False)
+    values = Section(CHECKS["values"])
+    memory = Section(CHECKS["memory"])
+    cpu = Section(CHECKS["cpu"])
+    tags = Section(CHECKS["tags"])
+    registry = Section(CHECKS["registry"])
+    healthcheck = Section(CHECKS["healthcheck"])
+    termination_grace_period = Section(CHECKS["termination_grace_period"])
+    lifecycle_post_start = Section(CHECKS["lifecycle_post_start"])
+    lifecycle_pre_stop = Section(CHECKS["lifecycle_pre_stop"])
 
 
 class ConfigView(AppView):
@@ -67,9 +68,11 @@ class ConfigView(AppView):
 
     def post(self, request, **kwargs):
         parsed = self.parsed(ChangeSerializer)
-        changes = {name: parsed[name] for name in SECTIONS if parsed.get(name)}
-        if "registry" in changes:
-            changes["registry"] = {key.lower(): value for key, value in changes["registry"].items()}
+        changes = {
+            name: {kept_key(name, key): value for key, value in parsed[name].items()}
+            for name in SECTIONS
+            if parsed.get(name)
+        }
         config, operation = change_config(
             app=self.app, changes=changes, by=request.user, secrets=parsed.get("secrets", ())
         )

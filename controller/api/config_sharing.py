@@ -6,9 +6,10 @@ from rest_framework.response import Response
 from controller.access import CONFIGURE
 from controller.actions import config_sharing as actions
 from controller.actions.config_secrets import masked
-from controller.api.config_fields import Section, check_value
 from controller.api.scoping import AppView, Strict, View
+from controller.api.sections import Section
 from controller.api.shapes import Also, Page
+from controller.config_fields import Refused, check_value
 
 NAME = r"^[a-z][a-z0-9-]*$"
 
@@ -37,7 +38,10 @@ class NewLink(Strict):
     source_key = serializers.CharField(max_length=253)
 
     def validate_key(self, value):
-        check_value(value, None)
+        try:
+            check_value(value, None)
+        except Refused as exc:
+            raise serializers.ValidationError(str(exc)) from exc
         return value
 
 

@@ -1,7 +1,5 @@
 """`/v2/apps/APP/deploy/`: how releases go live, and stopping one on its way."""
 
-import re
-
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -10,31 +8,26 @@ from controller.actions import deploy_rules, operations
 from controller.actions.failure import good_before
 from controller.api.scoping import AppView, Nothing, Strict
 from controller.api.shapes import Also
-from controller.cluster.rules import DeployRules
+from controller.cluster.rules import BOUNDS, DeployRules, share_of
 from controller.models import Operation
-
-MOST = 1000  # processes
-LONGEST = 3600  # seconds
-PERCENT = re.compile(r"(100|[1-9]?[0-9])%")
 
 
 class ShareField(serializers.Field):
     """A number of processes, or a part of them as `25%`."""
 
     def to_internal_value(self, data):
-        if isinstance(data, str) and PERCENT.fullmatch(data):
-            return data
-        text = str(data)
-        if isinstance(data, bool) or not (text.isascii() and text.isdigit()) or int(text[:6]) > MOST:
-            raise serializers.ValidationError(f"A number of processes up to {MOST}, or a part of them such as 25%.")
-        return int(text)
+        try:
+            return share_of(data)
+        except ValueError as exc:
+            raise serializers.ValidationError(str(exc)) from exc
 
     def to_representation(self, value):
         return value
 
 
-def seconds(least: int) -> serializers.IntegerField:
-    return serializers.IntegerField(min_value=least, max_value=LONGEST, required=False, allow_null=True)
+def number(name: str) -> serializers.IntegerField:
+    least, most = BOUNDS[name]
+    return serializers.IntegerField(min_value=least, max_value=most, required=False, allow_null=True)
 
 
 class RulesChange(Strict):
@@ -42,11 +35,11 @@ class RulesChange(Strict):
 
     surge = ShareField(required=False, allow_null=True)
     unavailable = ShareField(required=False, allow_null=True)
-    timeout = seconds(1)
-    release_timeout = seconds(1)
-    watch = seconds(0)
+    timeout = number("timeout")
+    release_timeout = number("release_timeout")
+    watch = number("watch")
     rollback = serializers.BooleanField(required=False, allow_null=True)
-    errors = serializers.IntegerField(min_value=1, max_value=100, required=False, allow_null=True)
+    errors = number("errors")
 
 
 RULES = Also(DeployRules, set=list[str])

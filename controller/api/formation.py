@@ -8,9 +8,10 @@ from rest_framework.response import Response
 from controller.access import CONFIGURE, DEVELOP
 from controller.actions import pausing, sizes
 from controller.actions.operations import OperationFailed
-from controller.api.config_fields import Section, check_type
 from controller.api.scoping import AppView, Strict, View
+from controller.api.sections import Section
 from controller.api.waiting import await_end
+from controller.config_fields import check_type
 from controller.errors import ClusterTrouble
 
 

@@ -18,9 +18,9 @@ from rest_framework.serializers import BaseSerializer
 
 from controller.api.authentication import FromBuilder
 from controller.api.builds import AppJsonField, ProcfileField
-from controller.api.config_fields import Section
 from controller.api.deploys import ShareField
 from controller.api.scoping import Strict
+from controller.api.sections import Section
 from controller.api.shapes import Also, Forms, Page, Shape, Text, by_status
 from controller.middleware import API_VERSION
 

@@ -9,8 +9,9 @@ from controller.actions import perms
 from controller.actions import settings as actions
 from controller.actions.autoscale import problem_of
 from controller.api.auth import NamedSerializer
-from controller.api.config_fields import LONGEST_TYPE, TYPE, TYPE_TEXT, Section, check_type, refuse, text_of
 from controller.api.scoping import IDENTITY, AppView, Strict
+from controller.api.sections import Section
+from controller.config_fields import LONGEST_TYPE, TYPE, TYPE_TEXT, check_label, check_type, refuse
 
 
 def check_autoscale(key: str, value) -> dict | None:
@@ -20,12 +21,6 @@ def check_autoscale(key: str, value) -> dict | None:
     if problem := problem_of(key, value):
         refuse(problem)
     return value
-
-
-def check_label(key: str, value) -> str | None:
-    if not key.isprintable() or not 1 <= len(key) <= 253:
-        refuse("Label keys have 1 to 253 characters, all of them printable")
-    return text_of(value)
 
 
 class SettingsSerializer(serializers.Serializer):

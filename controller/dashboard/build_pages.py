@@ -22,7 +22,7 @@ from controller.dashboard.observe import Observed, observe
 from controller.dashboard.pages import BAD, BUSY, GOOD, IDLE
 from controller.dashboard.views import Context, Entered, app_page, head_context, live, version_of
 from controller.errors import Missing
-from controller.models import App, BuildRun
+from controller.models import App, BuildRun, GitSource
 
 BUILDS_SHOWN = 30
 TAIL = 96 * 1024  # bytes of the output that the page shows; all of it is a link away
@@ -104,6 +104,7 @@ def builds_context(request: HttpRequest, app: App, observed: Observed) -> Contex
         "builds": [build_row(run, ahead) for run in chosen],
         "chosen": chosen,
         "may_stop": may(request.user, app, DEVELOP),
+        "git": GitSource.objects.filter(app=app).first(),
     }
     whole = head_context(app, observed) | context
     return context | {"version": version_of(render_to_string("dashboard/parts/builds.html", whole, request))}

@@ -92,6 +92,7 @@ def write(show: View) -> Callable[[View], View]:
 
         def complaint(request: HttpRequest, exc: PaasError, *args: Any, **kwargs: Any) -> HttpResponse:
             messages.error(request, sentence(exc))
+            request.complaints = getattr(exc, "errors", {})  # by field; templatetags/fields.py shows them there
             try:
                 response = show(request, *args, **kwargs, entered=request.POST)
             except PaasError as refusal:  # a form that couldn't be read, of somebody who may not see its page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 from django import forms
 from django.contrib.auth.validators import UnicodeUsernameValidator
@@ -10,20 +11,22 @@ from django.http import HttpRequest
 
 from controller.actions.autoscale import LARGEST, TARGETS
 from controller.actions.release import CODE, CONFIG
+from controller.config_fields import ENV_KEY, TYPE, Refused, check_value
 from controller.cron import POLICIES
-from controller.errors import BadRequest
+from controller.errors import Invalid
 from controller.models.notice import EVENTS
 from controller.models.roles import ROLES
 from controller.models.token import SCOPES
 
 APP_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-TYPE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 GROUP_NAME = re.compile(r"[a-z][a-z0-9-]*")
 STAGE = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 STAGE_TEXT = "Names of pipelines and stages have lowercase letters, digits and, in between, hyphens."
 MOST_STAGES = 20  # of one pipeline
 MOST_PROCESSES = 1000  # of one type; a slip of the finger, above
+
+
+Form = TypeVar("Form", bound=forms.Form)
 
 
 def matching(pattern: re.Pattern[str], text: str):
@@ -68,19 +71,18 @@ class Rollback(forms.Form):
 class Variable(forms.Form):
     key = forms.CharField(
         max_length=255,
-        validators=[matching(KEY, "A variable's name has letters, digits and _, and begins with no digit.")],
+        validators=[matching(ENV_KEY, "A variable's name has letters, digits and _, and begins with no digit.")],
     )
     value = forms.CharField(required=False, strip=False)
     secret = forms.BooleanField(required=False)
 
     def clean(self) -> dict:
         cleaned = super().clean()
-        if cleaned.get("key") == "PORT":
-            value = cleaned.get("value", "")
-            if not value.isdigit() or not 1 <= int(value) <= 65535:
-                raise forms.ValidationError("PORT is a number from 1 to 65535.")
-        if "\x00" in cleaned.get("value", ""):
-            raise forms.ValidationError("A value can't hold a NUL character.")
+        try:
+            if "key" in cleaned and "value" in cleaned:
+                check_value(cleaned["key"], cleaned["value"])
+        except Refused as exc:
+            self.add_error("value", str(exc))
         return cleaned
 
     def clean_value(self) -> str:
@@ -174,7 +176,7 @@ class GroupName(forms.Form):
 class NewLink(forms.Form):
     key = forms.CharField(
         max_length=253,
-        validators=[matching(KEY, "A variable's name has letters, digits and _, and begins with no digit.")],
+        validators=[matching(ENV_KEY, "A variable's name has letters, digits and _, and begins with no digit.")],
     )
     source = forms.CharField(max_length=63)
     source_key = forms.CharField(required=False, max_length=253)
@@ -289,12 +291,17 @@ class KeyName(forms.Form):
 
 
 def read(form_type: type[forms.Form], request: HttpRequest) -> dict:
-    """The checked fields of the request's form. Raises: BadRequest with every complaint."""
+    """The checked fields of the request's form. Raises: Invalid with every complaint, by field."""
+    return valid(form_type, request).cleaned_data
+
+
+def valid(form_type: type[Form], request: HttpRequest) -> Form:
+    """The request's form, checked. Raises: Invalid."""
     form = form_type(request.POST)
     if form.is_valid():
-        return form.cleaned_data
-    complaints = []
-    for field, texts in form.errors.items():
-        for text in texts:
-            complaints.append(f"{field}: {text}" if text == "This field is required." else text)
-    raise BadRequest(" ".join(complaints))
+        return form
+    complaints = {
+        field: [f"{field}: {text}" if text == "This field is required." else text for text in texts]
+        for field, texts in form.errors.items()
+    }
+    raise Invalid(**complaints)

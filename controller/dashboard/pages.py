@@ -137,7 +137,7 @@ def domain_url(domain: str, url_template: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
-def domain_rows(domains: Iterable[Domain], url_template: str) -> list[dict[str, str]]:
+def domain_rows(domains: Iterable[Domain], url_template: str) -> list[dict[str, Any]]:
     rows = []
     for domain in domains:
         url = domain_url(domain.domain, url_template)
@@ -148,7 +148,8 @@ def domain_rows(domains: Iterable[Domain], url_template: str) -> list[dict[str, 
                 "stored": domain.domain,
                 "name": urlsplit(url).hostname if own else domain.domain,
                 "url": url,
-                "note": certificate or ("On this platform" if own else ""),
+                "note": certificate or ("On this platform" if own else "No certificate of its own"),
+                "ends": domain.certificate.expires if domain.certificate else None,
             }
         )
     return rows

@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from controller.access import CONFIGURE, OWN, READ, Right, app_for, level_of, may, visible_apps
+from controller.access import CONFIGURE, OPERATE, OWN, READ, REMOVE, Right, app_for, level_of, may, visible_apps
 from controller.actions.config_sharing import visible_groups
 from controller.actions.log_filters import filters
 from controller.actions.logs import read_logs
@@ -252,13 +252,19 @@ def config_value(request: HttpRequest, app: str, key: str) -> HttpResponse:
     return JsonResponse({"value": values[key]})
 
 
-# Domains, logs, settings, keys
+# Domains, logs, keys
 
 
 def domains_context(request: HttpRequest, app: App, observed: Observed) -> Context:
     found = app.domains.select_related("certificate").order_by("domain")
     rows = pages.domain_rows(found, settings.APP_URL_TEMPLATE)
-    return {"domains": rows, "platform_domain": settings.PLATFORM_DOMAIN}
+    level = level_of(request.user, app)
+    return {
+        "domains": rows,
+        "platform_domain": settings.PLATFORM_DOMAIN,
+        "may_operate": level >= OPERATE.level,
+        "may_remove": level >= REMOVE.level,
+    }
 
 
 def show_domains(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
@@ -282,19 +288,6 @@ def logs_context(request: HttpRequest, app: App, observed: Observed) -> Context:
 @page
 def logs(request: HttpRequest, app: str) -> HttpResponse:
     return app_page(request, app, "logs", "dashboard/logs.html", logs_context)
-
-
-def settings_context(request: HttpRequest, app: App, observed: Observed) -> Context:
-    on = app.pk in observed.maintenance
-    state = {"tone": pages.BUSY if on else pages.IDLE, "text": "On" if on else "Off", "on": on}
-    return {"maintenance": state}
-
-
-def show_settings(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
-    return app_page(request, app, "settings", "dashboard/settings.html", settings_context, entered)
-
-
-app_settings = page(show_settings)
 
 
 def show_keys(request: HttpRequest, entered: Entered | None = None) -> HttpResponse:

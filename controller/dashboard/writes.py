@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
-from controller.access import CONFIGURE, DEVELOP, OPERATE, OWN, REMOVE, app_for
-from controller.actions.app import create_app, destroy_app, scale_app
+from controller.access import CONFIGURE, DEVELOP, OPERATE, REMOVE, app_for
+from controller.actions.app import create_app, scale_app
 from controller.actions.config import change_config
 from controller.actions.domains import add_domain, remove_domain
 from controller.actions.keys import add_key, remove_key
 from controller.actions.processes import restart as restart_processes
 from controller.actions.release import roll_back
-from controller.actions.settings import change_settings
 from controller.dashboard import forms, views
 from controller.dashboard.edge import write
-from controller.errors import BadRequest
 
 Next = tuple[tuple[str, ...], str]
 
@@ -92,24 +90,6 @@ def domain_remove(request: HttpRequest, app: str) -> Next:
     name = forms.read(forms.DomainName, request)["domain"]
     remove_domain(app=found, text=name)
     return ("dashboard:domains", app), f"{app} no longer answers under {name}."
-
-
-@write(views.show_settings)
-def maintenance(request: HttpRequest, app: str) -> Next:
-    found = app_for(request.user, app, OPERATE)
-    on = forms.read(forms.Switch, request)["on"] == "true"
-    change_settings(app=found, changes={"maintenance": on}, by=request.user)
-    return ("dashboard:settings", app), "Visitors see the maintenance page." if on else "Visitors reach the app again."
-
-
-@write(views.show_settings)
-def destroy(request: HttpRequest, app: str) -> Next:
-    found = app_for(request.user, app, OWN)
-    confirm = forms.read(forms.Confirmation, request)["confirm"]
-    if confirm != found.name:
-        raise BadRequest(f"'{confirm}' is not {found.name}; nothing was destroyed.")
-    destroy_app(app=found, by=request.user)
-    return ("dashboard:apps",), f"{app} is destroyed."
 
 
 @write(views.show_keys)

@@ -13,6 +13,7 @@ from controller.models.roles import COLLABORATOR, DEVELOPER, OPERATOR, OWNER, VI
 
 OPEN, SIGNED_IN = "open", "signed in"
 MEMBER = "member"  # of the team: viewer and owner
+OWNER_ALONE = "owner alone"  # not even an administrator
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ PAGES = [
     Row("GET", "join", OPEN),
     *(page(name, SIGNED_IN) for name in (
         "apps", "apps-live", "account", "keys", "command-line", "teams", "invitations", "groups", "pipelines",
-        "all-activity",
+        "all-activity", "certificates",
     )),
     page("team", MEMBER, 404, team="painters"),
     page("group", MEMBER, 404, group="shared"),
@@ -58,8 +59,10 @@ PAGES = [
     page("pipeline", VIEWER, 404, pipeline="line"),
     *(of_app(name) for name in (
         "app", "head-live", "processes-live", "builds", "builds-live", "releases", "releases-live", "explain",
-        "domains", "logs", "drains", "schedule", "autoscale", "access", "settings",
+        "domains", "logs", "drains", "schedule", "autoscale", "access", "settings", "deploys", "source",
     )),
+    *(of_app(name, DEVELOPER) for name in ("limits", "health")),
+    page("certificate", OWNER_ALONE, 404, certificate="www"),
     of_app("release", version=1),
     of_app("build", number=1),
     of_app("build-live", number=1),
@@ -72,6 +75,11 @@ PAGES = [
     of_app("activity", COLLABORATOR),
 ]  # fmt: skip
 
+CERTIFICATE = {"certificate": "www"}
+PROBE = {
+    "type": "web/cmd", "probe": "readinessProbe", "action": "httpGet", "port": 5000, "initialDelaySeconds": 0,
+    "timeoutSeconds": 1, "periodSeconds": 1, "successThreshold": 1, "failureThreshold": 1,
+}  # fmt: skip
 HOOK, CRON, LINE = {"number": 1}, {"name": "nightly"}, {"pipeline": "line"}
 WRONG = (302, 400, 404, 409, 503)  # somebody who may, whatever became of it
 
@@ -90,6 +98,27 @@ FORMS = [
     form("promote", DEVELOPER, {"app": "green"}, version=2, to="blue"),
     app_form("domain-add", COLLABORATOR, domain="x.example.test"),
     app_form("maintenance", COLLABORATOR, on="true"),
+    app_form("routing", COLLABORATOR, on="false"),
+    app_form("https", COLLABORATOR, on="true"),
+    app_form("addresses-add", COLLABORATOR, addresses="192.0.2.1"),
+    app_form("path-add", COLLABORATOR, type="web", patterns="/api/.*"),
+    app_form("label-set", COLLABORATOR, key="team", value="blue"),
+    app_form("label-remove", COLLABORATOR, key="team"),
+    app_form("rules-set", COLLABORATOR, watch=60),
+    app_form("limits-set", DEVELOPER, (302,), {"kind": "web"}, memory="64M"),
+    app_form("tag-set", DEVELOPER, key="disk", value="ssd"),
+    app_form("tag-remove", DEVELOPER, key="disk"),
+    app_form("health-set", DEVELOPER, **PROBE),
+    app_form("health-remove", DEVELOPER, type="web/cmd", probe="readinessProbe"),
+    app_form("source-set", DEVELOPER, root="services/api"),
+    app_form("registry-set", DEVELOPER, (400,), username="bob", password="x"),
+    app_form("registry-remove", DEVELOPER, (400,)),
+    app_form("connect", COLLABORATOR, (200,), url="https://git.example.test/blue.git"),
+    app_form("deploy-ref", DEVELOPER, ref="main"),
+    app_form("disconnect", COLLABORATOR),
+    app_form("deploy-image", DEVELOPER, image="registry.example.test/blue:1"),
+    form("certificate-attach", OWNER_ALONE, CERTIFICATE, (400,), domain="nobody.example.test"),
+    form("certificate-detach", OWNER_ALONE, CERTIFICATE, (400,), domain="nobody.example.test"),
     app_form("drain-add", COLLABORATOR, url="syslog://logs.invalid:514"),
     app_form("drain-remove", COLLABORATOR, (404,), drain="nothing"),
     app_form("retention", COLLABORATOR, days=3),
@@ -111,6 +140,10 @@ FORMS = [
     app_form("cron-remove", COLLABORATOR, (302,), CRON),
     app_form("webhook-remove", COLLABORATOR, (302,), HOOK),
     app_form("domain-remove", OPERATOR, domain="x.example.test"),
+    app_form("addresses-remove", OPERATOR, addresses="192.0.2.1"),
+    app_form("path-remove", OPERATOR, type="web"),
+    form("certificate-remove", OWNER_ALONE, CERTIFICATE),
+    app_form("transfer", OWNER, owner="owner"),
     form("place-remove", DEVELOPER, LINE, app="blue"),
     form("pipeline-destroy", OWNER, LINE),
     form("team-destroy", OWNER, {"team": "painters"}, confirm="painters"),
@@ -123,6 +156,7 @@ OWN = [  # forms that touch what is the sender's own
     form("group-create", SIGNED_IN, {}, WRONG, name="Bad Name"),
     form("pipeline-create", SIGNED_IN, {}, WRONG, name="Bad Name"),
     form("create", SIGNED_IN, {}, WRONG, name="Bad Name"),
+    form("certificate-add", SIGNED_IN, {}, WRONG, name="Bad Name", certificate="x", key="x"),
     form("take-back", SIGNED_IN, {}, WRONG, number=99),
     form("key-add", SIGNED_IN, {}, WRONG),
     form("key-remove", SIGNED_IN, {}, WRONG),

@@ -30,8 +30,14 @@ def chromium(admin, deployed, live_server, tmp_path):
 def test_every_page_loads_without_a_complaint(chromium, monkeypatch):
     monkeypatch.setattr("controller.dashboard.streams.follow_logs", lambda app, count, seconds: iter([]))
     tabs = ("releases", "config", "domains", "builds", "schedule", "autoscale", "webhooks", "logs/drains", "access")
-    places = ("keys", "account", "teams", "invitations", "config-groups", "pipelines", "activity")
-    for page in ("/", "/apps/shop/", *(f"/apps/shop/{tab}/" for tab in tabs), *(f"/{place}/" for place in places)):
+    tabs += tuple(f"settings/{section}" for section in ("", "limits/", "health/", "deploys/", "source/"))
+    places = ("keys", "certificates", "account", "teams", "invitations", "config-groups", "pipelines", "activity")
+    for page in (
+        "/",
+        "/apps/shop/",
+        *(f"/apps/shop/{tab.strip('/')}/" for tab in tabs),
+        *(f"/{place}/" for place in places),
+    ):
         chromium.open(chromium.base + page)
         assert chromium.run("getComputedStyle(document.querySelector('.bar')).borderBottomStyle") == "solid"
         assert chromium.run(UNREADABLE) == [], page
@@ -45,7 +51,11 @@ def test_on_a_phone_no_page_is_wider_than_the_screen(chromium, deployed, scheme)
     begin(app=deployed, by=deployed.owner, source="webhook", origin="https://git.test/" + "x" * 100, ref="y" * 100)
     chromium.call("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True)
     chromium.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    for page in ("/", "/apps/shop/", "/apps/shop/webhooks/", "/apps/shop/builds/", "/apps/shop/builds/1/", "/account/"):
+    settings = (f"/apps/shop/settings/{section}" for section in ("", "limits/", "health/", "deploys/", "source/"))
+    tabs = (
+        f"/apps/shop/{tab}" for tab in ("", "webhooks/", "builds/", "builds/1/", "releases/", "config/", "domains/")
+    )
+    for page in ("/", "/account/", "/certificates/", *tabs, *settings):
         chromium.open(chromium.base + page)
         assert chromium.run("document.documentElement.scrollWidth") <= 360, page
         assert chromium.run(UNREADABLE) == [], page

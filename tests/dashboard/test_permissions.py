@@ -3,6 +3,7 @@
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from controller.actions import build_runs, config_sharing, cron, pipelines, teams
 from controller.actions.app import create_app
@@ -11,10 +12,10 @@ from controller.actions.config import change_config
 from controller.actions.perms import give_role
 from controller.builder_api import BuildOutput
 from controller.dashboard.urls import urlpatterns
-from controller.models import User
+from controller.models import Certificate, User
 from controller.models.notice import Notice, Webhook
 from controller.models.roles import OWNER, ROLES
-from tests.dashboard.permission_table import ELSEWHERE, FORMS, MEMBER, OPEN, OWN, PAGES, SIGNED_IN, Row
+from tests.dashboard.permission_table import ELSEWHERE, FORMS, MEMBER, OPEN, OWN, OWNER_ALONE, PAGES, SIGNED_IN, Row
 
 PEOPLE = ("stranger", *ROLES, "admin")
 
@@ -40,6 +41,8 @@ def people(monkeypatch):
             give_role(app=app, username=role, role="viewer" if name == "green" else role)
     change_config(app=app, changes={"values": {"GREETING": "hi"}}, by=owner)
     cron.add(app=app, by=owner, command="ls", schedule="@daily", name="nightly")
+    now = timezone.now()
+    Certificate.objects.create(owner=owner, name="www", certificate="x", key="x", expires=now, starts=now)
     build_runs.finish(build_runs.begin(app=app, by=owner, source="git-ssh"), "succeeded")
     hook = Webhook.objects.create(pk=1, app=app, owner=owner, url="https://hooks.test/", secret="secret")
     hook.deliveries.create(pk=1, notice=Notice.objects.create(app=app, event="deploy.failed", text="x"))
@@ -58,6 +61,8 @@ def allowed(row: Row) -> tuple[str, ...]:
     """Who gets in, the least first."""
     if row.least in (OPEN, SIGNED_IN):
         return PEOPLE
+    if row.least == OWNER_ALONE:
+        return (OWNER,)
     if row.least == MEMBER:
         return ("viewer", OWNER, "admin")
     return PEOPLE[PEOPLE.index(row.least) :]

@@ -7,15 +7,18 @@ from django.utils import timezone
 
 from controller.actions import audit
 from controller.builder_api import BuildOutput
-from controller.models import App, ConfigGroup, Invitation, Pipeline, PipelineApp, Team, User
+from controller.models import App, Certificate, ConfigGroup, Domain, Invitation, Pipeline, PipelineApp, Team, User
 from controller.models.notice import Notice
 
 MOST = 24  # of one page, the session, the reader's rights and the head of the app's page among them
 PAGES = (
     "teams/", "teams/team-0/", "invitations/", "config-groups/", "config-groups/group-0/", "pipelines/",
-    "pipelines/line-0/", "activity/", "account/", "keys/", "apps/shop/builds/", "apps/shop/config/",
+    "pipelines/line-0/", "activity/", "account/", "apps/shop/builds/", "apps/shop/config/",
     "apps/shop/webhooks/", "apps/shop/webhooks/{hook}/", "apps/shop/schedule/", "apps/shop/autoscale/",
     "apps/shop/logs/drains/", "apps/shop/access/", "apps/shop/activity/", "apps/shop/domains/",
+    "", "keys/", "apps/shop/", "apps/shop/releases/", "apps/shop/schedule/of/job-0/", "certificates/",
+    "certificates/certificate-0/", "apps/shop/settings/", "apps/shop/settings/limits/", "apps/shop/settings/health/",
+    "apps/shop/settings/deploys/", "apps/shop/settings/source/",
 )  # fmt: skip
 
 
@@ -43,7 +46,25 @@ def fill(count):
         shop.webhooks.order_by("pk").first().deliveries.create(notice=notice)
         shop.cron_entries.create(name=f"job-{number}", command="ls", schedule="@daily", by=other)
         shop.events.create(message=f"autoscale scaled web to {number}")
+        end = timezone.now()
+        certificate = Certificate.objects.create(
+            owner=admin, name=f"certificate-{number}", certificate="x", key="x", expires=end, starts=end
+        )
+        for place, chosen in (("own", certificate), ("first", Certificate.objects.get(name="certificate-0"))):
+            name = f"{number}.{place}.test"
+            Domain.objects.create(app=app, owner=other, domain=name, canonical=name, certificate=chosen)
+        for of, name in ((shop, f"{number}.shop.test"), (app, f"{number}.bare.test")):
+            Domain.objects.create(app=of, owner=other, domain=name, canonical=name)
+        release = shop.current_release()
+        shop.releases.create(
+            owner=other, version=number + 10, config=release.config, build=release.build, cause=release.cause
+        )
+        shop.services.create(procfile_type=f"kind-{number}", path_pattern="/x")
+        admin.keys.create(name=f"key-{number}", public=f"ssh-ed25519 {number}", fingerprint="")
         shop.log_drains.create(url=f"syslog://{number}.test:514", by=other)
+        shop.settings.whitelist.append(f"192.0.2.{number}")
+        shop.settings.label[f"label-{number}"] = "x"
+        shop.settings.save()
         admin.tokens.create(name=f"t{number}", digest=f"d{number}", app=app)
         audit.note(actor="admin", via="test", address="", action="deed", app="shop")
         made = {"team": team, "role": "viewer", "app": app, "digest": f"i{number}", "accepted_by": other}

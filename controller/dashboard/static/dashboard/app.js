@@ -116,6 +116,7 @@ async function reveal(link) {
 }
 
 async function copy(button) {
+  const label = button.innerHTML;
   const text = document.getElementById(button.dataset.copy).dataset.text;
   try {
     await navigator.clipboard.writeText(text);
@@ -124,7 +125,7 @@ async function copy(button) {
     button.textContent = "Press Ctrl-C";
     getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
   }
-  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  setTimeout(() => { button.innerHTML = label; }, 2000);
 }
 
 function edit(button) {
@@ -132,6 +133,16 @@ function edit(button) {
   form.elements.key.value = button.dataset.edit;
   form.elements.value.focus();
   form.scrollIntoView({ block: "nearest" });
+}
+
+/* Of a form marked data-shows, the fields that the named choice has no use for are put away. */
+function wireChoice(form) {
+  const choice = form.elements[form.dataset.shows];
+  const show = () => {
+    for (const part of form.querySelectorAll("[data-of]")) part.hidden = !part.dataset.of.split(" ").includes(choice.value);
+  };
+  choice.addEventListener("change", show);
+  show();
 }
 
 function tellTimes(root) {
@@ -143,6 +154,7 @@ function tellTimes(root) {
 
 function wire(root) {
   root.querySelectorAll("form.stepper").forEach(wireStepper);
+  root.querySelectorAll("form[data-shows]").forEach(wireChoice);
   root.querySelectorAll("[data-copy], [data-edit]").forEach((one) => { one.hidden = false; });
   tellTimes(root);
 }
@@ -180,5 +192,6 @@ wire(document);
 for (const row of document.querySelectorAll(".tabs, .bar nav")) {
   row.querySelector("[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 }
+document.querySelector("[aria-invalid]")?.focus();
 scrollOutput(document.querySelector(".output"), Infinity);
 document.querySelectorAll("[data-live]").forEach(keepAlive);

@@ -1,11 +1,13 @@
-"""The sections of a config, as bodies bring them: checked key by key, each failure under its section's name."""
+"""What the sections of a config may hold, key by key: one check for the API and the dashboard. Pure.
 
-import json
+A check gives the value to keep; None stays None and removes the key. What doesn't hold raises `Refused`.
+"""
+
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from rest_framework import serializers
+from controller.errors import Invalid
 
 TYPE = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 TYPE_TEXT = "Process types can only contain lowercase alphanumeric characters"
@@ -27,33 +29,16 @@ LONGEST_VALUE = 128 * 1024 - 1  # bytes of KEY=VALUE; Linux starts no program wi
 Check = Callable[[str, Any], Any]
 
 
-def refuse(text: str):
-    raise serializers.ValidationError(text)
+class Refused(ValueError):
+    """What is wrong with a key or its value, as a sentence."""
 
 
-class Section(serializers.Field):
-    """A mapping, or its JSON text; `check(key, value)` gives the value to keep. Null values remove their key."""
-
-    def __init__(self, check: Check, **kwargs):
-        super().__init__(required=False, allow_null=True, **kwargs)
-        self._check = check
-
-    def to_internal_value(self, data):
-        if isinstance(data, str):
-            try:
-                data = json.loads(data) if data.strip() else {}
-            except (ValueError, RecursionError) as exc:
-                refuse(f"JSON parse error - {exc}")
-        if not isinstance(data, dict):
-            refuse(f'Expected a dictionary of items but got type "{type(data).__name__}".')
-        return {key: self._check(key, value) for key, value in data.items()}
-
-    def to_representation(self, value):
-        return value
+def refuse(text: str) -> NoReturn:
+    raise Refused(text)
 
 
 def text_of(value: Any) -> str | None:
-    """A scalar as Python writes it; null stays. Raises: ValidationError."""
+    """A scalar as Python writes it; null stays. Raises: Refused."""
     if value is None or isinstance(value, str):
         text = value
     elif isinstance(value, bool | int | float):
@@ -66,7 +51,7 @@ def text_of(value: Any) -> str | None:
 
 
 def refuse_unfit(text: str, room: int = LONGEST_VALUE) -> None:
-    """Raises: ValidationError for what no process can be given."""
+    """Raises: Refused for what no process can be given."""
     if "\x00" in text:
         refuse("Values may not hold NUL characters")
     if len(text.encode(errors="surrogatepass")) > room:
@@ -138,6 +123,13 @@ def check_tag(key: str, value: Any) -> str | None:
     if text is not None and (not TAG_PART.fullmatch(text) or len(text) > 63):
         refuse("Tag values can only contain alphanumeric characters, '-', '_' or '.', at most 63 of them")
     return text
+
+
+def check_label(key: str, value: Any) -> str | None:
+    """Of an app's label: words for people, told to nobody else."""
+    if not key.isprintable() or not 1 <= len(key) <= 253:
+        refuse("Label keys have 1 to 253 characters, all of them printable")
+    return text_of(value)
 
 
 def check_registry(key: str, value: Any) -> str | None:
@@ -220,3 +212,30 @@ def check_tcp(action: Any) -> None:
 def check_port(port: Any) -> None:
     if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:
         refuse("port must be an integer between 1 and 65535")
+
+
+CHECKS: dict[str, Check] = {
+    "values": check_value,
+    "memory": check_memory,
+    "cpu": check_cpu,
+    "tags": check_tag,
+    "registry": check_registry,
+    "healthcheck": check_health,
+    "termination_grace_period": check_grace,
+    "lifecycle_post_start": check_hook,
+    "lifecycle_pre_stop": check_hook,
+    "label": check_label,  # of an app's settings
+}
+
+
+def checked(section: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """`changes` of one section, as `change_config` takes them. Raises: Invalid naming the section."""
+    try:
+        return {kept_key(section, key): CHECKS[section](key, value) for key, value in changes.items()}
+    except Refused as exc:
+        raise Invalid(**{section: str(exc)}) from exc
+
+
+def kept_key(section: str, key: str) -> str:
+    """Names of registry settings are the same in capitals and without."""
+    return key.lower() if section == "registry" else key
