@@ -50,7 +50,8 @@ bench:           ## medians and ratios against peers and physical limits
 	@$(PYTHON) -m bench
 
 lint:            ## style, imports, types
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports && .venv/bin/mypy
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports && .venv/bin/mypy \
+	  && .venv/bin/mypy --platform=win32 cli && .venv/bin/mypy --platform=darwin cli
 
 lock:            ## pin the versions that pyproject.toml allows (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -q pyproject.toml -o requirements.lock

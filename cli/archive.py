@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from cli import git
+from cli import git, system
 from cli.errors import CliError
 from cli.ignore import kept_files
 
@@ -61,7 +61,7 @@ def of_ref(folder: Path, ref: str) -> tuple[IO[bytes], str]:
         raise CliError(f"This repository has no {ref}; `git fetch --all --tags` may bring it.")
     file = tempfile.TemporaryFile()
     top = run_git(folder, "rev-parse", "--show-toplevel").decode().strip()
-    words = ["git", "archive", "--format=tar.gz", commit]
+    words = [system.program("git"), "archive", "--format=tar.gz", commit]
     done = subprocess.run(words, cwd=top, stdout=file, stderr=subprocess.PIPE, timeout=GIT_SECONDS, check=False)
     if done.returncode:
         raise CliError(f"git could not read {ref}: {done.stderr.decode(errors='replace').strip()}")
@@ -78,7 +78,9 @@ def of_file(path: Path) -> IO[bytes]:
 
 def run_git(folder: Path, *words: str, check: bool = True) -> bytes:
     try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, timeout=GIT_SECONDS, check=False)
+        done = subprocess.run(
+            [system.program("git"), *words], cwd=folder, capture_output=True, timeout=GIT_SECONDS, check=False
+        )
     except FileNotFoundError:
         raise CliError("git is not installed here, and this folder is a git repository; install it.") from None
     if check and done.returncode:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from cli.errors import CliError, UsageError
+from cli.system import program
 
 DEFAULT_REMOTE = "deis"
 BUILDER_PORT = 2222
@@ -111,7 +112,8 @@ def remove_remote(name: str) -> None:
 def _git(*words: str, check: bool = True) -> str | None:
     """What `git words` prints; None when it fails and `check` is off."""
     try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=GIT_SECONDS, check=False)
+        command = [program("git"), *words]
+        done = subprocess.run(command, capture_output=True, timeout=GIT_SECONDS, check=False)
     except FileNotFoundError:
         if not check:
             return None
@@ -119,8 +121,8 @@ def _git(*words: str, check: bool = True) -> str | None:
     except subprocess.TimeoutExpired:
         raise CliError(f"git did not finish within {GIT_SECONDS:.0f} s; try again.") from None
     if done.returncode == 0:
-        return done.stdout
+        return done.stdout.decode(errors="replace")  # git speaks UTF-8, whatever the code page is
     if not check:
         return None
-    complaint = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    complaint = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
     raise CliError(f"git {words[0]} {words[1]} failed: {complaint.removeprefix('error: ').removeprefix('fatal: ')}.")

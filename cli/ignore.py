@@ -21,7 +21,7 @@ class Rule:
 def read_rules(folder: Path) -> list[Rule]:
     """The rules of the folder's own .gitignore."""
     try:
-        text = (folder / ".gitignore").read_text(errors="replace")
+        text = (folder / ".gitignore").read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
         return []
     return [rule for line in text.splitlines() if (rule := parse_rule(line))]

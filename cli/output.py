@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from cli.system import shows_colour, speak_utf8
+
 COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36, "bold": 1, "dim": 2}
 TAG_COLOURS = ("cyan", "green", "magenta", "yellow", "blue")
 SPINNER_FRAMES = ("...", "o..", ".o.", "..o")
@@ -24,11 +26,12 @@ def drink() -> str:
 def is_colourful(stream: Any) -> bool:
     if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
-    return sys.platform != "win32" or "WT_SESSION" in os.environ  # the old Windows console shows the codes
+    return shows_colour()
 
 
 def tolerate_any_text() -> None:
     """Print what the terminal's encoding lacks as `?` instead of failing on it."""
+    speak_utf8()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.errors import CliError, NotLoggedIn
+from cli.system import read_text, write_private
 
 DEFAULT_NAME = "client"
 
@@ -32,9 +33,7 @@ class Profile:
             "response_limit": self.response_limit,
         }
         scratch = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            json.dump(content, stream)
+        write_private(scratch, json.dumps(content))
         os.replace(scratch, self.path)
 
     def forget(self) -> None:
@@ -56,7 +55,7 @@ def load(name: str | None) -> Profile:
     """
     path = locate(name)
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         raise NotLoggedIn("You are not logged in; log in with `paas login http://CONTROLLER`.") from None
     except (ValueError, OSError) as exc:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli import output
 from cli.errors import CliError
+from cli.system import patience
 
 if TYPE_CHECKING:
     from cli.websocket import WebSocket
@@ -85,7 +86,7 @@ class Joined:
         while not self._socket.closed and self._result is None:
             self._send_size()
             self._send_typed()
-            self._socket.wait(max(next_ping - time.monotonic(), 0))
+            self._socket.wait(patience(max(next_ping - time.monotonic(), 0)))
             if time.monotonic() >= next_ping:
                 next_ping = time.monotonic() + PING_SECONDS
                 self._socket.ping()
@@ -132,7 +133,7 @@ class Joined:
 
     @contextmanager
     def _told_of_resizes(self) -> Iterator[None]:
-        if not self._tty:
+        if not self._tty or sys.platform == "win32":
             yield
             return
 
@@ -165,7 +166,7 @@ def exit_code(result: dict[str, Any] | None) -> int:
 @contextmanager
 def raw_terminal(wanted: bool) -> Iterator[None]:
     """Keys as they are typed, Ctrl-C included, until the end."""
-    if not wanted:
+    if not wanted or sys.platform == "win32":
         yield
         return
     import termios

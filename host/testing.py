@@ -55,7 +55,8 @@ def main() -> int:
 
 
 def lint() -> None:
-    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"], ["mypy"]):
+    elsewhere = [["mypy", f"--platform={name}", "cli"] for name in ("win32", "darwin")]
+    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["lint-imports"], ["mypy"], *elsewhere):
         _run([str(Path(sys.executable).parent / command[0]), *command[1:]], limit=300)
 
 

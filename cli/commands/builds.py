@@ -9,6 +9,7 @@ from cli import output
 from cli.errors import NotFound, UsageError
 from cli.pairs import parse_pairs
 from cli.session import Session
+from cli.system import read_text
 from cli.table import APP, JSON, LIMIT, WAITING, Arg, Option, command
 
 NUMBER = Arg("number", "as `paas builds --all` shows it; default: the newest", required=False)
@@ -211,7 +212,7 @@ def build_setting(key: str, value: str) -> Any:
 def create(session: Session, image: str, procfile: str | None) -> None:
     body: dict[str, Any] = {"image": image}
     if procfile is None and Path("Procfile").is_file():
-        procfile = Path("Procfile").read_text()
+        procfile = read_text(Path("Procfile"))
     if procfile:
         body["procfile"] = parse_procfile(procfile)
     with output.progress("Creating build...", quiet=session.json):

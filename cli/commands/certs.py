@@ -10,6 +10,7 @@ from cli import output
 from cli.client import path
 from cli.errors import UsageError
 from cli.session import Session
+from cli.system import read_text
 from cli.table import JSON, LIMIT, Arg, command
 
 NAME = Arg("name", "the certificate's name")
@@ -76,7 +77,7 @@ def add(session: Session, name: str, certfile: str, keyfile: str) -> None:
 
 def read(file: str) -> str:
     try:
-        return Path(file).expanduser().read_text()
+        return read_text(Path(file).expanduser())
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"{file} can't be read ({getattr(exc, 'strerror', None) or 'it is no text'}).") from exc
 

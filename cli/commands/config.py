@@ -12,6 +12,7 @@ from cli import output, prompts
 from cli.commands.config_values import MASK, SECRET, given_pairs, parse_env, secret_names
 from cli.errors import CliError, UsageError
 from cli.session import Session
+from cli.system import editor_words, read_text, write_private
 from cli.table import APP, JSON, WAITING, Arg, Option, command
 
 ENV_FILE = ".env"
@@ -102,15 +103,14 @@ def pull(session: Session, interactive: bool | None, overwrite: bool | None) -> 
             output.line(f"{key}={value}")
         return
     target = Path(ENV_FILE)
-    present = parse_env(target.read_text()) if target.exists() else {}
+    present = parse_env(read_text(target)) if target.exists() else {}
     if present and not (overwrite or interactive):
         raise UsageError(f"{ENV_FILE} exists; replace its variables with -o, or be asked for each with -i.")
     merged = present | {key: value for key, value in values.items() if key not in present or overwrite}
     for key in sorted(set(values) & set(present)) if interactive and not overwrite else []:
         if values[key] != present[key] and prompts.ask(f"{key}: {present[key]} -> {values[key]}? (y/N) ") == "y":
             merged[key] = values[key]
-    target.write_text("".join(f"{key}={value}\n" for key, value in sorted(merged.items())))
-    target.chmod(0o600)
+    write_private(target, "".join(f"{key}={value}\n" for key, value in sorted(merged.items())))
 
 
 @command(
@@ -132,7 +132,7 @@ def push(session: Session, path: str | None) -> None:
 
 def read_file(path: str) -> str:
     try:
-        return Path(path).read_text()
+        return read_text(Path(path))
     except (OSError, UnicodeDecodeError) as exc:
         reason = getattr(exc, "strerror", None) or "it is no text"
         raise UsageError(f"{path} can't be read ({reason}); name the file with -p.") from exc
@@ -186,29 +186,27 @@ def keep(text: str) -> str:
     import tempfile
 
     descriptor, name = tempfile.mkstemp(prefix="paas-config-", suffix=".env")
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     return name
 
 
 def edit_text(text: str) -> str:
     """`text` as the user's editor leaves it, in a file nobody else can read."""
-    import shlex
     import subprocess
     import tempfile
 
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("notepad" if sys.platform == "win32" else "vi")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.env"
-        file.write_text(text)
-        file.chmod(0o600)
+        write_private(file, text)
         try:
-            code = subprocess.call([*shlex.split(editor), str(file)])
+            code = subprocess.call([*editor_words(editor), str(file)])
         except OSError as exc:
             raise CliError(f"The editor '{editor}' can't be started ({exc.strerror}); name one in EDITOR.") from exc
         if code:
             raise CliError(f"The editor ended with code {code}: nothing was changed.")
-        return file.read_text()
+        return read_text(file)
 
 
 def apply_values(session: Session, values: dict[str, str], secret: bool | None = None) -> None:

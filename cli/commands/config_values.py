@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cli import prompts
 from cli.errors import UsageError
+from cli.system import read_text
 from cli.table import Option
 
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -61,7 +62,7 @@ def encode_ssh_key(value: str) -> str:
 
     file = Path(value).expanduser()
     if "PRIVATE KEY" not in value and len(value) < 1000 and file.is_file():
-        value = file.read_text()
+        value = read_text(file)
     if "PRIVATE KEY" not in value:
         raise UsageError("SSH_KEY takes a private key or the path of one.")
     return b64encode(value.encode()).decode()

@@ -69,7 +69,7 @@ def pick() -> Path:
 
 def read_public_key(file: Path) -> str:
     try:
-        text = file.read_text(errors="replace").strip()
+        text = file.read_text(encoding="utf-8", errors="replace").strip()
     except OSError as exc:
         raise UsageError(f"{file} can't be read ({exc.strerror}); name a .pub file.") from exc
     if "PRIVATE KEY" in text:
