@@ -32,7 +32,9 @@ def ensure(platform: Platform) -> None:
         health.wait_until(
             lambda: answers(platform),
             ANSWER_DEADLINE,
-            lambda: f"The example app does not answer within {ANSWER_DEADLINE:.0f} s: `paas explain -a {APP}` says why.",
+            lambda: (
+                f"The example app does not answer within {ANSWER_DEADLINE:.0f} s: `paas explain -a {APP}` says why."
+            ),
         )
 
 

@@ -11,8 +11,8 @@ from cli.table import APP, JSON, LIMIT, Arg, Option, command
 ID = Arg("id", "as `paas webhooks` shows it")
 EVENTS = (
     "Events: deploy.succeeded, deploy.failed, release.failing, release.rolled_back, process.crashed, cron.failed, "
-    "certificate.expiring; of the platform's own disks disk.low and disk.recovered, to webhooks that administrators "
-    "added. X-Paas-Signature is sha256=HMAC-SHA256(secret, X-Paas-Timestamp + '.' + body)."
+    "certificate.expiring; of the platform itself platform_certificate.expiring, disk.low and disk.recovered, to "
+    "webhooks that administrators added. X-Paas-Signature is sha256=HMAC-SHA256(secret, X-Paas-Timestamp + '.' + body)."
 )
 
 

@@ -16,8 +16,8 @@ from django.db import connection
 from django.utils import timezone
 
 from controller import disk, wakeups
+from controller.actions import platform_certificates
 from controller.actions.mail import try_server
-from controller.cluster import pki
 from controller.cluster.client import cluster
 from controller.errors import BadRequest
 from controller.models import Certificate, Operation
@@ -30,7 +30,7 @@ SKEW = 5  # seconds between two clocks
 SYNC_LATE = 30  # seconds since the router last heard of the cluster
 SCARCE = 0.05  # of the memory available
 SOON = 14  # days until a certificate ends
-SOON_OURS = 60  # days until one of the platform's own ends: it is made anew when its programs start
+SOON_OURS = platform_certificates.SOON
 QUEUE = "celery"
 IN_DATABASE = ("database", "work", "certificates")  # the request's own connection serves them
 
@@ -140,24 +140,17 @@ def look_at_certificates() -> Iterator[Finding]:
 
 
 def look_at_platform_certificates() -> Iterator[Finding]:
-    """Those the platform's programs know each other by; not where the cluster isn't entered by a kubeconfig."""
-    if not settings.KUBECONFIG:
-        return
-    found = sorted(pki.certificates(Path(settings.KUBECONFIG), cluster()), key=lambda each: each.ends)
+    """Those the platform's programs know each other by, and the one that its own address shows."""
+    found = platform_certificates.found()
     for each in found:
         days = (each.ends - timezone.now()).days
         if days < SOON_OURS:
             text = f"{each.name} {'ended' if days < 0 else 'ends'} {each.ends:%Y-%m-%d}"
-            yield Finding("platform certificate", FAIL if days < 0 else WARN, text, renewal(each.name))
+            fix = platform_certificates.renewal(each.name)
+            yield Finding("platform certificate", FAIL if days < 0 else WARN, text, fix)
     if found and found[0].ends > timezone.now() + timedelta(days=SOON_OURS):
         text = f"{len(found)} looked at, the first to end is {found[0].name} on {found[0].ends:%Y-%m-%d}"
         yield Finding("platform certificates", OK, text)
-
-
-def renewal(name: str) -> str:
-    if "authority" in name:
-        return "make a new one: `make down`, move $PAAS_HOME/orchestrator/pki away, `make up`; apps stop meanwhile"
-    return "`make down && make up` makes a new one; apps stop meanwhile. On a Kubernetes of yours, renew it there"
 
 
 def look_at_registry() -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from controller.models.identity import Identity, LoginGrant
 from controller.models.invitation import Invitation
 from controller.models.key import Key
 from controller.models.log_drain import LogDrain, LogRetention
-from controller.models.notice import CrashMark, Delivery, DiskAlarm, MailSubscription, Notice, Webhook
+from controller.models.notice import CertificateAlarm, CrashMark, Delivery, DiskAlarm, MailSubscription, Notice, Webhook
 from controller.models.one_off import OneOff
 from controller.models.operation import Operation
 from controller.models.output import OutputLine
@@ -38,6 +38,7 @@ __all__ = (
     "Build",
     "BuildRun",
     "Certificate",
+    "CertificateAlarm",
     "Collaborator",
     "Config",
     "ConfigGroup",

@@ -14,6 +14,7 @@ EVENTS = {
     "process.crashed": "a process ended by itself",
     "cron.failed": "a scheduled command failed",
     "certificate.expiring": "a certificate of one of the app's domains is about to expire",
+    "platform_certificate.expiring": "one of the platform's own certificates is about to end (administrators alone)",
     "disk.low": "a disk of the platform is filling up (administrators alone)",
     "disk.recovered": "that disk has room again (administrators alone)",
 }
@@ -93,3 +94,11 @@ class DiskAlarm(models.Model):
 
     place = models.CharField(max_length=300, unique=True)
     since = models.DateTimeField(default=timezone.now)
+
+
+class CertificateAlarm(models.Model):
+    """One of the platform's own certificates that ends soon, and how near its end was when that was told last."""
+
+    name = models.CharField(max_length=300, unique=True)
+    ends = models.DateTimeField()
+    told = models.PositiveSmallIntegerField(null=True)  # days before the end; 0: it has ended

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from controller.actions import deliveries, disk_alarm, upkeep
+from controller.actions import deliveries, disk_alarm, platform_certificates, upkeep
 
 
 @shared_task(name="controller.deliver")
@@ -24,6 +24,7 @@ def look_for_crashes() -> None:
 @shared_task(name="controller.look_at_certificates")
 def look_at_certificates() -> None:
     upkeep.look_at_certificates()
+    platform_certificates.look()
 
 
 @shared_task(name="controller.look_at_disks")

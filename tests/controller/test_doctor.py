@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from django.utils import timezone
 
 from controller import disk
-from controller.actions import doctor
+from controller.actions import doctor, platform_certificates
 from controller.models import App, Certificate, Operation, User
 
 
@@ -125,7 +125,9 @@ def test_the_platforms_own_certificates_are_told_before_they_end(tmp_path, monke
     settings.KUBECONFIG = str(tmp_path / "kubeconfig")
     with tls_server(tmp_path, 400) as server, tls_server(tmp_path, 30) as ending, tls_server(tmp_path, -5) as ended:
         nodes = [node("n1", ending), node("n2", ended), node("n3", 1)]
-        monkeypatch.setattr(doctor, "cluster", lambda: type("Nodes", (), {"list": lambda *_: (nodes, "1")})())
+        monkeypatch.setattr(
+            platform_certificates, "cluster", lambda: type("Nodes", (), {"list": lambda *_: (nodes, "1")})()
+        )
         kubeconfig(3000, 500, server)
         found = list(doctor.look_at_platform_certificates())
         assert [(each.level, each.text.rpartition(" ")[0]) for each in found] == [
