@@ -18,13 +18,14 @@ IN_CLUSTER = ("kubernetes.default.svc", 443)
 
 @dataclass(frozen=True)
 class Access:
-    """A server; `token_file` is read anew for every request, because its content is renewed."""
+    """A server, with what its paths begin with; `token_file` is read anew for every request: its content is renewed."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None
     token: str = ""
     token_file: str = ""
+    prefix: str = ""
 
     def headers(self) -> list[tuple[str, str]]:
         token = Path(self.token_file).read_text().strip() if self.token_file else self.token
@@ -44,10 +45,13 @@ def load_access(kubeconfig: str) -> Access:
         context = _named(content["contexts"], current)["context"]
         cluster = _named(content["clusters"], context["cluster"])["cluster"]
         user = _named(content["users"], context["user"])["user"]
-        url = urlsplit(cluster["server"])
+        if "exec" in user or "auth-provider" in user:
+            raise ValueError("it runs a program to sign in; give it a token or a client certificate")
+        url, folder = urlsplit(cluster["server"]), Path(kubeconfig).parent
         port = url.port or (443 if url.scheme == "https" else 80)
-        tls = _tls(cluster, user) if url.scheme == "https" else None
-        return Access(url.hostname or "", port, tls, user.get("token", ""), user.get("tokenFile", ""))
+        tls = _tls(cluster, user, folder) if url.scheme == "https" else None
+        file = str(folder / user["tokenFile"]) if user.get("tokenFile") else ""
+        return Access(url.hostname or "", port, tls, user.get("token", ""), file, url.path.rstrip("/"))
     except (OSError, KeyError, IndexError, TypeError, AttributeError, ValueError, yaml.YAMLError) as exc:
         raise BadSetting(f"the kubeconfig {kubeconfig} can't be used ({exc!r}); correct it and start again") from exc
 
@@ -56,11 +60,13 @@ def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return next(entry for entry in entries if entry["name"] == name)
 
 
-def _tls(cluster: dict[str, Any], user: dict[str, Any]) -> ssl.SSLContext:
+def _tls(cluster: dict[str, Any], user: dict[str, Any], folder: Path) -> ssl.SSLContext:
+    """Files are named as seen from the kubeconfig's `folder`."""
     if data := cluster.get("certificate-authority-data"):
         context = ssl.create_default_context(cadata=base64.b64decode(data).decode())
     else:
-        context = ssl.create_default_context(cafile=cluster.get("certificate-authority"))
+        authority = cluster.get("certificate-authority")
+        context = ssl.create_default_context(cafile=folder / authority if authority else None)
     if cluster.get("insecure-skip-tls-verify"):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if user.get("client-certificate-data"):
@@ -70,5 +76,5 @@ def _tls(cluster: dict[str, Any], user: dict[str, Any]) -> ssl.SSLContext:
             file.flush()
             context.load_cert_chain(file.name)
     elif user.get("client-certificate"):
-        context.load_cert_chain(user["client-certificate"], user["client-key"])
+        context.load_cert_chain(folder / user["client-certificate"], folder / user["client-key"])
     return context

@@ -99,4 +99,5 @@ class Kubernetes:
     def _get(self, path: str, **query: Any) -> AbstractAsyncContextManager[Answer]:
         access = self._access
         headers = [("Accept", "application/json, */*"), ("User-Agent", "paas-logger"), *access.headers()]
-        return request(access.host, access.port, access.tls, "GET", f"{path}?{urlencode(query)}", headers)
+        target = f"{access.prefix}{path}?{urlencode(query)}"
+        return request(access.host, access.port, access.tls, "GET", target, headers)

@@ -201,7 +201,9 @@ class KubernetesCluster:
     def open_tunnel(self, namespace, pod, what, query, offered):
         from controller.cluster import tunnels  # an event loop: only where a session is opened
 
-        return tunnels.open_tunnel(self._endpoint(), f"{path_of('Pod', namespace, pod)}/{what}", query, offered)
+        prefix = urlsplit(self._client.configuration.host).path.rstrip("/")
+        path = f"{prefix}{path_of('Pod', namespace, pod)}/{what}"
+        return tunnels.open_tunnel(self._endpoint(), path, query, offered)
 
     def _endpoint(self):
         """Where the API server listens, and who we are to it."""

@@ -1,13 +1,14 @@
 """Tunnels: what the cluster answers reaches the client, bytes go both ways, and the end of either side is the end."""
 
 import contextlib
+import json
 import socket
 import threading
 
 import pytest
 
 from controller.cluster import tunnels
-from controller.cluster.client import ClusterError, Unreachable
+from controller.cluster.client import ClusterError, KubernetesCluster, Unreachable
 
 UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 OFFERED = {"Sec-WebSocket-Key": "k" * 22 + "==", "Cookie": "never passed on"}
@@ -45,6 +46,18 @@ def join(tunnel, **options):
     tunnels.join(tunnel, theirs, pulse=lambda: None, ended=over.set, **options)
     ours.settimeout(5)
     return ours, over
+
+
+def test_a_cluster_behind_a_path_is_asked_below_it(tmp_path):
+    with api_server(UPGRADED) as (endpoint, asked):
+        server = {"server": f"http://{endpoint.host}:{endpoint.port}/k8s/clusters/c-1"}
+        context = {"name": "x", "context": {"cluster": "c", "user": "u"}}
+        document = {"clusters": [{"name": "c", "cluster": server}], "users": [{"name": "u", "user": {"token": "us"}}]}
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps({**document, "contexts": [context], "current-context": "x"}))
+        KubernetesCluster(str(path)).open_tunnel("blue", "blue-web-1", "exec", [("command", "ls")], OFFERED).close()
+    assert asked[0].startswith("GET /k8s/clusters/c-1/api/v1/namespaces/blue/pods/blue-web-1/exec?command=ls HTTP")
+    assert "authorization: Bearer us\r\n" in asked[0]
 
 
 def test_bytes_go_both_ways_after_the_clusters_own_answer():
