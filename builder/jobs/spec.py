@@ -126,7 +126,7 @@ def places(task: Task) -> Mapping[str, str]:
     """Writable folders: volume → where."""
     if task.rootless:
         return {"workspace": "/workspace", "state": "/home/user/.local/share/buildkit"}
-    return {"workspace": "/workspace", "app": "/app", "buildpacks": "/buildpacks", "tmp": "/tmp"}
+    return {"workspace": "/workspace", "buildpacks": "/buildpacks", "tmp": "/tmp"}
 
 
 def scratch(task: Task, limits: BuildLimits) -> list[Obj]:
@@ -134,7 +134,10 @@ def scratch(task: Task, limits: BuildLimits) -> list[Obj]:
 
 
 def scratch_mounts(task: Task) -> list[Obj]:
-    return [{"name": name, "mountPath": path} for name, path in places(task).items()]
+    mounts = [{"name": name, "mountPath": path} for name, path in places(task).items()]
+    if not task.rootless:  # buildpacks know the tree by a second name, on the cache's mount: they rename between them
+        mounts.append({"name": "workspace", "mountPath": "/app", "subPath": "app"})
+    return mounts
 
 
 def mounted(name: str, kind: str) -> Obj:

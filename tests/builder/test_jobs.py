@@ -61,6 +61,13 @@ def test_a_buildpacks_pod_may_nothing_but_build():
     assert not any("hostPath" in volume for volume in pod["volumes"])
 
 
+def test_the_tree_lies_beside_the_cache_on_one_volume():
+    """Buildpacks rename what they install from one to the other."""
+    mounts = job()["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    where = {mount["mountPath"]: (mount["name"], mount.get("subPath", "")) for mount in mounts}
+    assert where["/workspace"] == ("workspace", "") and where["/app"] == ("workspace", "app")
+
+
 def test_a_hosts_authorities_take_the_place_of_the_images():
     mounts = job(host=[spec.CA_KEY])["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
     assert {"name": "host", "mountPath": "/etc/ssl/certs/ca-certificates.crt", "subPath": spec.CA_KEY,
