@@ -185,7 +185,8 @@ def collect(env: Mapping[str, str], target: str, folder: Path, here: bool = True
 
 def write(config: HostConfig, folder: Path) -> None:
     """Put `files` in place, readable by the build user."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)  # whatever the umask
     for old in set(os.listdir(folder)) - set(config.files):
         (folder / old).unlink()
     for name, text in config.files.items():

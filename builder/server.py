@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -157,12 +158,14 @@ class Builder:
 
     def _prepare(self) -> None:
         """Folders as they must be; what a killed builder left is gone."""
+        os.umask(0o022)  # what builds read and images hold is other users'; nobody gets into `settings.data`
         for name in ("work", "uploads"):
             shutil.rmtree(self.settings.data / name, ignore_errors=True)
         (self.settings.data / "uploads").mkdir(mode=0o700)
         for name in ("repos", "cache", "work", "run", "logs"):
             (self.settings.data / name).mkdir(exist_ok=True, mode=0o700)
-        (self.settings.data / "buildpacks").mkdir(exist_ok=True, mode=0o755)
+        (self.settings.data / "buildpacks").mkdir(exist_ok=True)
+        (self.settings.data / "buildpacks").chmod(0o755)
         host_config.write(self._host, self.settings.data / "host")
         repository.write_hooks(self.settings.data / "hooks")
         if removed := self.repositories.sweep():

@@ -199,7 +199,13 @@ class RunningBuilder:
     def start(self) -> None:
         log = (self.data.parent / "builder.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "builder"], cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-m", "builder"],
+            cwd=ROOT,
+            env=self.env,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            umask=0o027,  # the platform's own programs'
         )
         wait_for_port(self.port, self.process)
 

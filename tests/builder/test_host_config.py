@@ -1,3 +1,5 @@
+import os
+
 from builder import host_config
 
 
@@ -34,3 +36,13 @@ def test_proxies_are_given_in_both_spellings():
         "https_proxy": "http://p:1",
         "HTTPS_PROXY": "http://p:1",
     }
+
+
+def test_the_settings_can_be_read_by_builds_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        host_config.write(host_config.HostConfig(files={"npmrc": "registry=https://r.test/\n"}), tmp_path / "host")
+    finally:
+        os.umask(before)
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("host", "host/npmrc")]
+    assert modes == [0o755, 0o644]
