@@ -15,7 +15,7 @@ config() { [ -r "$ENV/$1" ] && echo "$(<"$ENV/$1")"; }
 
 # Runs something with the app's config as environment.
 with_config() (
-  for name in "$ENV"/*; do [ -f "$name" ] && case ${name##*/} in PATH | HOME | LD_* | BASH_ENV | PYTHONHOME) ;; *) export "${name##*/}=$(cat "$name")" ;; esac; done
+  for name in "$ENV"/*; do [ -f "$name" ] && case ${name##*/} in PATH | HOME | LD_* | BASH_ENV | PYTHONHOME | PYTHONPATH | GIT_DIR | GIT_CONFIG_GLOBAL) ;; *) export "${name##*/}=$(cat "$name")" ;; esac; done
   "$@"
 )
 

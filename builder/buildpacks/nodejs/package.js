@@ -32,13 +32,22 @@ for (const file of ['.node-version', '.nvmrc']) {
 if (/^(node|lts(\/.*)?|stable|latest|current)$/.test(wanted)) wanted = '*';
 const valid = !wanted || semver.validRange(wanted) !== null;
 const quote = (value) => `'${String(value).replace(/'/g, `'\\''`)}'`;
+const ownNpm = JSON.parse(read(path.join(npm, 'package.json'))).version;
+const range = (value) => (semver.validRange(text(value)) ? text(value) : '');
+const managers = Object.fromEntries(['npm', 'yarn', 'pnpm'].map((name) => [`engines_${name}`, range(pkg.engines?.[name])]));
+const npmAsked = text(pkg.packageManager).startsWith('npm@') ? text(pkg.packageManager).slice(4).split('+')[0] : managers.engines_npm;
 const values = {
+  ...managers,
   HAVE: process.versions.node,
-  NPM: JSON.parse(read(path.join(npm, 'package.json'))).version,
+  NPM: ownNpm,
   wanted, source, valid: valid ? 'yes' : '',
   fits: !wanted || (valid && semver.satisfies(process.versions.node, wanted)) ? 'yes' : '',
   declared: text(pkg.packageManager),
+  npm_fits: npmAsked && semver.satisfies(ownNpm, npmAsked) ? 'yes' : '',
   start: text(scripts.start) ? 'yes' : '',
+  before: text(scripts['heroku-prebuild']) ? 'heroku-prebuild' : '',
+  after: text(scripts['heroku-cleanup']) ? 'heroku-cleanup' : '',
+  workspaces: pkg.workspaces ? 'yes' : '',
   build: ['heroku-postbuild', 'build'].find((name) => text(scripts[name])) || '',
 };
 for (const [name, value] of Object.entries(values)) console.log(`${name}=${quote(value)}`);
