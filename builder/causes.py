@@ -80,22 +80,48 @@ IN_OUTPUT = (
         "the package index has no {0}",
         "Correct its name or version, commit, push again.",
     ),
+    rule(
+        r"repository '?(\S+?)'? not found|git clone .*(https?://\S+) \S+ did not run successfully"
+        r"|fatal: (?:could not read Username for|Authentication failed for) '([^']+)'",
+        "the repository {0} can't be cloned",
+        "Correct its address; for a private one put a token into config and name it there: ${{TOKEN}}.",
+    ),
     rule(r"npm (?:error|ERR!) 404 .*'([^']+)'", "the package index has no {0}", "Correct its name or version."),
 )
+NAME_IT_RIGHT = "Correct its name or version, commit, push again."
 # What the builder itself found out, and only the next command is missing.
 IN_CAUSE = (
     rule(r"out of memory at", "", "Ask the operator for more BUILD_MEMORY, or let the build do less at once."),
     rule(r"No buildpack knows", "", "paas config:set BUILDPACK_URL=https://… or add a Dockerfile, then push again."),
     rule(r"Nothing says how to start", "", "echo 'web: COMMAND' > Procfile; git add Procfile; git commit -m Procfile"),
-    rule(r"lock file|package-lock|yarn\.lock", "", "Make the lock file with your package manager and commit it."),
+    rule(
+        r"package-lock\.json doesn't match",
+        "",
+        "npm install && git commit -m 'Update the lock file' package-lock.json && git push deis HEAD:master",
+    ),
+    rule(
+        r"Run: (pipenv lock|poetry lock)[^,]*, commit ([\w.]+)",
+        "",
+        "{0} && git add {1} && git commit -m 'Add the lock file' && git push deis HEAD:master",
+    ),
+    rule(r"lock file|\w[.-]lock\b", "", "Make the lock file with your package manager and commit it."),
+    rule(r"which the (?:package index|npm registry) doesn't have|registry has no", "", NAME_IT_RIGHT),
+    rule(r"could not be compiled", "", "Choose a version with a ready-made wheel or binary, or bring a Dockerfile."),
+    rule(r"doesn't support Python", "", "Choose a version of it that does, or ease requires-python; push again."),
+    rule(r"base image .* can't be fetched", "", "Name an image this platform can fetch, or ask its operator for it."),
+    rule(r"the release command failed", "", "paas releases:output shows what it said; mend it, commit, push again."),
     rule(r"this stack has|unsupported stack|no stack", "", "Name a version this stack has, commit, push again."),
+    rule(r"collectstatic failed: KeyError: '(\w+)'", "", "paas config:set {0}=…, then push again"),
+    rule(r"collectstatic failed: .*STATIC_ROOT", "", "Add STATIC_ROOT = BASE_DIR / 'staticfiles' to the settings."),
+    rule(r"Set DISABLE_COLLECTSTATIC", "", "paas config:set DISABLE_COLLECTSTATIC=1 if it isn't needed; push again"),
+    rule(r"^Expose a port", "", "Add EXPOSE 5000 to the Dockerfile and listen there; no web app: paas routing:disable"),
     rule(r"BUILD_TIMEOUT", "", "`paas builds:output` shows where it hung."),
     rule(r"more than .* of disk", "", "Leave large files out of the build, or ask the operator for more BUILD_DISK."),
     rule(r"(crashed with exit code|isn't ready|not ready|nothing listens)", "", "paas logs"),
 )  # fmt: skip
 # How the same is said to somebody who deployed a folder or an archive, with no repository that is pushed.
 WITHOUT_GIT = (
-    (re.compile(r" && git commit .*&& git push deis HEAD:master"), " && paas deploy"),
+    (re.compile(r"( && git add \S+)? && git commit .*&& git push deis HEAD:master"), " && paas deploy"),
     (re.compile(r"; git add Procfile; git commit -m Procfile"), "; paas deploy"),
     (re.compile(r",? (?:and )?commit(?: (?:it|both|the lock file|[\w.-]+(?: and [\w.-]+)?))?,? (?:and )?push again"),
      ", and deploy again"),
@@ -103,7 +129,9 @@ WITHOUT_GIT = (
     (re.compile(r"\bpush again\b"), "deploy again"),
     (re.compile(r"\bPush again\b"), "Deploy again"),
 )  # fmt: skip
-VAGUE = re.compile(r"failed with exit code \d+\.?$|returned a non-zero code")
+VAGUE = re.compile(
+    r"failed with exit code \d+\.?$|Installing the dependencies of \S+ failed\.$|returned a non-zero code"
+)
 
 
 def explain(cause: str, output: Iterable[str]) -> Cause:
@@ -115,8 +143,8 @@ def explain(cause: str, output: Iterable[str]) -> Cause:
                 groups = [group for group in found.groups() if group] or [""]
                 return Cause(f"{cause.rstrip('.')}: {known.text.format(*groups)}.", known.hint)
     for known in IN_CAUSE:
-        if known.seen.search(cause):
-            return Cause(cause, known.hint)
+        if found := known.seen.search(cause):
+            return Cause(cause, known.hint.format(*found.groups()))
     return Cause(cause)
 
 

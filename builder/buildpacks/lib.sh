@@ -40,8 +40,8 @@ logged() {
   return "${PIPESTATUS[0]}"
 }
 
-# The last line of $LOG that says something.
-last_line() { grep -v '^[[:space:]]*$' "$LOG" | tail -n1 | cut -c1-200; }
+# The last line of $LOG that says something, without its full stop.
+last_line() { grep -v '^[[:space:]]*$' "$LOG" | tail -n1 | cut -c1-200 | sed 's/\.$//'; }
 
 # The first rule (`pattern<TAB>sentence`; \1 is what the first group matched) that a line of $LOG matches.
 cause_of() {

@@ -24,6 +24,7 @@ VAGUE = "The build failed with exit code 1."
         ("npm error network request failed, reason: getaddrinfo ENOTFOUND registry.test", "could not be reached"),
         ("ERROR: No matching distribution found for flsak==1", "the package index has no flsak==1"),
         ("npm error code EBADENGINE", "another version of the language"),
+        ("fatal: Authentication failed for 'https://git.test/x.git/'", "https://git.test/x.git/ can't be cloned"),
         (" ERR_PNPM_OUTDATED_LOCKFILE  Cannot install with frozen-lockfile", "lock file doesn't fit"),
     ],
 )  # fmt: skip
@@ -41,11 +42,29 @@ def test_a_vague_failure_is_explained_by_what_the_build_said(output, words):
         ("Nothing says how to start this app. Add a Procfile", "git add Procfile"),
         ("runtime.txt asks for Python 2.7.18; this stack has 3.13", "Name a version"),
         ("web crashed with exit code 1", "paas logs"),
+        ("collectstatic failed: KeyError: 'SECRET_KEY'. Set DISABLE_COLLECTSTATIC=1", "config:set SECRET_KEY"),
+        ("There is a Pipfile without Pipfile.lock. Run: pipenv lock, commit Pipfile.lock, and", "git add Pipfile.lock"),
+        ("package-lock.json doesn't match package.json. Run: npm install", "npm install && git commit"),
+        (
+            "requirements.txt asks for flsak==1, which the package index doesn't have for this Python.",
+            "Correct its name",
+        ),
+        ("psycopg2 could not be compiled; the lines above say why.", "ready-made wheel"),
+        ("A package in pyproject.toml doesn't support Python 3.13.", "requires-python"),
+        ("The base image x:1 (FROM) can't be fetched: its registry isn't reachable", "ask its operator"),
+        ("the release command failed with exit code 3: migrating", "paas releases:output"),
+        ("collectstatic failed: ImportError: x. Set DISABLE_COLLECTSTATIC=1 to skip it.", "DISABLE_COLLECTSTATIC=1"),
+        ("Expose a port or make the app non routable by changing the process type", "EXPOSE 5000"),
     ],
 )
 def test_a_known_cause_keeps_its_words_and_gets_a_next_step(cause, hint):
     told = explain(cause, ["no space left on device"])
     assert told.text == cause and hint in told.hint
+
+
+def test_an_installation_that_failed_unexplained_is_read_again():
+    told = explain("Installing the dependencies of requirements.txt failed.", ["Could not resolve host: git.test"])
+    assert told.text.startswith("Installing the dependencies of requirements.txt failed: a package index or download")
 
 
 def test_what_nobody_knows_stays_as_it_is():
