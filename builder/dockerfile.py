@@ -40,6 +40,7 @@ DOCKERFILE_MAX = 1 << 20
 PULL_TIMEOUT = 300.0  # seconds for a base image
 CHUNK = 1 << 18
 CPU_PERIOD = 100_000
+HEROKU_PORT = 5000  # images of a heroku.yml listen on $PORT and expose nothing
 CACHE_TAG = "last-build"  # local name of an app's newest image
 RUNNING = re.compile(r"---> Running in ([0-9a-f]{12,64})")
 UNREACHABLE = (
@@ -69,6 +70,7 @@ class Plan:
     target: str
     args: dict[str, str]
     processes: dict[str, str]
+    ports: tuple[int, ...] = ()  # where it listens if the image doesn't say
 
 
 def plan_build(tree: Path, config: Mapping[str, str]) -> Plan:
@@ -94,6 +96,7 @@ def plan_build(tree: Path, config: Mapping[str, str]) -> Plan:
         (described.target if described else "") or config.get("DOCKERFILE_TARGET", ""),
         args,
         {**(described.processes if described else {}), **read_processes(tree)},
+        (HEROKU_PORT,) if described else (),
     )
 
 
@@ -194,7 +197,7 @@ class DockerfileBuilds:
             raise BuildFailed(f"The image could not be sent to the registry: {exc}") from exc
         finally:
             await self._keep_as_cache(repository, tag)
-        return DockerBuilt(digest, plan.processes, exposed_ports(settings))
+        return DockerBuilt(digest, plan.processes, exposed_ports(settings) or plan.ports)
 
     async def _keep_as_cache(self, repository: str, tag: str) -> None:
         """The image stays as the next build's cache, in place of the one before."""

@@ -107,7 +107,7 @@ class BuildkitBuilds:
             raise BuildFailed(
                 "The Dockerfile has no CMD and no ENTRYPOINT, and there is no Procfile: nothing would start."
             )
-        return Result(digest, plan.processes, exposed_ports(settings), Way.DOCKERFILE)
+        return Result(digest, plan.processes, exposed_ports(settings) or plan.ports, Way.DOCKERFILE)
 
     async def _run(self, job: Job, plan: Plan, progress: Progress) -> str:
         """Build in a pod; the image's digest."""

@@ -61,7 +61,7 @@ def test_the_target_the_path_and_heroku_yml_are_read(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "Dockerfile").write_text("FROM a")
     (tmp_path / "sub/D").write_text("FROM b")
-    assert plan_build(tmp_path, {}).text == "FROM a"
+    assert plan_build(tmp_path, {}).text == "FROM a" and plan_build(tmp_path, {}).ports == ()
     plan = plan_build(tmp_path, {"DOCKERFILE_PATH": "sub/D", "DOCKERFILE_TARGET": "t"})
     assert (plan.text, plan.context, plan.target, plan.args) == ("FROM b", tmp_path, "t", {})
     (tmp_path / "heroku.yml").write_text(
@@ -69,6 +69,7 @@ def test_the_target_the_path_and_heroku_yml_are_read(tmp_path):
         "run:\n  web: serve\n  worker: {command: [one, two], image: web}\nrelease: {image: web, command: [migrate]}\n"
     )
     plan = plan_build(tmp_path, {"SECRET": "x"})
+    assert plan.ports == (5000,)
     assert (plan.text, plan.context, plan.target) == ("FROM b", tmp_path / "sub", "prod")
     assert plan.args == {"A": "1"}
     assert plan.processes == {"web": "serve", "worker": "one && two", "release": "migrate"}
