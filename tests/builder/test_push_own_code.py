@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.builder.test_push import running
+from tests.builder.test_push import get, running
 
 pytestmark = pytest.mark.engine
 FAST_C = """#include <Python.h>
@@ -66,6 +66,18 @@ def test_processes_have_the_package_manager_that_the_lock_file_names(builder, co
     path = client.repository("yarned", files)
     assert "Building (yarn run build)" in client.push(path)
     assert said(builder, registry, controller.builds[-1]["image"]).startswith("1.")
+
+
+def test_a_site_that_a_build_script_makes_is_served_without_a_start_script(builder, controller, registry, tmp_path):
+    client = builder.client(tmp_path / "c", apps=("bundle",))
+    package = {"name": "bundle", "scripts": {"build": "mkdir -p dist && echo made >dist/index.html"}}
+    path = client.repository("bundle", {"package.json": json.dumps(package), "index.html": "the source"})
+    assert "Serving what the build made as a static site" in client.push(path)
+    build = controller.builds[-1]
+    assert build["procfile"] == {"web": "/app/.static/start"}
+    environment = {"PORT": "5000"}
+    with running(builder, registry, build["image"], "/runner/init", "start", "web", env=environment) as (url, _):
+        assert get(url + "/some/where")[2] == "made\n"
 
 
 @pytest.mark.parametrize("requirement", [".", "-e ."])

@@ -37,6 +37,16 @@ def test_routes_redirects_and_headers_become_directives(tmp_path):
     assert "return 301 https://" in text and "gzip on" not in text
 
 
+def test_a_site_that_was_built_falls_back_to_its_index_unless_it_says_otherwise(tmp_path):
+    folder = site(tmp_path, "out/index.html")
+    assert static_render.read(folder, fallback=True) == {"routes": {"/**": "index.html"}}
+    assert static_render.read(folder) == {}
+    site(tmp_path, "out/404.html")
+    assert static_render.read(folder, fallback=True) == {}
+    (tmp_path / "static.json").write_text('{"gzip": false}')
+    assert static_render.read(folder, fallback=True) == {"gzip": False}
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -17,7 +17,8 @@ import re
 import sys
 
 KEYS = ("root", "clean_urls", "routes", "redirects", "headers", "error_page", "https_only", "gzip")
-ROOTS = ("public", "dist", "build", "_site", ".")
+ROOTS = ("public", "dist", "build", "out", "_site", ".")
+FALLBACK = {"/**": "index.html"}  # of what a JavaScript build made and no static.json describes, without a 404.html
 HEADER = re.compile(r"[A-Za-z0-9-]+")
 TYPES = (
     "text/css text/plain text/xml text/javascript application/javascript application/json application/xml "
@@ -29,13 +30,14 @@ class Invalid(ValueError):
     """static.json holds something that can't be served."""
 
 
-def read(folder):
-    """static.json as a dictionary. Raises: Invalid."""
+def read(folder, fallback=False):
+    """static.json as a dictionary; `fallback`: without one, what is no file is index.html. Raises: Invalid."""
     try:
         with open(os.path.join(folder, "static.json"), encoding="utf-8") as file:
             config = json.load(file)
     except FileNotFoundError:
-        return {}
+        own_page = os.path.isfile(os.path.join(folder, root_of({}, folder), "404.html"))
+        return {"routes": FALLBACK} if fallback and not own_page else {}
     except ValueError as exc:
         raise Invalid(f"static.json is not valid JSON: {exc}") from exc
     if not isinstance(config, dict):
@@ -165,7 +167,7 @@ def render(config, folder):
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(render(read(sys.argv[1]), sys.argv[1]))
+        sys.stdout.write(render(read(sys.argv[1], bool(os.environ.get("STATIC_FALLBACK"))), sys.argv[1]))
     except Invalid as exc:
         print(exc, file=sys.stderr)
         sys.exit(1)
