@@ -1,4 +1,4 @@
-"""nginx's configuration for a static site, from its static.json: `render.py FOLDER` writes it to standard output.
+"""nginx's configuration for a static site, from its static.json: `render.py FOLDER [fallback]` writes it to stdout.
 
 static.json, as in Heroku's static buildpack:
     root            folder to serve: "public/"; found by itself when missing
@@ -167,7 +167,7 @@ def render(config, folder):
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(render(read(sys.argv[1], bool(os.environ.get("STATIC_FALLBACK"))), sys.argv[1]))
+        sys.stdout.write(render(read(sys.argv[1], sys.argv[2:] == ["fallback"]), sys.argv[1]))
     except Invalid as exc:
         print(exc, file=sys.stderr)
         sys.exit(1)
