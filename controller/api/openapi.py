@@ -16,18 +16,23 @@ from drf_spectacular.plumbing import ResolvedComponent, build_array_type, build_
 from rest_framework.permissions import AllowAny
 from rest_framework.serializers import BaseSerializer
 
+from controller.api import catalogue
 from controller.api.authentication import FromBuilder
 from controller.api.builds import AppJsonField, ProcfileField
 from controller.api.deploys import ShareField
+from controller.api.examples import ERRORS, EXAMPLES
 from controller.api.scoping import Strict
 from controller.api.sections import Section
 from controller.api.shapes import Also, Forms, Page, Shape, Text, by_status
+from controller.errors import Forbidden, Missing
 from controller.middleware import API_VERSION
 
 SCALARS = {str: {"type": "string"}, int: {"type": "integer"}, float: {"type": "number"}, bool: {"type": "boolean"}}
 NULL = type(None)
 URL = {"type": "string", "nullable": True}
 PAGE_PARAMETERS = {"limit": "rows of a page, 100 when not said", "offset": "rows to leave out first"}
+DETAIL = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
+MISSING = {"description": "A bare text, or `detail`.", "anyOf": [{"type": "string"}, DETAIL]}
 ERROR = {
     "description": "What failed and what to do: `detail`, or sentences by field; a bare text for what isn't there.",
     "anyOf": [
@@ -55,14 +60,19 @@ class Described(AutoSchema):
         return "_".join([self.method.lower(), *words]).replace("-", "_")
 
     def get_tags(self):
-        words = [part for part in self.path.split("/") if part and not part.startswith("{")][1:]
-        if words[:1] == ["apps"] and len(words) > 1:
-            return [words[1]]
-        return [words[0] if words else "apps"]
+        return [catalogue.SECTION_OF.get(self._key, catalogue.PLATFORM.name)]
+
+    def get_summary(self):
+        return catalogue.split(catalogue.SENTENCES.get(self._key, self._key))[0]
 
     def get_description(self):
         handler = getattr(self.view, self.method.lower())
-        return (handler.__doc__ or type(self.view).__doc__ or "").replace("\n    ", "\n").strip()
+        said = (handler.__doc__ or type(self.view).__doc__ or "").replace("\n    ", "\n").strip()
+        return "\n\n".join(text for text in (catalogue.split(catalogue.SENTENCES.get(self._key, ""))[1], said) if text)
+
+    @property
+    def _key(self) -> str:
+        return catalogue.key_of(self.method, self.path)
 
     def get_auth(self):
         if FromBuilder in self.view.permission_classes:
@@ -99,17 +109,36 @@ class Described(AutoSchema):
         shape = self.view.takes.get(self.method)
         if shape is None:
             return None
-        return {"content": {"application/json": {"schema": self._schema(shape, "request")}}}
+        content = {"schema": self._schema(shape, "request")}
+        if (example := self._example(0)) is not None:
+            content["example"] = example
+        return {"content": {"application/json": content}}
 
     def _get_response_bodies(self, direction="response"):
         bodies = {str(status): self._answer(status, shape) for status, shape in self._answers().items()}
-        error = {"application/json": {"schema": self._registered("Error", ERROR)}}
-        error["text/html"] = {"schema": {"type": "string"}}  # no such address, as Deis says it
-        bodies["4XX"] = {"description": "Refused: the answer says why.", "content": error}
+        error = {"application/json": {"schema": self._registered("Error", ERROR), "examples": dict(ERRORS)}}
+        nowhere = {"text/html": {"schema": {"type": "string"}}}  # no such address, as Deis says it
+        if AllowAny not in self.view.permission_classes:
+            bodies["401"] = self._refusal("No token, or one that isn't valid.", "Detail", DETAIL, "Invalid token.")
+            bodies["403"] = self._refusal("Not allowed.", "Detail", DETAIL, str(Forbidden()))
+        if "{" in self.path:
+            text = str(Missing("App"))
+            missing = self._refusal("There is no such thing.", "Missing", MISSING, text)
+            bodies["404"] = {**missing, "content": {**missing["content"], **nowhere}}
+        bodies["4XX"] = {"description": "Refused: the answer says why.", "content": {**error, **nowhere}}
         if self.path.endswith("/hooks/build-runs/"):
             bodies["507"] = {"description": "The disk is nearly full.", "content": error}
         bodies["503"] = {"description": "The cluster, or something else that is needed, is away.", "content": error}
         return bodies
+
+    def _refusal(self, about: str, name: str, schema: dict, text: str) -> dict:
+        example = text if schema is MISSING else {"detail": text}
+        content = {"schema": self._registered(name, schema), "example": example}
+        return {"description": about, "content": {"application/json": content}}
+
+    def _example(self, which: int) -> typing.Any:
+        """What is sent (0) or answered (1), where there is an example."""
+        return EXAMPLES.get(self._key, (None, None))[which]
 
     def _answers(self) -> dict[int, Shape | None]:
         return by_status(self.view.gives[self.method])
@@ -120,6 +149,8 @@ class Described(AutoSchema):
             return answer
         forms = shape.by_type if isinstance(shape, Forms) else {getattr(shape, "media_type", "application/json"): shape}
         content = {media_type: {"schema": self._schema(form, "response")} for media_type, form in forms.items()}
+        if (example := self._example(1)) is not None and "application/json" in content:
+            content["application/json"]["example"] = example
         return {**answer, "content": content}
 
     def _registered(self, name: str, schema: dict) -> dict:
@@ -191,6 +222,11 @@ class Document(SchemaGenerator):
     def get_schema(self, request=None, public=False):
         schema = super().get_schema(request, public)
         schema["components"]["securitySchemes"] = SECURITY
+        schema["tags"] = [{"name": section.name, "description": section.about} for section in catalogue.SECTIONS]
+        for operation in (each for path in schema["paths"].values() for each in path.values()):
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "path":
+                    parameter["description"] = catalogue.PARAMETERS.get(parameter["name"], "")
         return schema
 
 

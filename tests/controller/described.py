@@ -29,6 +29,12 @@ def check(method: str, path: str, status: int, content_type: str, content: bytes
         assert content_type.partition(";")[0] in bodies, f"{method} {path}: {content_type} is not described"
 
 
+def held_against(schema: dict, value: object) -> None:
+    """Raises: ValidationError when `value` is not what the description's `schema` says."""
+    whole = {**json_schema(schema), "components": json_schema(json.loads(openapi.as_json())["components"])}
+    Draft4Validator(whole).validate(value)
+
+
 def answers_of(method: str, path: str) -> dict:
     return openapi.document()["paths"][path][method.lower()]["responses"]
 
