@@ -19,7 +19,7 @@ from builder.pool import BUILDPACKS, BuildContainer, Pool, environment_line
 from builder.progress import Progress, human
 from builder.runtime import Job
 from builder.settings import Settings
-from builder.shortcut import Outcome, Said, Shortcuts
+from builder.shortcut import Outcome, Said, Shortcuts, facts, is_custom, repeat
 from builder.stack.toolchains import Images, Toolchains
 
 log = logging.getLogger("builder.buildpack")
@@ -83,13 +83,7 @@ class BuildpackBuilds:
 
     async def repeat(self, space: workspace.Workspace, job: Job, stack: str, progress: Progress) -> Built | None:
         """What `build` would make of the tree in `space`, without a container; None where that takes one."""
-        cache = self.caches / job.app
-        outcome = await asyncio.to_thread(self._shortcuts.take, job.app, space.app, cache, facts(job, stack))
-        if outcome is None:
-            return None
-        for line in outcome.said.lines:
-            progress.raw(line)
-        return built.discover(space, job.time, outcome.name, outcome.release, progress)
+        return await repeat(self._shortcuts, self.caches / job.app, space, job, stack, progress)
 
     async def build(self, container: BuildContainer, image: str, job: Job, stack: str, progress: Progress) -> Built:
         """Run the buildpack on the tree in `container.space.app`, in a container of `image`.
@@ -181,16 +175,6 @@ class BuildpackBuilds:
                 f"The build was killed: out of memory at {human(self._settings.limits.memory)} (BUILD_MEMORY)."
             )
         raise built.failure(container.space, code)
-
-
-def facts(job: Job, stack: str) -> dict[str, str]:
-    """What decides a build besides the app's files."""
-    return {**{f"config {key}": value for key, value in job.config.items()}, "stack": stack}
-
-
-def is_custom(app: Path, config: Mapping[str, str]) -> bool:
-    """Whether the app brings a buildpack of its own."""
-    return bool(config.get("BUILDPACK_URL")) or (app / ".buildpacks").is_file()
 
 
 async def readable(descriptor: int) -> None:

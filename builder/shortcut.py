@@ -13,6 +13,7 @@ where nothing is.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -23,7 +24,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from builder import built
+from builder.built import Built
 from builder.layers import layer_folder, layer_name, walk, walk_shallow
+from builder.progress import Progress
+from builder.runtime import Job
+from builder.workspace import Workspace
 
 DEPTH = 2  # levels of the tree in which scripts look for files by name
 INPUTS_MAX = 100
@@ -163,6 +169,28 @@ class Shortcuts:
                 return None
             digest.update(f"{len(name)} {name} {content}".encode(errors="surrogateescape"))
         return digest.hexdigest()
+
+
+async def repeat(
+    known: Shortcuts, cache: Path, space: Workspace, job: Job, stack: str, progress: Progress
+) -> Built | None:
+    """What a build would make of the tree in `space`, without one; None where it takes one."""
+    outcome = await asyncio.to_thread(known.take, job.app, space.app, cache, facts(job, stack))
+    if outcome is None:
+        return None
+    for line in outcome.said.lines:
+        progress.raw(line)
+    return built.discover(space, job.time, outcome.name, outcome.release, progress)
+
+
+def facts(job: Job, stack: str) -> dict[str, str]:
+    """What decides a build besides the app's files; `stack` is the id of the image it will run on."""
+    return {**{f"config {key}": value for key, value in job.config.items()}, "stack": stack}
+
+
+def is_custom(app: Path, config: Mapping[str, str]) -> bool:
+    """Whether the app brings a buildpack of its own."""
+    return bool(config.get("BUILDPACK_URL")) or (app / ".buildpacks").is_file()
 
 
 def entries(tree: Path) -> Stats:

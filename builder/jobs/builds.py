@@ -13,12 +13,14 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from builder import built, slugignore, workspace
+from builder import built, shortcut, slugignore, workspace
+from builder.built import Built
 from builder.detect import Way, named_buildpacks, needed_languages
 from builder.errors import BuilderError, BuildFailed, ClusterError
 from builder.host_config import HostConfig
-from builder.image import Assembler, git_tag
+from builder.image import Assembler, Base, git_tag
 from builder.jobs import handover
 from builder.jobs.dockerfile import BuildkitBuilds
 from builder.jobs.pod import Phase, Pod, explain, limited
@@ -30,6 +32,7 @@ from builder.progress import Progress
 from builder.registry_api import RegistryClient
 from builder.runtime import Job, Result
 from builder.settings import Cluster, Settings
+from builder.shortcut import Outcome, Said, Shortcuts
 from builder.stack.toolchains import Images, name_images
 from builder.workspace import Workspace
 
@@ -51,11 +54,16 @@ class JobBuilds:
         self._assembler = Assembler(registry, LayerMemory(settings.data / "layers"))
         self._pods = Pods(registry, host, cluster, settings)
         self._dockerfiles = BuildkitBuilds(self._pods, registry, host, cluster, settings)
+        self._shortcuts = Shortcuts(BUILDPACKS)
         self._ready = False
 
     @property
     def credentials(self) -> Mapping[str, str]:
         return self._host.credentials()
+
+    @property
+    def _caches(self) -> Path:
+        return self._settings.data / "cache"
 
     @property
     def ready(self) -> bool:
@@ -98,15 +106,31 @@ class JobBuilds:
         await self._require(images.run)
         base = await self._assembler.base(*images.run.rsplit(":", 1))
         with progress.phase("build"):
-            code = await self._run(space, job, images.build, progress)
-        if code:
-            raise built.failure(space, code)
-        name, release = built.read(space.out, "name").strip() or "app", built.read(space.out, "release")
-        made = built.discover(space, job.time, name, release, progress)
+            made = await self._repeated(space, job, base, progress) or await self._built(
+                space, job, images, base, progress
+            )
         labels = {"paas.io/app": job.app, "paas.io/commit": job.commit, "paas.io/stack": images.run}
-        cache = self._settings.data / "cache" / job.app
+        cache = self._caches / job.app
         digest = await self._assembler.assemble(job.app, git_tag(job.commit), made, cache, base, labels, progress)
         return Result(digest, made.processes, (), Way.BUILDPACK, stack=images.run)
+
+    async def _repeated(self, space: Workspace, job: Job, base: Base, progress: Progress) -> Built | None:
+        """What a pod would make of the tree, where the app's last build says so."""
+        if not self._shortcuts.knows(job.app):
+            return None
+        return await shortcut.repeat(self._shortcuts, self._caches / job.app, space, job, base.id, progress)
+
+    async def _built(self, space: Workspace, job: Job, images: Images, base: Base, progress: Progress) -> Built:
+        """Raises: BuildFailed with the cause in one line."""
+        before, said = None, Said()
+        if images.run == self._settings.stack_image and not shortcut.is_custom(space.app, job.config):
+            before = await asyncio.to_thread(self._shortcuts.look, space.app)
+        if code := await self._run(space, job, images.build, said, progress):
+            raise built.failure(space, code)
+        inputs, name, release = (built.read(space.out, told) for told in ("inputs", "name", "release"))
+        outcome, facts = Outcome(name.strip() or "app", release, said), shortcut.facts(job, base.id)
+        await asyncio.to_thread(self._shortcuts.learn, job.app, space.app, before, inputs, facts, outcome)
+        return built.discover(space, job.time, outcome.name, release, progress)
 
     def _images(self, space: Workspace, job: Job) -> Images:
         """What the tree is to run on, as the registry has it, and to be built in, as nodes name it."""
@@ -117,9 +141,14 @@ class JobBuilds:
         plain = self._cluster.image or f"{self._settings.registry.host}/{own}"
         return Images(images.run, plain + images.build.removeprefix(own))
 
-    async def _run(self, space: Workspace, job: Job, image: str, progress: Progress) -> int:
+    async def _run(self, space: Workspace, job: Job, image: str, said: Said, progress: Progress) -> int:
         """Build in a pod; its exit code, with what it left in `space` and the app's cache back in its place."""
-        caches, limits = self._settings.data / "cache", self._settings.limits
+
+        def tell(line: bytes) -> None:
+            said.keep(line)
+            progress.raw(line)
+
+        caches, limits = self._caches, self._settings.limits
         workspace.take_cache(space, caches, job.app, bool(job.config.get("DEIS_DISABLE_CACHE")))
         task = Task(name_of(job.app), image, ["/bin/bash", "/buildpacks/run"], self._host.env, secrets.token_hex(16))
         line = environment_line({"source_version": job.commit, "request_id": job.request_id})
@@ -129,7 +158,7 @@ class JobBuilds:
             async with self._pods.started(task, {"config": config_files(job.config)}, progress) as pod:
                 async with limited(limits.timeout):
                     await handover.send(self._pods.api, pod, {**folders, "buildpacks": BUILDPACKS}, {}, line)
-                    code = await pod.output(task.mark, progress.raw, progress)
+                    code = await pod.output(task.mark, tell, progress)
                     if code is None:
                         raise explain(pod.sight, limits)
                     whole = False

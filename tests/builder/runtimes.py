@@ -41,6 +41,7 @@ class Scene:
     runtime: BuildRuntime
     registry: RegistryClient
     lines: list[str] = field(default_factory=list)
+    phases: dict[str, float] = field(default_factory=dict)  # of the last build
 
     async def build(self, app: str, files: dict[str, str], way: Way = Way.BUILDPACK, **config: str) -> Result:
         progress = Progress(lambda data: self.lines.append(data.decode()))
@@ -55,7 +56,10 @@ class Scene:
                     if made.is_relative_to(place.space.app):
                         os.chown(made, APP_UID, APP_UID)
             job = Job(app, "c0ffee00", "request", 1_700_000_000, way, config)
-            return await self.runtime.build(place, job, progress)
+            try:
+                return await self.runtime.build(place, job, progress)
+            finally:
+                self.phases = progress.phases
 
     @property
     def text(self) -> str:

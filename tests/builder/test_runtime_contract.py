@@ -204,6 +204,31 @@ def test_the_second_build_finds_the_cache_and_packs_its_layers_once(settings):
     assert first.digest == second.digest
 
 
+def test_a_change_of_code_alone_takes_no_container(settings):
+    app = {"package.json": '{"name": "n", "version": "1.0.0"}', "index.js": "1"}
+
+    async def scene(stage):
+        base = await stage.registry.manifest(*STACK.split(":"))
+
+        async def pushed(files, **config):
+            """What of the image is the app's, and whether it took a container."""
+            result = await stage.build("quick", {**app, **files}, **config)
+            assert list(result.processes) == ["web"] and "Node.js app" in stage.text
+            _, layers = await layers_of(stage.registry, "quick", result, len(base.content["layers"]))
+            return b"".join(map(gzip.decompress, layers)), "container" in stage.phases
+
+        assert (await pushed({"words.dat": "one"}))[1], "the first"
+        assert (await pushed({"words.dat": "two"}))[1], "it installs nothing, and says so"
+        stage.lines.clear()
+        content, took = await pushed({"words.dat": "three", "added.dat": "four"})
+        assert not took and b"three" in content and b"four" in content and b"two" not in content
+        assert (await pushed({"words.dat": "three"}, GREETING="hi"))[1], "config may decide"
+        assert (await pushed({"bin/pre_compile": "#!/bin/sh\necho hooked"}, GREETING="hi"))[1]
+        assert "hooked\n" in stage.text
+
+    play(settings, scene)
+
+
 @pytest.fixture(scope="session")
 def reachable(registry, login, tmp_path_factory):
     """The registry's images at an address that pods can reach."""
