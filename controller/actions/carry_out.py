@@ -64,7 +64,7 @@ def carry_out(operation_id: int) -> None:
 def failure_text(operation: Operation, exc: PaasError) -> str:
     """Deis' words for an error of the scheduler, the diagnosis as it is."""
     if isinstance(exc, ClusterTrouble):
-        verb = "scale" if operation.kind == Operation.SCALE else f"{operation.app.name}::deploy"
+        verb = "scale" if operation.kind == Operation.SCALE else "app::deploy"
         return f"({verb}): {exc}"
     return str(exc)
 

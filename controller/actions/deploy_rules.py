@@ -8,7 +8,7 @@ from django.db import transaction
 
 from controller.actions import operations
 from controller.actions.events import record
-from controller.cluster.rules import DeployRules
+from controller.cluster.rules import LONGEST_BATCH, MOST, DeployRules, number_in
 from controller.errors import Conflict, Invalid, Unprocessable
 from controller.models import App, AppSettings, User
 
@@ -21,11 +21,12 @@ def rules_of(app: App) -> dict[str, Any]:
     rules = asdict(DeployRules(**own))
     release = app.current_release()
     values = release.config.values if release else {}
-    batches, timeout = values.get("DEIS_DEPLOY_BATCHES", ""), values.get("DEIS_DEPLOY_TIMEOUT", "")
-    if rules["surge"] is None and batches.isdigit():
-        rules["surge"] = max(int(batches), 1)
+    batches = number_in(values.get("DEIS_DEPLOY_BATCHES", ""), MOST)
+    if rules["surge"] is None and batches is not None:
+        rules["surge"] = max(batches, 1)
     if rules["timeout"] is None:
-        rules["timeout"] = int(timeout) if timeout.isdigit() and int(timeout) else settings.DEPLOY_TIMEOUT
+        timeout = number_in(values.get("DEIS_DEPLOY_TIMEOUT", ""), LONGEST_BATCH)
+        rules["timeout"] = timeout or settings.DEPLOY_TIMEOUT
     return {**rules, "set": sorted(own)}
 
 

@@ -2,9 +2,11 @@
 
 import re
 
+from controller.cluster.rules import number_in
 from controller.cluster.wish import ReleaseWish
 
 BUILDPACK_PORT = 5000
+MOST_PORT = 65535
 PROBE_DEFAULTS = {"timeoutSeconds": 5, "periodSeconds": 1, "successThreshold": 1, "failureThreshold": 3}
 FIRST_ANSWER = {"timeoutSeconds": 30, "periodSeconds": 1, "failureThreshold": 60}  # /runner/ready waits by itself
 SETTLE = 1  # seconds a process must live after its first good check …
@@ -23,8 +25,8 @@ def port_of(release: ReleaseWish | None) -> int | None:
     """The port a release listens on, or None when nobody knows."""
     if release is None:
         return None
-    if (own := release.values.get("PORT", "")).isdigit():
-        return int(own)
+    if own := number_in(release.values.get("PORT", ""), MOST_PORT):
+        return own
     if release.kind == "buildpack":
         return BUILDPACK_PORT
     if release.ports is None:

@@ -8,6 +8,7 @@ import base64
 import json
 
 from controller.cluster.processes import command_of, literal, port_of, probes_of, resources_of, routable_type, settle_of
+from controller.cluster.rules import number_in
 from controller.cluster.strategy import surge_of, timeout_of
 from controller.cluster.wish import ReleaseWish, Wish
 from controller.cron import KEPT, MISSED, POLICIES, Entry, type_of
@@ -16,7 +17,9 @@ DRAIN = 3  # seconds a routed pod keeps serving after it left the routers' lists
 GRACE = 30  # seconds from TERM to KILL unless the app says otherwise
 RUN_KEPT = 7 * 24 * 3600  # seconds a run of a cron entry that somebody asked for is remembered
 COMMAND_KEPT = 600  # seconds an ended command's Job stays when nobody is left to remove it
+MOST_GRACE = 999_999  # seconds, as a config's termination_grace_period has them
 HISTORY = 3  # old ReplicaSets kept per process type
+MOST_HISTORY = 1000
 DEFAULT_REGISTRY = "docker.io"  # what an image without a registry in its name means
 
 Manifest = dict
@@ -172,7 +175,7 @@ def render_environment(wish: Wish, release: ReleaseWish) -> Manifest:
 
 def render_deployment(wish: Wish, kind: str, count: int, timeout: int = 120) -> Manifest:
     release = wish.release
-    history = release.values.get("KUBERNETES_DEPLOYMENTS_REVISION_HISTORY_LIMIT", "")
+    history = number_in(release.values.get("KUBERNETES_DEPLOYMENTS_REVISION_HISTORY_LIMIT", ""), MOST_HISTORY)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -191,7 +194,7 @@ def render_deployment(wish: Wish, kind: str, count: int, timeout: int = 120) -> 
             },
             "minReadySeconds": settle_of(probes_of(release, kind, first_answer=wish.platform.first_answer)),
             "progressDeadlineSeconds": timeout_of(wish, timeout) + 10,
-            "revisionHistoryLimit": int(history) if history.isdigit() else HISTORY,
+            "revisionHistoryLimit": HISTORY if history is None else history,
             "template": render_template(wish, kind),
         },
     }
@@ -254,8 +257,8 @@ def grace_of(release: ReleaseWish, kind: str) -> int:
         release.termination_grace_period.get(kind, ""),
         release.values.get("KUBERNETES_POD_TERMINATION_GRACE_PERIOD_SECONDS", ""),
     ):
-        if str(wished).isdigit():
-            return int(wished)
+        if (seconds := number_in(str(wished), MOST_GRACE)) is not None:
+            return seconds
     return GRACE
 
 

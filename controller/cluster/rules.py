@@ -7,6 +7,7 @@ from typing import Any
 Share = int | str  # a number of processes, or a part of them: `25%`
 MOST = 1000  # processes
 LONGEST = 3600  # seconds
+LONGEST_BATCH = 24 * 3600  # seconds that DEIS_DEPLOY_TIMEOUT may give a batch
 PERCENT = re.compile(r"(100|[1-9]?[0-9])%")
 BOUNDS = {"timeout": (1, LONGEST), "release_timeout": (1, LONGEST), "watch": (0, LONGEST), "errors": (1, 100)}
 
@@ -22,6 +23,13 @@ class DeployRules:
     watch: int = 120  # for which a release is watched after it went live; 0: not at all
     rollback: bool = True  # whether a release that fails while it is watched is taken back
     errors: int = 50  # percent of a watched release's answers that may be 5xx
+
+
+def number_in(text: str, most: int) -> int | None:
+    """The whole number an app's variable holds, at most `most`; None when it holds none."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return min(int(text[:20]), most)
 
 
 def share_of(wished: Any) -> Share:

@@ -1,6 +1,6 @@
 """How many processes are replaced at a time, and how long that may take. Pure."""
 
-from controller.cluster.rules import Share, resolved
+from controller.cluster.rules import LONGEST_BATCH, MOST, Share, number_in, resolved
 from controller.cluster.wish import Wish
 
 
@@ -9,7 +9,8 @@ def surge_of(wish: Wish) -> Share:
     if wish.deploy.surge is not None:
         return wish.deploy.surge
     wished = wish.release.values.get("DEIS_DEPLOY_BATCHES", "") if wish.release else ""
-    return max(int(wished), 1) if wished.isdigit() else max(wish.platform.nodes, 1)
+    batches = number_in(wished, MOST)
+    return max(wish.platform.nodes if batches is None else batches, 1)
 
 
 def batch_of(wish: Wish, count: int) -> int:
@@ -32,8 +33,7 @@ def timeout_of(wish: Wish, default: int) -> int:
 def _wished_timeout(wish: Wish, default: int) -> int:
     if wish.deploy.timeout is not None:
         return wish.deploy.timeout
-    wished = wish.release.values.get("DEIS_DEPLOY_TIMEOUT", "")
-    return int(wished) if wished.isdigit() and int(wished) else default
+    return number_in(wish.release.values.get("DEIS_DEPLOY_TIMEOUT", ""), LONGEST_BATCH) or default
 
 
 def total_timeout(wish: Wish, default: int) -> float:

@@ -188,3 +188,12 @@ def test_a_pusher_who_hangs_up_stops_the_deploy_of_the_push(live, push, builder,
     assert builder.post(f"/v2/hooks/build-runs/{run['uuid']}/", {"state": state}).status_code == 200
     exception = listed(live)[3]["exception"]
     assert exception == ("error: cancelled by bob" if state == "cancelled" else None)
+
+
+@pytest.mark.parametrize("text", ["\u00b2", "9" * 5000])
+def test_variables_that_are_no_sensible_number_break_no_deploy(blue, push, text):
+    """Without a build nothing is deployed, so that the config stays."""
+    names = ("DEIS_DEPLOY_BATCHES", "DEIS_DEPLOY_TIMEOUT", "KUBERNETES_DEPLOYMENTS_REVISION_HISTORY_LIMIT")
+    assert blue.post("/v2/apps/blue/config/", {"values": dict.fromkeys(names, text)}).status_code == 201
+    assert blue.get("/v2/apps/blue/deploy/").status_code == 200
+    assert push().status_code == 200

@@ -260,3 +260,42 @@ def test_a_one_off_pod_runs_once_with_the_releases_environment():
 def test_a_restart_is_remembered_in_the_template():
     restarted = find(replace(WISH, restarts={"web": "now"}), "Deployment", "blue-web")["spec"]["template"]
     assert restarted["metadata"]["annotations"] == {"deis.io/restartedAt": "now"}
+
+
+@pytest.mark.parametrize(
+    ("wished", "policy"), [("Always", "Always"), ("Never", "Never"), ("always", "IfNotPresent"), (None, "IfNotPresent")]
+)
+def test_images_are_pulled_as_the_app_wishes(wished, policy):
+    values = {"IMAGE_PULL_POLICY": wished} if wished else {}
+    assert container(release(values=values))["imagePullPolicy"] == policy
+
+
+def test_an_app_may_know_its_pods_address():
+    assert "env" not in container(WISH)
+    exposed = container(release(values={"DEIS_EXPOSE_POD_IP": "true"}))["env"]
+    assert exposed == [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "\u00b2", "1.5"])
+def test_variables_that_hold_no_number_are_as_if_not_set(text):
+    names = ("KUBERNETES_DEPLOYMENTS_REVISION_HISTORY_LIMIT", "KUBERNETES_POD_TERMINATION_GRACE_PERIOD_SECONDS",
+             "DEIS_DEPLOY_BATCHES", "DEIS_DEPLOY_TIMEOUT")  # fmt: skip
+    plain, odd = WISH, release(values=dict.fromkeys(names, text))
+    for wish in (plain, odd):
+        assert find(wish, "Deployment", "blue-web")["spec"]["revisionHistoryLimit"] == 3
+    template = find(odd, "Deployment", "blue-web")["spec"]
+    wished = find(plain, "Deployment", "blue-web")["spec"]
+    assert template == wished
+
+
+def test_variables_that_hold_a_number_count_and_enormous_ones_are_cut():
+    def spec(text):
+        names = ("KUBERNETES_DEPLOYMENTS_REVISION_HISTORY_LIMIT", "DEIS_DEPLOY_BATCHES", "DEIS_DEPLOY_TIMEOUT")
+        return find(release(values=dict.fromkeys(names, text)), "Deployment", "blue-web")["spec"]
+
+    assert spec("7")["revisionHistoryLimit"] == 7
+    assert spec("7")["strategy"]["rollingUpdate"]["maxSurge"] == 7
+    assert spec("200")["progressDeadlineSeconds"] == 210
+    enormous = spec("9" * 5000)
+    assert enormous["revisionHistoryLimit"] == enormous["strategy"]["rollingUpdate"]["maxSurge"] == 1000
+    assert enormous["progressDeadlineSeconds"] == 24 * 3600 + 10
