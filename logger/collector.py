@@ -27,6 +27,11 @@ RECENT = 2048  # lines of a container that are known again
 PLATFORM = b"deis[platform]"
 
 
+def end_of_second(stamp: bytes | None) -> bytes | None:
+    """A time that was given in whole seconds, as late as it can be: what ended had its last words before."""
+    return stamp.replace(b".000000000Z", b".999999999Z") if stamp else None
+
+
 class Collector:
     def __init__(self, api: Kubernetes, inbox: Inbox, logs: Callable[[str], AppLog]) -> None:
         self._api, self._inbox, self._logs = api, inbox, logs
@@ -89,7 +94,7 @@ class Collector:
         if pod.ending is None or pod.leaving or before is not None and before.ending == pod.ending:
             return
         moment, code, reason = pod.ending
-        stamp = normal_stamp(moment.encode())
+        stamp = end_of_second(normal_stamp(moment.encode()))
         known = self._logs(pod.namespace).positions.get(PLATFORM)
         if stamp is None or (before is None and known is not None and stamp <= known.stamp):
             return

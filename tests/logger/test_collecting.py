@@ -202,6 +202,19 @@ async def test_what_a_crashed_attempt_said_last_is_read_too(world: World) -> Non
     assert "web.v3.x7k2p exited with status 1 (OOMKilled)" in texts
 
 
+@pytest.mark.parametrize("moment", ["2023-11-14T22:13:22Z", "2023-11-14T22:13:22.000000000Z"])
+async def test_an_ending_told_in_whole_seconds_comes_after_the_last_words(world: World, moment: str) -> None:
+    said = b"2023-11-14T22:13:22.700000000Z last words"
+    collector = Collector(Streams([said], []), world.inbox, lambda app: world.log)  # type: ignore[arg-type]
+    ended = {"exitCode": 3, "reason": "Error", "finishedAt": moment}
+    status = {"name": "shop-web", "restartCount": 0, "state": {"terminated": ended}}
+    pod = pod_of(pod_object(containerStatuses=[status], phase="Failed"))
+    assert pod is not None
+    collector._seen(pod)
+    await asyncio.wait_for(asyncio.gather(*collector._tasks.values()), 5)
+    assert await world.texts() == ["last words", "web.v3.x7k2p exited with status 3"]
+
+
 def request_line(app: str, status: int = 200) -> bytes:
     entry = {"time": "2026-01-31T10:00:00+00:00", "app": app, "host": "shop.example.test", "method": "GET"}
     entry |= {"path": '/a"b', "status": status, "bytes": 12, "duration": 0.0123, "client": "192.0.2.1"}
