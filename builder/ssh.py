@@ -16,7 +16,7 @@ import asyncssh
 
 from builder.controller_api import Controller, Identity
 from builder.errors import BuilderError, ControllerError, PushRefused
-from builder.git_service import CHUNK, RECEIVE, GitService, run_service
+from builder.git_service import RECEIVE, GitService, run_service
 from builder.packets import error_packet, refusal
 from builder.push import Push
 from builder.refs import parse_repository
@@ -27,6 +27,7 @@ KEEPALIVE = 15  # seconds; a client that is gone for four of them is dropped
 LOGIN_TIMEOUT = 30  # seconds
 LOGINS = 32  # connections of one address that have yet to log in; more are dropped
 IDLE = 60  # seconds a connection may be without a session
+WINDOW = 1 << 21  # bytes a client may send before they are read
 SERVICES = {"git-receive-pack": "receive-pack", "git-upload-pack": "upload-pack"}
 HELP = "This server takes `git push` and `git clone`, nothing else."
 
@@ -198,7 +199,7 @@ class Sessions:
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes], service: str, push: Push, who: Identity) -> int:
         async def read() -> bytes:
             try:
-                return await process.stdin.read(CHUNK)
+                return await read_window(process)
             except (asyncssh.Error, ConnectionError):
                 return b""
 
@@ -221,6 +222,15 @@ class Sessions:
         if service == RECEIVE:
             await self._git.collect(who.apps)
         return status
+
+
+async def read_window(process: asyncssh.SSHServerProcess[bytes]) -> bytes:
+    """What the client has sent, at most a window of it; b"" at the end.
+
+    asyncssh grants a new window at the first byte that is taken out of a full one, whatever waits behind it: taken in
+    smaller pieces than windows, what waits here would grow to all that a client can send.
+    """
+    return await process.stdin.read(WINDOW)
 
 
 def host_key(path: Path) -> asyncssh.SSHKey:
@@ -255,7 +265,7 @@ async def listen(
                 keepalive_interval=KEEPALIVE,
                 keepalive_count_max=4,
                 login_timeout=LOGIN_TIMEOUT,
-                window=1 << 21,
+                window=WINDOW,
                 server_version="paas",
                 reuse_address=True,
             )
