@@ -232,9 +232,9 @@ def test_bad_certificates(blue):
     ("certificate", "key", "said"),
     [
         ("nonsense", None, "it is no PEM text, which begins with -----BEGIN CERTIFICATE-----"),
-        ("key", None, "it holds no certificate; are certificate and key swapped?"),
+        ("key", None, "it holds no certificate, perhaps certificate and key are swapped"),
         ("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----", None, "its PEM block is damaged"),
-        (None, "certificate", "it holds no private key; are certificate and key swapped?"),
+        (None, "certificate", "it holds no private key, perhaps certificate and key are swapped"),
         (None, "protected", "it is protected by a password; write one without"),
     ],
 )
