@@ -1,5 +1,6 @@
 """Deploys that don't come up: the reason in words, the old release going on, the formation put back."""
 
+import io
 import time
 
 import pytest
@@ -215,6 +216,24 @@ def test_an_unreachable_cluster_is_503_and_told_again_later(live, cluster, monke
     notes = cluster.get("Service", "blue", "blue")["metadata"]["annotations"]
     assert notes["router.deis.io/domains"] == "blue,www.example.test"
     assert App.objects.get(name="blue").unsynced is False
+
+
+def test_a_cluster_that_knows_nothing_of_the_apps_is_told_everything(live, cluster):
+    from django.core.management import call_command
+
+    from controller.actions.carry_out import resync_apps
+
+    image = cluster.get("Deployment", "blue", "blue-web")["spec"]["template"]["spec"]["containers"][0]["image"]
+    cluster.delete("Namespace", None, "blue")
+    assert cluster.get("Deployment", "blue", "blue-web") is None
+    resync_apps()
+    assert cluster.get("Namespace", None, "blue") is None
+    call_command("resync", stdout=(told := io.StringIO()))
+    assert told.getvalue() == "1 app is told to the cluster anew\n"
+    resync_apps()
+    made = cluster.get("Deployment", "blue", "blue-web")["spec"]
+    assert (made["template"]["spec"]["containers"][0]["image"], made["replicas"]) == (image, 1)
+    assert cluster.get("Secret", "blue", "registry-pull") and cluster.get("Service", "blue", "blue")
 
 
 def test_a_change_of_an_app_that_is_destroyed_meanwhile_ends_at_once_and_makes_nothing(blue, cluster, monkeypatch):
