@@ -237,7 +237,7 @@ def explain(cluster: Cluster, app: str, finding: diagnose.Finding, pods: list[Ma
     with contextlib.suppress(ClusterError, Unreachable):
         if finding.kind in ("crash", "start", "memory", "silent", "probe", "misplaced"):
             logs = read_last_logs(cluster, app, finding)
-        if finding.kind in ("probe", "silent"):
+        if finding.kind in ("probe", "silent") or (finding.kind, finding.code) in diagnose.MAYBE_NOT_LIVE:
             items, _ = cluster.list("Event", app, fields=f"involvedObject.name={finding.pod}")
             events = [item.get("message", "") for item in items if item.get("reason") == "Unhealthy"]
     return diagnose.explain(finding, image, logs, events)

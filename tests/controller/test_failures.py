@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from controller.cluster import diagnose
+from controller.cluster import deploy, diagnose
 
 BAD = "127.0.0.1:5000/blue@sha256:" + "bad00000".ljust(64, "0")
 CRASHED = {
@@ -28,6 +28,45 @@ NO_PROGRAM = {
     },
 }
 ENDED = {"restartCount": 2, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+
+
+NOT_ALIVE = {
+    "restartCount": 2,
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    "lastState": {"terminated": {"exitCode": 137, "reason": "Error"}},
+}
+
+
+@pytest.mark.parametrize("code", [137, 143, 0])
+def test_a_process_that_its_check_had_stopped_is_not_called_crashed(code):
+    finding = diagnose.Finding(kind="crash", pod="p", type="web", text="", code=code, memory="", port=None)
+    events = ["Readiness probe failed: x", "Liveness probe failed: HTTP probe failed with statuscode: 500"]
+    assert diagnose.explain(finding, "image", "boom", events) == (
+        "web was stopped, its liveness check failed (HTTP probe failed with statuscode 500); "
+        "`healthchecks` shows the check: boom"
+    )
+    assert "liveness" not in diagnose.explain(finding, "image", "boom", events[:1])
+    by_itself = diagnose.Finding(kind="crash", pod="p", type="web", text="", code=3, memory="", port=None)
+    assert diagnose.explain(by_itself, "image", "boom", events) == "web crashed with exit code 3: boom"
+
+
+class Told:
+    """A cluster that has one event about each pod, and its last lines."""
+
+    def list(self, kind, namespace, *, fields):
+        assert (kind, namespace) == ("Event", "blue") and fields == "involvedObject.name=p"
+        return [{"reason": "Unhealthy", "message": "Liveness probe failed: dial tcp: refused"}], "1"
+
+    def logs(self, namespace, pod, **options):
+        return "boom\n"
+
+
+def test_events_are_asked_for_when_a_process_was_killed():
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"image": "x"}]}}
+    finding = diagnose.Finding(kind="crash", pod="p", type="web", text="", code=137, memory="", port=None)
+    assert deploy.explain(Told(), "blue", finding, [pod]).startswith(
+        "web was stopped, its liveness check failed (dial tcp refused)"
+    )
 
 
 @pytest.mark.parametrize(
