@@ -207,7 +207,9 @@ def test_builds_are_made_and_listed(platform, paas):
     assert paas("pull", "example/go:1", "-a", "hello").out == "Creating build... done\n"
     assert platform.bodies(f"POST {APP}/builds/") == [{"image": "example/go:1"}]
     platform.page(f"{APP}/builds/", [{"uuid": "u1", "created": "2026-01-02T03:04:05Z"}], count=3)
-    assert paas("builds", "-a", "hello", "-l", "1").out == "=== hello Builds (1 of 3)\nu1 2026-01-02T03:04:05Z\n"
+    listed = paas("builds", "-a", "hello", "-l", "1")
+    assert listed.out == "=== hello Builds (1 of 3)\nu1 2026-01-02T03:04:05Z\n"
+    assert "paas builds --all" in listed.err
 
 
 def test_lists_of_people_and_of_addresses(platform, paas):
