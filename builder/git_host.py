@@ -35,6 +35,7 @@ PASSED = (
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "GIT_SSL_CAINFO", "CURL_CA_BUNDLE",
 )  # fmt: skip
+LOCKED = "the host doesn't let us in"
 # What git says, in our words; the first that fits. After any failure ssh adds that nothing could be read.
 REASONS = (
     (r"host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -44,7 +45,7 @@ REASONS = (
      "the host doesn't answer; is its address right, and does it answer this platform?"),
     (r"permission denied|could not read from remote repository|repository not found|authentication failed"
      r"|could not read Username|terminal prompts disabled",
-     "the host doesn't let us in. Give it the deploy key that `paas git:info` shows, and use the ssh:// address"),
+     f"{LOCKED}. Give it the deploy key that `paas git:info` shows, and use the ssh:// address"),
     (r"couldn't find remote ref|not our ref|no such ref", "the repository has no such branch, tag or commit"),
     (r"unable to update url base from redirection|redirect", "the host sends us elsewhere; give the address it names"),
 )  # fmt: skip
