@@ -22,7 +22,7 @@ TELL_AFTER = 5.0  # seconds without a node after which the pusher hears why
 LINE_MAX = 1 << 16  # a line longer than this is passed on in pieces
 HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
 PULLING = ("ErrImagePull", "ImagePullBackOff")
-PULL_PATIENCE = 20.0  # seconds a pull may fail: a kubelet that wasn't shown the pull secret yet tries again after 10
+PULL_PATIENCE = 60.0  # seconds a pull may fail: a kubelet that wasn't shown the pull secret yet tries it again
 
 
 class Phase(Enum):

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 CRASHES = 2  # exits at start that count as "doesn't start"; one may be a dependency not up yet
-PULL_PATIENCE = 20  # seconds a pull may fail for a cause that passes: a registry that restarts, or a kubelet that
-# hasn't been shown the pull secret of a pod that is new to it and asks as nobody; it tries again after 10
+PULL_PATIENCE = 60  # seconds a pull may fail for a cause that passes: a registry that restarts, or a kubelet that
+# hasn't been shown the pull secret of a pod that is new to it and asks as nobody; it tries again after 10 to 20, and
+# says that it can't pull until that has ended
 NO_ROOM_PATIENCE = 15  # seconds a pod may wait for room: pods that are going away free some
 NODE_AWAY_PATIENCE = 60  # seconds it may wait for a node that is coming back
 AWAY = re.compile(r"node\.kubernetes\.io/(unreachable|not-ready)")
