@@ -62,14 +62,19 @@ class Lookup:
         )
         return found
 
-    async def services(self, namespace: str, *, since: float) -> dict[str, str]:
-        """The environment of a namespace's Services, and of the API server's own."""
-        found = await self._shared(("services", namespace, ""), since, self._fetch_services(namespace))
+    async def services(self, namespace: str, *, since: float, links: bool = True) -> dict[str, str]:
+        """The environment of a namespace's Services, unless no `links` are wanted, and always of the API server's own.
+
+        Source: kubernetes pkg/kubelet/kubelet_pods.go, getServiceEnvVarMap.
+        """
         variables: dict[str, str] = {}
-        if namespace != "default":
+        if namespace != "default" or not links:
             api = await self.get(SERVICES, "kubernetes", "default", since=0)
             variables |= service_environment([api] if api else [], "default")
-        return variables | service_environment(found, namespace)
+        if links:
+            found = await self._shared(("services", namespace, ""), since, self._fetch_services(namespace))
+            variables |= service_environment(found, namespace)
+        return variables
 
     async def claimed_volume(self, claim: str, namespace: str) -> Obj | None:
         """The PersistentVolume a claim is bound to; None while it isn't."""

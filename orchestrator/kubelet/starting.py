@@ -120,7 +120,8 @@ async def _prepare(
 ) -> ContainerSpec:  # fmt: skip
     namespace, spec, node = pod["metadata"]["namespace"], pod["spec"], services.node
     sources = await services.lookup.sources(namespace, referred_sources(container), since=since)
-    linked = await services.lookup.services(namespace, since=since) if spec.get("enableServiceLinks", True) else {}
+    links = bool(spec.get("enableServiceLinks", True))
+    linked = await services.lookup.services(namespace, since=since, links=links)
     environment = render_environment(
         pod, container, sources=sources, services=linked, node=node, address=sandbox.address
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 
 from orchestrator.kubelet.lookup import Lookup
@@ -49,3 +50,26 @@ async def test_a_question_under_way_is_not_good_enough_for_a_later_pod() -> None
     await asyncio.sleep(0)
     assert await number(lookup, time.monotonic()) == "2"
     assert await first == "1"
+
+
+class ServicesApi:
+    """The API server's own Service in `default`, and one of the namespace `shop`."""
+
+    async def get(self, resource: Any, name: str, namespace: str) -> dict[str, Any]:
+        return service(name, namespace, "10.96.0.1")
+
+    async def list(self, resource: Any, namespace: str) -> Any:
+        return SimpleNamespace(items=[service("db", namespace, "10.96.0.2")])
+
+
+def service(name: str, namespace: str, address: str) -> dict[str, Any]:
+    spec = {"clusterIP": address, "ports": [{"port": 443}]}
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+async def test_a_pod_without_service_links_still_knows_the_api_server() -> None:
+    lookup = Lookup(ServicesApi())  # type: ignore[arg-type]
+    linked = await lookup.services("shop", since=0)
+    assert (linked["KUBERNETES_SERVICE_HOST"], linked["DB_SERVICE_HOST"]) == ("10.96.0.1", "10.96.0.2")
+    alone = await lookup.services("shop", since=0, links=False)
+    assert alone["KUBERNETES_SERVICE_HOST"] == "10.96.0.1" and "DB_SERVICE_HOST" not in alone
