@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,7 +58,8 @@ class LogWriter:
 @dataclass(frozen=True)
 class BuildLogs:
     root: Path
-    intake: str = ""  # where the log store of this host takes lines
+    intake: str = ""  # where the log store takes lines
+    key: str = field(default="", repr=False)  # what opens it over the network
 
     def path(self, app: str, number: int) -> Path:
         return self.root / app / f"{number}.log"
@@ -68,7 +69,7 @@ class BuildLogs:
         folder = self.root / app
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._tidy(folder)
-        return LogWriter(self.path(app, number), StoreLines(self.intake, app))
+        return LogWriter(self.path(app, number), StoreLines(self.intake, app, self.key))
 
     def keep_end(self, app: str, number: int, uuid: str, end: dict[str, Any]) -> Path:
         """The build's end, on disk until the controller knows it; a disk that is full doesn't take it."""

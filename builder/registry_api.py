@@ -47,7 +47,7 @@ def digest_of(content: bytes) -> str:
 
 class RegistryClient:
     def __init__(self, registry: Registry) -> None:
-        self._base = f"http://{registry.host}/v2/"
+        self._base = f"{registry.base}/v2/"
         self._session: aiohttp.ClientSession | None = None
         self._auth = RegistryAuth(registry.username, registry.password)
 

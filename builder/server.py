@@ -86,7 +86,7 @@ class Builder:
         self.hooks = HookServer(socket_path(data))
         self.locks = AppLocks()
         host = GitHost(settings)
-        self.runs = Runs(controller, BuildLogs(data / "logs", settings.log_intake))
+        self.runs = Runs(controller, BuildLogs(data / "logs", settings.log_intake, settings.builder_key))
         self.pipeline = Pipeline(
             settings,
             self.repositories,

@@ -36,6 +36,11 @@ class Registry:
     host: str  # host:port, as it stands in image names
     username: str = ""
     password: str = field(default="", repr=False)
+    url: str = ""  # where this program reaches it; empty: plain HTTP at `host`
+
+    @property
+    def base(self) -> str:
+        return self.url.rstrip("/") or f"http://{self.host}"
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Settings:
     concurrency: int = 2  # builds at once; others wait and are told their place
     pool: int = 1  # build containers kept ready
     git: str | None = None  # path of the git binary; None: dulwich receives
-    log_intake: str = ""  # socket on which the log store takes lines
+    log_intake: str = ""  # socket on which the log store takes lines, or udp://host:port
     app_url_template: str = ""  # http://{app}.example.com
     deploy_timeout: float = 900.0  # seconds the controller may take to make a release live
     mtu: int = 0  # of build networks; 0: the smallest of the host's
@@ -131,11 +136,11 @@ def read_cluster(env: Mapping[str, str]) -> Cluster | None:
 
 def read_registry(env: Mapping[str, str] = os.environ) -> Registry:
     host = env.get("REGISTRY_HOST", "127.0.0.1:5000")
-    path = env.get("REGISTRY_CREDENTIALS_FILE", "")
+    path, url = env.get("REGISTRY_CREDENTIALS_FILE", ""), env.get("REGISTRY_URL", "")
     if not path:
-        return Registry(host)
+        return Registry(host, url=url)
     credentials = json.loads(Path(path).read_text())
-    return Registry(host, credentials["username"], credentials["password"])
+    return Registry(host, credentials["username"], credentials["password"], url)
 
 
 def load(env: Mapping[str, str] = os.environ) -> Settings:

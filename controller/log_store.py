@@ -1,15 +1,15 @@
-"""The log store, as this program asks it: over its unix socket. Nobody here waits for it to be there."""
+"""The log store, as this program asks it (`LOGGER_SOCKET`). Nobody here waits for it to be there."""
 
 import contextlib
 import http.client
 import json
-import socket
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
 
 from controller.errors import BadRequest, ClusterTrouble
+from controller.neighbours import Connection, key_headers, send_datagram
 
 ANSWER_TIMEOUT = 20.0  # seconds; a search gives up earlier by itself
 SILENCE = 40.0  # seconds of a followed log; the store says at least every 15 that it stands
@@ -19,22 +19,11 @@ class StoreAway(ClusterTrouble):
     """The log store doesn't answer."""
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float):
-        super().__init__("logger", timeout=timeout)
-        self._path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 def is_configured() -> bool:
     return bool(settings.LOGGER_SOCKET)
 
 
-def socket_path() -> str:
+def place() -> str:
     return settings.LOGGER_SOCKET
 
 
@@ -80,15 +69,14 @@ def nudge() -> None:
     """Tells the store that there is news; it would find out by itself within seconds."""
     if not settings.LOGGER_SOCKET:
         return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.setblocking(False)
-        sender.sendto(b'{"nudge": true}', f"{settings.LOGGER_SOCKET}.intake")
+    with contextlib.suppress(OSError):
+        send_datagram(settings.LOGGER_SOCKET, {"nudge": True})
 
 
 def _open(target: str, timeout: float):
-    connection = _Connection(settings.LOGGER_SOCKET, timeout)
+    connection = Connection(settings.LOGGER_SOCKET, timeout)
     try:
-        connection.request("GET", target)
+        connection.request("GET", target, headers=key_headers(settings.LOGGER_SOCKET))
         response = connection.getresponse()
         if response.status == 400:
             raise BadRequest(response.read().decode().strip())

@@ -106,7 +106,7 @@ def _call(
     method: str, path: str, wanted: list[Wanted], body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, Any, bytes]:
     sent = {"Accept": ACCEPTED, **(headers or {}), **permit(wanted)}
-    url = f"http://{settings.REGISTRY_HOST}/v2/{path}"
+    url = f"{settings.REGISTRY_URL}/v2/{path}"
     request = Request(url, data=body, headers=sent, method=method)  # noqa: S310 - our own registry
     with build_opener(ProxyHandler({}), _Stay).open(request, timeout=TIMEOUT) as answer:
         return answer.status, answer.headers, answer.read(LARGEST)

@@ -7,7 +7,9 @@ start over when a figure has fallen.
 import http.client
 import logging
 import re
+import socket
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
 from urllib.request import urlopen
 
 from django.conf import settings
@@ -43,17 +45,34 @@ def read_traffic() -> dict[str, Traffic] | None:
     """Every app's traffic by name; None where no router can be asked."""
     if not settings.ROUTER_METRICS_URL:
         return None
+    total: dict[str, Traffic] = {}
     try:
-        with urlopen(settings.ROUTER_METRICS_URL, timeout=TIMEOUT) as answer:  # noqa: S310 - the operator's own address
-            return parse_traffic(answer.read(MOST).decode("utf-8", "replace"))
+        for url in each_router(settings.ROUTER_METRICS_URL):
+            with urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310 - the operator's own address
+                parse_traffic(answer.read(MOST).decode("utf-8", "replace"), total)
     except (OSError, http.client.HTTPException, ValueError) as exc:
         log.info("the router's metrics can't be read", extra={"error": str(exc)})
         return None
+    return total
 
 
-def parse_traffic(page: str) -> dict[str, Traffic]:
-    """The figures of each app; the platform's own requests (app "") are left out."""
-    found: dict[str, Traffic] = {}
+def each_router(url: str) -> list[str]:
+    """`url` with each address of its name in its place: several routers, each of which counts its own requests.
+
+    Raises: OSError when the name is unknown.
+    """
+    parts = urlsplit(url)
+    found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+    families = {family for family, *_ in found}
+    family = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6  # of both: the same routers
+    addresses = sorted({str(entry[4][0]) for entry in found if entry[0] == family})
+    hosts = [f"[{address}]" if ":" in address else address for address in addresses]
+    return [urlunsplit(parts._replace(netloc=f"{host}:{parts.port or 80}")) for host in hosts]
+
+
+def parse_traffic(page: str, found: dict[str, Traffic] | None = None) -> dict[str, Traffic]:
+    """The figures of each app, added to what was `found`; the platform's own requests (app "") are left out."""
+    found = {} if found is None else found
     for line in page.splitlines():
         match = SAMPLE.match(line)
         if match is None or not match[2]:
@@ -61,9 +80,10 @@ def parse_traffic(page: str) -> dict[str, Traffic]:
         traffic = found.setdefault(match[2], Traffic())
         match match[1]:
             case "requests_total":
-                traffic.classes[match[3]] = int(float(match[4]))
+                traffic.classes[match[3]] = traffic.classes.get(match[3], 0) + int(float(match[4]))
             case "request_seconds_bucket":
-                traffic.buckets[float(match[3])] = int(float(match[4]))
+                bound = float(match[3])
+                traffic.buckets[bound] = traffic.buckets.get(bound, 0) + int(float(match[4]))
             case _:
-                traffic.seconds = float(match[4])
+                traffic.seconds += float(match[4])
     return found

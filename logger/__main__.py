@@ -76,13 +76,13 @@ class Program:
             pack_what_was_left(self.log_of(folder.name))
         self.directory.on_change = lambda: self.drains.refresh(self.directory.apps)
         self.drains.refresh(self.directory.apps)
-        settings = self._settings
+        settings, door = self._settings, self._settings.door()
         works: list[Coroutine[Any, Any, None]] = [
             self.inbox.run(),
             self.directory.run(),
             self.collector.run(),
-            Intake(settings.intake, self.inbox, self.directory.nudge, self.is_known).run(),
-            Server(settings.listen, self.folder_of, self.inbox, self.status, self.directory.caught_up).run(),
+            Intake(settings.intake, self.inbox, self.directory.nudge, self.is_known, door).run(),
+            Server(settings.listen, self.folder_of, self.inbox, self.status, self.directory.caught_up, door).run(),
             self._upkeep(),
         ]
         if settings.router_log is not None:

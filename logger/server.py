@@ -1,4 +1,4 @@
-"""What readers ask, over HTTP on a unix socket that only this host's programs can open.
+"""What readers ask, over HTTP: on a unix socket that only this host's programs can open, or by key (`places.py`).
 
 `GET /apps/APP?lines=&since=&until=&ps=&source=&grep=` answers text; with `follow=1` it goes on as lines come, and an
 empty line now and then says that it stands. `events=N` first waits a moment for the controller's event N.
@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from logger.errors import BadQuery
 from logger.inbox import Inbox
 from logger.lines import compose, now, shown
+from logger.places import OPEN, Address, Door
 from logger.search import Filter, filter_of, lines_of, newest
 
 log = logging.getLogger(__name__)
@@ -62,25 +63,31 @@ class Follower:
 class Server:
     def __init__(
         self,
-        path: Path,
+        place: Path | Address,
         folder: Callable[[str], Path],
         inbox: Inbox,
         status: Callable[[], dict[str, Any]],
         caught_up: Callable[[int], Awaitable[None]],
+        door: Door = OPEN,
     ) -> None:
-        self._path, self._folder, self._inbox, self._status = path, folder, inbox, status
+        self._place, self._door, self._folder, self._inbox, self._status = place, door, folder, inbox, status
         self._caught_up = caught_up
         self._followers: set[Follower] = set()
         self._searches = asyncio.Semaphore(MOST_SEARCHES)
         inbox.listeners.append(self._pass_on)
 
     async def run(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-        server = await asyncio.start_unix_server(self._serve, str(self._path))
-        os.chmod(self._path, 0o600)
-        async with server:
+        async with await self._listen() as server:
             await server.serve_forever()
+
+    async def _listen(self) -> asyncio.Server:
+        if isinstance(self._place, Address):
+            return await asyncio.start_server(self._serve, self._place.host, self._place.port)
+        with contextlib.suppress(FileNotFoundError):
+            self._place.unlink()
+        server = await asyncio.start_unix_server(self._serve, str(self._place))
+        os.chmod(self._place, 0o600)
+        return server
 
     def _pass_on(self, app: str, lines: list[bytes]) -> None:
         for follower in self._followers:
@@ -91,7 +98,13 @@ class Server:
         try:
             async with asyncio.timeout(PATIENCE):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            await self._answer(head.split(" ", 2)[1], reader, writer)
+            target = head.split(" ", 2)[1]
+            if target == "/healthz":
+                await _send(writer, 200, b"ok\n")
+            elif not self._door.opens_to_head(head):
+                await _send(writer, 401, b"the builder's key is needed\n")
+            else:
+                await self._answer(target, reader, writer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, IndexError) as exc:
             log.debug("a reader left: %s", exc)
         finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logger.errors import BadSetting
+from logger.places import Address, Door, place_of
 
 MIB = 1024 * 1024
 
@@ -15,8 +16,8 @@ MIB = 1024 * 1024
 @dataclass(frozen=True)
 class Settings:
     data: Path
-    listen: Path
-    """The unix socket readers ask; `<listen>.intake` takes datagrams."""
+    listen: Path | Address
+    """Where readers ask: a unix socket, `<listen>.intake` takes datagrams; or an address, for both."""
     kubeconfig: str
     """Empty: the service account mounted into the pod."""
     controller_url: str
@@ -32,8 +33,22 @@ class Settings:
     """Lines a second of one app; more are dropped and counted."""
 
     @property
-    def intake(self) -> Path:
+    def intake(self) -> Path | Address:
+        if isinstance(self.listen, Address):
+            return self.listen
         return self.listen.with_name(self.listen.name + ".intake")
+
+    def door(self) -> Door:
+        """Raises: BadSetting when the key that a network needs can't be read."""
+        if not isinstance(self.listen, Address):
+            return Door()
+        try:
+            key = Path(self.builder_key_file).read_text().strip()
+        except OSError as exc:
+            raise BadSetting(f"BUILDER_KEY_FILE={self.builder_key_file!r} can't be read: {exc.strerror}") from exc
+        if not key:
+            raise BadSetting(f"BUILDER_KEY_FILE={self.builder_key_file!r} is empty: write a random line there")
+        return Door(key)
 
 
 def load_from_environment() -> Settings:
@@ -48,7 +63,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     router_log = environ.get("ROUTER_ACCESS_LOG", "")
     return Settings(
         data=Path(environ["LOGGER_DATA"]),
-        listen=Path(environ["LOGGER_LISTEN"]),
+        listen=place_of(environ["LOGGER_LISTEN"]),
         kubeconfig=environ.get("KUBECONFIG", ""),
         controller_url=environ["CONTROLLER_URL"],
         builder_key_file=environ["BUILDER_KEY_FILE"],

@@ -44,7 +44,7 @@ def serve() -> int:
         return done.returncode
     data = settings.data_folder()
     keep = keeper.Keeper(binary.find(), data, kept_in(data))
-    return keep.run(partial(admin.listen, data / "admin.sock", keep))
+    return keep.run(partial(admin.listen, data / "admin.sock", keep, *settings.admin_address()))
 
 
 def kept_in(data: Path) -> Store:

@@ -1,4 +1,7 @@
-"""The registry's own door, a unix socket for root: `POST /collect` says what to keep, and tells what went.
+"""The registry's own door: `POST /collect` says what to keep, and tells what went.
+
+It is a unix socket for root and, where the controller is elsewhere (REGISTRY_ADMIN_LISTEN), an address for who knows
+the key.
 
 Body: `{"keep": {"APP": ["sha256:…"]}, "older_than": 3600, "dry_run": false}`; answer: `{"images": [{"app", "digest",
 "bytes"}], "freed": bytes}`, `freed` null when nothing was removed.
@@ -6,6 +9,7 @@ Body: `{"keep": {"APP": ["sha256:…"]}, "older_than": 3600, "dry_run": false}`;
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import socketserver
@@ -34,8 +38,17 @@ class Server(socketserver.ThreadingUnixStreamServer):
             os.umask(before)
 
 
+class NetworkServer(socketserver.ThreadingTCPServer):
+    daemon_threads = allow_reuse_address = True
+
+    def __init__(self, listen: str, key: str, keeper: Keeper) -> None:
+        self.keeper, self.key = keeper, key
+        host, _, port = listen.rpartition(":")
+        super().__init__((host, int(port)), KeyedHandler)
+
+
 class Handler(BaseHTTPRequestHandler):
-    server: Server
+    server: Server | NetworkServer
     timeout = TIMEOUT
 
     def do_POST(self) -> None:
@@ -62,6 +75,16 @@ class Handler(BaseHTTPRequestHandler):
         return "admin"
 
 
+class KeyedHandler(Handler):
+    server: NetworkServer
+
+    def do_POST(self) -> None:
+        offered = self.headers.get("X-Deis-Builder-Auth") or ""
+        if not hmac.compare_digest(offered.encode(), self.server.key.encode()):
+            return self.answer(401, {"error": "The builder's key is needed."})
+        super().do_POST()
+
+
 def parse(content: bytes) -> Wish:
     """Raises: ValueError naming the field."""
     body = json.loads(content)
@@ -76,5 +99,10 @@ def parse(content: bytes) -> Wish:
     return Wish({name: [str(digest) for digest in digests] for name, digests in keep.items()}, older_than, dry_run)
 
 
-def listen(path: Path, keeper: Keeper) -> None:
-    threading.Thread(target=Server(path, keeper).serve_forever, daemon=True, name="admin").start()
+def listen(path: Path, keeper: Keeper, address: str = "", key: str = "") -> None:
+    """On the socket; on `address` (host:port) too, if one is given. Raises: OSError."""
+    servers: list[socketserver.BaseServer] = [Server(path, keeper)]
+    if address:
+        servers.append(NetworkServer(address, key, keeper))
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True, name="admin").start()

@@ -62,6 +62,17 @@ def load(env: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
+def admin_address(env: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """(host:port, key) of the admin door over the network; empty without one. Raises: SettingsError."""
+    listen, key = env.get("REGISTRY_ADMIN_LISTEN", ""), read(env, "REGISTRY_NOTIFY_KEY_FILE").strip()
+    host, _, port = listen.rpartition(":")
+    if listen and (not host or not port.isdigit()):
+        raise SettingsError(f"REGISTRY_ADMIN_LISTEN={listen!r} is not host:port.")
+    if listen and not key:
+        raise SettingsError("REGISTRY_ADMIN_LISTEN needs REGISTRY_NOTIFY_KEY_FILE: the key that opens it.")
+    return listen, key
+
+
 def data_folder(env: Mapping[str, str] = os.environ) -> Path:
     return Path(env["REGISTRY_DATA"]).absolute()
 

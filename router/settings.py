@@ -5,11 +5,15 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from router.errors import RouterError
+
+NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9.-]*[a-z0-9])?")  # of a host; addresses have no letters, or colons
 
 
 class BadSetting(RouterError):
@@ -103,8 +107,20 @@ def parse_static(text: str) -> dict[str, Address]:
     static = {}
     for place, upstream in hosts.items():
         host, blank, location = place.partition(" ")
-        static[host.lower().rstrip(".") + blank + location] = parse_address(name, upstream)
+        static[host.lower().rstrip(".") + blank + location] = parse_upstream(name, upstream)
     return static
+
+
+def parse_upstream(name: str, text: str) -> Address:
+    """An address, or a name: looked up once, at start, so it is to be one that stays, as a Service's is."""
+    host, _, port = text.strip().rpartition(":")
+    if not NAME.fullmatch(host) or not port.isdigit():
+        return parse_address(name, text)
+    try:
+        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+    except OSError as exc:
+        raise BadSetting(name, text, f"a name that can be looked up ({exc})") from exc
+    return Address(str(found[0][4][0]), int(port))
 
 
 def parse_networks(name: str, text: str) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ nor young.
 
 import http.client
 import json
-import socket
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from django.utils import timezone
 from controller.cluster.client import cluster
 from controller.errors import PaasError
 from controller.models import App, Build, Operation, Release
+from controller.neighbours import Connection
 
 YOUNG = 3600  # seconds; what was pushed or built since may be on its way to a release
 TIMEOUT = 1900.0  # seconds for one of them; the registry gives itself 1,800
@@ -43,7 +43,7 @@ def collect(*, dry_run: bool) -> Collected:
     freed = None
     if settings.REGISTRY_ADMIN_SOCKET:
         wish = {"keep": keep, "older_than": YOUNG, "dry_run": dry_run}
-        told = ask("The registry", UnixConnection(settings.REGISTRY_ADMIN_SOCKET), wish)
+        told = ask("The registry", Connection(settings.REGISTRY_ADMIN_SOCKET, TIMEOUT), wish)
         freed = told["freed"]
         items += [
             {"kind": "registry image", "name": f"{i['app']}@{i['digest']}", "bytes": i["bytes"]} for i in told["images"]
@@ -104,17 +104,6 @@ def mark_collected(images: set[tuple[str, str]]) -> None:
         names[app].append(f"{settings.REGISTRY_HOST}/{app}@{digest}")
     for app, gone in names.items():
         Build.objects.filter(app__name=app, image__in=gone).update(collected=timezone.now())
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str):
-        super().__init__("registry", timeout=TIMEOUT)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 def ask(who: str, connection: http.client.HTTPConnection, wish: dict[str, Any]) -> dict[str, Any]:

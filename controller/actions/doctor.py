@@ -154,7 +154,7 @@ def look_at_platform_certificates() -> Iterator[Finding]:
 
 
 def look_at_registry() -> Iterator[Finding]:
-    answer = requests.get(f"http://{settings.REGISTRY_HOST}/v2/", timeout=PATIENCE)
+    answer = requests.get(f"{settings.REGISTRY_URL}/v2/", timeout=PATIENCE)
     well = answer.status_code in (200, 401)
     fix = "" if well else "see the log of registry"
     yield Finding("registry", OK if well else FAIL, f"{settings.REGISTRY_HOST} answers {answer.status_code}", fix)

@@ -64,7 +64,7 @@ class LogsView(AppView):
         if log_store.is_configured() and connection_of(request) is not None:
             target = log_store.target_of(self.app.name, {**query, "lines": str(lines or ""), "follow": "1"})
             try:
-                tunnel = tunnels.open_unix(log_store.socket_path(), target, HEAD.encode())
+                tunnel = tunnels.open_neighbour(log_store.place(), target, HEAD.encode())
             except ClusterTrouble:
                 tunnel = None
             if tunnel is not None:

@@ -136,13 +136,16 @@ class EventStream:
 
 
 class KubernetesCluster:
-    """A cluster by its kubeconfig, over the official client's configuration and transport."""
+    """A cluster by its kubeconfig, or this pod's own; over the official client's configuration and transport."""
 
     def __init__(self, kubeconfig: str):
         from kubernetes import client, config  # 20 MB and 0.2 s: only where a cluster is really asked
 
         configuration = client.Configuration()
-        config.load_kube_config(kubeconfig, client_configuration=configuration)
+        if kubeconfig:
+            config.load_kube_config(kubeconfig, client_configuration=configuration)
+        else:
+            config.load_incluster_config(client_configuration=configuration)
         configuration.connection_pool_maxsize = 32
         configuration.retries = False
         self._client = client.ApiClient(configuration)

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 from django.db import connections
 
+from controller import neighbours
 from controller.cluster.client import Unreachable, refusal
 from controller.errors import ClusterTrouble
 
@@ -123,21 +124,26 @@ async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
     return await reader.read(LONGEST_ANSWER)
 
 
-def open_unix(path: str, target: str, head: bytes) -> Tunnel:
-    """The answer of a program on this host to a GET, to be passed on below a `head` of our own.
+def open_neighbour(place: str, target: str, head: bytes) -> Tunnel:
+    """The answer of one of the platform's programs to a GET, to be passed on below a `head` of our own.
 
     Raises: TooMany, Unreachable.
     """
     if len(_open) >= MOST:
         raise TooMany(f"{MOST} sessions and followed logs are open; end some, or try again later")
-    return _wait_for(_ask_unix(path, target, head))
+    return _wait_for(_ask_neighbour(place, target, head))
 
 
-async def _ask_unix(path: str, target: str, head: bytes) -> Tunnel:
+async def _ask_neighbour(place: str, target: str, head: bytes) -> Tunnel:
     async with asyncio.timeout(CONNECT_TIMEOUT):
-        reader, writer = await asyncio.open_unix_connection(path, limit=CHUNK * 2)
+        if address := neighbours.tcp_address(place):
+            reader, writer = await asyncio.open_connection(*address, limit=CHUNK * 2)
+        else:
+            reader, writer = await asyncio.open_unix_connection(place, limit=CHUNK * 2)
         try:
-            writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode("latin-1"))
+            headers = {"Host": "localhost", **neighbours.key_headers(place)}
+            lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
             answered = await reader.readuntil(b"\r\n\r\n")
             if answered.split(b" ", 2)[1] != b"200":
                 raise ConnectionError("refused")

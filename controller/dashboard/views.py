@@ -123,9 +123,8 @@ def app_page(
     app = app_for(request.user, name, right)
     observed = observe([app])
     context = head_context(app, observed)
-    titles = {name: title for name, title, _ in pages.TABS}
     context |= {
-        "title": f"{titles[tab]} of {app.name}",
+        "title": app.name,
         "place": "apps",
         "tabs": pages.tab_rows(
             app.name, tab, level_of(request.user, app), lambda route, app: reverse(route, args=[app])

@@ -24,7 +24,6 @@ from controller.models.release import Release
 from controller.models.scaling import ScalingState
 from controller.models.second_factor import SecondFactor
 from controller.models.service import Service
-from controller.models.sign_in import SignIn
 from controller.models.team import Member, Team, TeamAccess
 from controller.models.token import PersonalToken
 from controller.models.user import User
@@ -73,7 +72,6 @@ __all__ = (
     "SecondFactor",
     "ScalingState",
     "Service",
-    "SignIn",
     "Team",
     "TeamAccess",
     "User",

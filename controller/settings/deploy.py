@@ -31,7 +31,9 @@ BUILDER_KEY = secret_line(_needed("BUILDER_KEY_FILE"), "BUILDER_KEY_FILE")
 DATABASES = {"default": database(_needed("DATABASE_URL"))}
 REDIS_URL = redis_client_url(_needed("REDIS_URL"))
 BROKER_URL = redis_broker_url(REDIS_URL)
-KUBECONFIG = _needed("KUBECONFIG")
+KUBECONFIG = os.environ.get("KUBECONFIG", "")  # empty: the pod's service account
+if not os.environ.get("KUBERNETES_SERVICE_HOST"):
+    _needed("KUBECONFIG")
 TASKS_INLINE = False
 
 PLATFORM_DOMAIN = os.environ.get("PLATFORM_DOMAIN", "paas.localhost")
@@ -39,6 +41,7 @@ PLATFORM_URL = os.environ.get("PLATFORM_URL", "http://paas.localhost:8080")
 GIT_SSH_URL = os.environ.get("GIT_SSH_URL", "ssh://git@paas.localhost:2222")
 APP_URL_TEMPLATE = os.environ.get("APP_URL_TEMPLATE", "http://{app}.paas.localhost:8080")
 REGISTRY_HOST = os.environ.get("REGISTRY_HOST", "127.0.0.1:5000")
+REGISTRY_URL = (os.environ.get("REGISTRY_URL") or f"http://{REGISTRY_HOST}").rstrip("/")
 REGISTRY_CREDENTIALS = (
     json.loads(Path(os.environ["REGISTRY_CREDENTIALS_FILE"]).read_text())
     if os.environ.get("REGISTRY_CREDENTIALS_FILE")

@@ -28,6 +28,7 @@ APP_URL_TEMPLATE = "http://{app}.paas.localhost:8080"
 FIRST_ANSWER = True
 LOGGER_SOCKET = ""
 REGISTRY_HOST = "127.0.0.1:5000"
+REGISTRY_URL = "http://127.0.0.1:5000"
 REGISTRY_CREDENTIALS = {"username": "paas", "password": "registry-password"}
 ROUTER_METRICS_URL = ""
 REGISTRY_ADMIN_SOCKET = BUILDER_URL = ""

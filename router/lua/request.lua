@@ -85,14 +85,14 @@ function M.route(draining)
     end
 end
 
--- The platform's programs name each other by their addresses on this host (the registry says so where the
+-- The platform's programs name each other by addresses of their own (the registry says so where the
 -- controller gives out tokens); a client knows them under the name that it asked for.
 function M.answered()
     if ngx.ctx.platform then
         local wanted = ngx.header["WWW-Authenticate"]
         if type(wanted) == "string" then
             local public = ngx.var.forwarded_proto .. "://" .. ngx.var.http_host
-            ngx.header["WWW-Authenticate"] = string.gsub(wanted, 'realm="http://127%.0%.0%.1:%d+/', function ()
+            ngx.header["WWW-Authenticate"] = string.gsub(wanted, 'realm="https?://[^/"]+/', function ()
                 return 'realm="' .. public .. "/"
             end)
         end

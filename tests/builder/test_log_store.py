@@ -42,3 +42,15 @@ def test_a_store_that_is_away_or_behind_holds_no_build_up(tmp_path: Path) -> Non
         assert "lines of the build left out" in json.loads(receiver.recv(65536))["text"]
         assert json.loads(receiver.recv(65536))["text"] == "and on"
     assert texts[0].startswith("line 0 ")
+
+
+def test_over_the_network_each_line_carries_the_key(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        intake = f"udp://localhost:{receiver.getsockname()[1]}"
+        BuildLogs(tmp_path / "logs", intake, "the-key").open("shop", 1).write(b"built\n")
+        assert json.loads(receiver.recv(65536)) == {
+            "app": "shop", "source": "builder", "text": "built", "key": "the-key",
+        }  # fmt: skip
+    StoreLines("udp://no-such-host.invalid:1", "shop", "the-key").write(b"nobody\n")

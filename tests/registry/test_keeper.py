@@ -13,7 +13,9 @@ import pytest
 
 from builder.registry_api import CONFIG, LAYER, MANIFEST, RegistryClient, digest_of
 from builder.settings import Registry
-from tests.registry.harness import PASSWORD, USERNAME, RunningRegistry
+from registry.errors import SettingsError
+from registry.settings import admin_address
+from tests.registry.harness import PASSWORD, USERNAME, RunningRegistry, free_port
 
 
 @pytest.fixture
@@ -36,6 +38,26 @@ async def push(to, repository, tag, layer):
                  for kind, one in ((CONFIG, config), (LAYER, layer))]  # fmt: skip
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described[0], "layers": described[1:]}
     return await to.put_manifest(repository, tag, manifest)
+
+
+def over_the_network(port, key):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    body = json.dumps({"keep": {}, "older_than": 0, "dry_run": True})
+    connection.request("POST", "/collect", body, {"X-Deis-Builder-Auth": key} if key else {})
+    return connection.getresponse().status
+
+
+def test_the_door_over_the_network_opens_with_the_key(tmp_path):
+    (tmp_path / "key").write_text("the-key\n")
+    port = free_port()
+    settings = {"REGISTRY_ADMIN_LISTEN": f"127.0.0.1:{port}", "REGISTRY_NOTIFY_KEY_FILE": str(tmp_path / "key")}
+    registry = RunningRegistry(tmp_path, **settings)
+    try:
+        assert [over_the_network(port, key) for key in ("", "wrong", "the-key")] == [401, 401, 200]
+    finally:
+        registry.stop()
+    with pytest.raises(SettingsError, match="REGISTRY_NOTIFY_KEY_FILE"):
+        admin_address({"REGISTRY_ADMIN_LISTEN": "127.0.0.1:1"})
 
 
 def collect(registry, keep, **more):
@@ -66,17 +88,6 @@ async def test_what_nobody_keeps_goes_with_its_layers_and_the_rest_stays(registr
         assert not await to.has_blob("blue", digest_of(b"old" * 1000))
         assert not (registry.data / "images/docker/registry/v2/repositories/gone").exists()
         assert await push(to, "blue", "git-3", b"old" * 1000), "what was swept can be pushed again"
-
-
-async def test_the_newest_cache_of_builds_stays_as_long_as_the_app_keeps_anything(registry):
-    async with client(registry) as to:
-        kept = await push(to, "blue", "git-1", b"kept" * 1000)
-        caches = [await push(to, "blue", "cnb-cache", f"cache {number}".encode() * 1000) for number in range(2)]
-        dead = [await push(to, "gone", tag, b"dead" * 1000) for tag in ("git-1", "build-cache")]
-        status, told = await asyncio.to_thread(collect, registry, {"blue": [kept]})
-        assert status == 200 and {one["digest"] for one in told["images"]} == {caches[0], *dead}
-        assert (await to.manifest("blue", "cnb-cache")).digest == caches[1] and await to.manifest("blue", "git-1")
-        assert await to.manifest("gone", "build-cache") is None
 
 
 async def test_what_came_of_an_upload_that_broke_off_goes_once_it_is_old(registry):

@@ -16,8 +16,12 @@ class Command(BaseCommand):
         parser.add_argument("--username", default="admin")
         parser.add_argument("--password-file", required=True, help="a file whose first line is the password")
         parser.add_argument("--email", default="")
+        parser.add_argument("--unless-there-is-one", action="store_true", help="an administrator is left as it is")
 
-    def handle(self, *, username, password_file, email, **options):
+    def handle(self, *, username, password_file, email, unless_there_is_one=False, **options):
+        if unless_there_is_one and User.objects.filter(is_superuser=True, is_active=True).exists():
+            self.stdout.write("there is an administrator")
+            return
         try:
             password = Path(password_file).read_text().split("\n", 1)[0]
         except OSError as exc:
