@@ -1,4 +1,4 @@
-.PHONY: up down destroy status doctor password manage test backup restore bench lint lock scratch wire help
+.PHONY: up down destroy status doctor password manage test backup restore bench lint lock scratch wire images help
 PYTHON = .venv/bin/python
 
 help:            ## what you can type
@@ -48,6 +48,10 @@ test:            ## everything: unit, contract, conformance, end to end
 bench:           ## medians and ratios against peers and physical limits
 	@host/bootstrap.sh test
 	@$(PYTHON) -m bench
+
+images:          ## images of the programs for Kubernetes: make images REGISTRY=registry.example.com/paas
+	@[ -x $(PYTHON) ] || host/bootstrap.sh run
+	@$(PYTHON) -m host.images --registry "$(REGISTRY)" $(if $(BASE),--base $(BASE)) $(if $(TAG),--tag $(TAG))
 
 lint:            ## style, imports, types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports && .venv/bin/mypy \

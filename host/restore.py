@@ -99,9 +99,8 @@ def fit(work: Path, manifest: dict[str, Any]) -> Platform:
     if old != new:
         if (work / DATABASE).exists():
             rename_in_database(work / DATABASE, old, new)
-        if (work / STORE).exists():
-            rename_in_store(work / STORE, old, new)
-    if manifest["node"] != platform.node_name and (work / STORE).exists():
+        rename_in_store(work / STORE, old, new)
+    if manifest["node"] != platform.node_name:
         forget_nodes(work / STORE)
     profile = work / "operator" / "admin.json"
     if profile.exists():
