@@ -26,6 +26,12 @@ OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 def layout_place(image: str) -> str:
     """Where below the layout folder an image lies: `python:3` → `index.docker.io/library/python/3`."""
+    registry, repository, reference = split_name(image)
+    return "/".join((registry, repository, *reference.split(":", 1)))
+
+
+def split_name(image: str) -> tuple[str, str, str]:
+    """Registry, repository and tag or digest: `python` → `index.docker.io`, `library/python`, `latest`."""
     name, _, digest = image.partition("@")
     head, colon, tag = name.rpartition(":")
     if not colon or "/" in tag:
@@ -33,7 +39,7 @@ def layout_place(image: str) -> str:
     registry, slash, rest = head.partition("/")
     if not slash or not ("." in registry or ":" in registry or registry == "localhost"):
         registry, rest = "index.docker.io", head if slash else f"library/{head}"
-    return "/".join((registry, rest, *(digest.split(":", 1) if digest else (tag,))))
+    return registry, rest, digest or tag
 
 
 def write_sparse(folder: Path, manifest: Mapping[str, Any], config: bytes) -> None:

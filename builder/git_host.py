@@ -35,16 +35,18 @@ PASSED = (
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "GIT_SSL_CAINFO", "CURL_CA_BUNDLE",
 )  # fmt: skip
-# What git says, in our words; the first that fits.
+LOCKED = "the host doesn't let us in"
+# What git says, in our words; the first that fits. After any failure ssh adds that nothing could be read.
 REASONS = (
     (r"host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED",
      "the host shows another key than before. If that is right, connect again: paas git:connect"),
+    (r"connection (?:timed out|refused|reset|closed)|connect to host|no route to host|operation too slow"
+     r"|could not resolve host|failed to connect",
+     "the host doesn't answer; is its address right, and does it answer this platform?"),
     (r"permission denied|could not read from remote repository|repository not found|authentication failed"
      r"|could not read Username|terminal prompts disabled",
-     "the host doesn't let us in. Give it the deploy key that `paas git:info` shows, and use the ssh:// address"),
+     f"{LOCKED}. Give it the deploy key that `paas git:info` shows, and use the ssh:// address"),
     (r"couldn't find remote ref|not our ref|no such ref", "the repository has no such branch, tag or commit"),
-    (r"connection timed out|operation too slow|connection refused|could not resolve host|failed to connect",
-     "the host doesn't answer"),
     (r"unable to update url base from redirection|redirect", "the host sends us elsewhere; give the address it names"),
 )  # fmt: skip
 
@@ -218,7 +220,7 @@ def explain(host: str, error: str) -> str:
     """One sentence of what git said."""
     for pattern, text in REASONS:
         if re.search(pattern, error, re.IGNORECASE):
-            return f"Fetching from {host} failed: {text}."
+            return f"Fetching from {host} failed: {text}" + ("" if text.endswith("?") else ".")
     said = [line for line in error.strip().splitlines() if line.strip()]
     last = said[-1].removeprefix("fatal: ").removeprefix("error: ")[:300] if said else "git gave no reason"
     return f"Fetching from {host} failed: {last}."

@@ -141,10 +141,12 @@ class Pipeline:
             app = place.space.app
             with progress.phase("unpack"):
                 tree = await source.unpack(app, run.root, run.submodules)
-                if run.submodules and isinstance(source, CommitSource):
-                    await self._submodules.add(run, source.commit, source.git, app, self.limits, progress)
             with progress.phase("config"):
                 config = await config_task
+            if run.submodules and isinstance(source, CommitSource):
+                key = config.get("SSH_KEY", "")
+                with progress.phase("unpack"):
+                    await self._submodules.add(run, source.commit, source.git, key, app, self.limits, progress)
             progress.hide({**self._runtime.credentials, **config})
             document = app_json.load(app)
             way, image = self._way({entry.name for entry in app.iterdir()}, config)

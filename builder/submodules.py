@@ -6,6 +6,8 @@ Each is kept as a repository of its own under BUILDER_DATA/modules/APP, one comm
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hashlib
 import re
 from collections.abc import Mapping
@@ -14,9 +16,9 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from builder import snapshot
-from builder.controller_api import GitSource, Run
+from builder.controller_api import Run
 from builder.errors import BuildFailed, PushRefused
-from builder.git_host import GitHost, Remote
+from builder.git_host import LOCKED, GitHost, Remote
 from builder.progress import Progress
 from builder.repository import Repositories, git_environment
 from builder.sources import run_git, unpack_output
@@ -25,6 +27,7 @@ MOST = 30  # submodules of one build
 DEEPEST = 4  # submodules in submodules
 SCP = re.compile(r"(?P<user>[A-Za-z0-9._-]+)@(?P<host>[A-Za-z0-9.-]+):(?P<path>[^/\s:][^\s:]*)")
 KEPT_AT = "refs/heads/kept"
+PINS = "paas-known-hosts"
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,20 @@ class Submodules:
         self._repositories, self._host, self._root = repositories, host, root
 
     async def add(
-        self, run: Run, commit: str, git: Mapping[str, str], target: Path, limits: snapshot.Limits, progress: Progress
+        self,
+        run: Run,
+        commit: str,
+        git: Mapping[str, str],
+        ssh_key: str,
+        target: Path,
+        limits: snapshot.Limits,
+        progress: Progress,
     ) -> None:
-        """Put the submodules of `commit` into the tree at `target`. Raises: BuildFailed, PushRefused."""
+        """Put the submodules of `commit` into the tree at `target`; `ssh_key` is the app's SSH_KEY.
+
+        Raises: BuildFailed, PushRefused.
+        """
+        key = decoded(ssh_key) or (run.git.private_key if run.git else "")
         repository, base = self._repositories.path(run.app), run.git.url if run.git else ""
         pending = [("", repository, commit, dict(git), base, 1)]
         count = 0
@@ -56,7 +70,7 @@ class Submodules:
                 if count > MOST or depth > DEEPEST:
                     raise PushRefused(f"There are more submodules than {MOST}, or they nest deeper than {DEEPEST}.")
                 progress.detail(f"Submodule {where} at {module.commit[:8]} from {module.url}")
-                kept = await self._fetch(run, module)
+                kept = await self._fetch(run, module, key)
                 await asyncio.to_thread(self._unpack, kept, module, target, inside, limits)
                 pending.append((where, kept, module.commit, {}, module.url, depth + 1))
 
@@ -78,20 +92,20 @@ class Submodules:
             found.append(Submodule(snapshot.check_name(path), sha, absolute(url, base, path)))
         return found
 
-    async def _fetch(self, run: Run, module: Submodule) -> Path:
+    async def _fetch(self, run: Run, module: Submodule, key: str) -> Path:
         """The repository that holds the submodule's commit. Raises: BuildFailed."""
         name = hashlib.sha256(module.url.encode()).hexdigest()[:24]
         modules = Repositories(self._root / run.app, self._repositories.hooks, self._repositories.git, 0)
         repository = await asyncio.to_thread(modules.ensure, name)
         if not await self._host.commit_of(repository, f"{module.commit}^{{commit}}"):
-            remote = self._remote(run.git, repository, module.url)
-            await self._host.fetch(repository, remote, module.commit, KEPT_AT, depth=1)
+            remote = Remote(module.url, key if urlsplit(module.url).scheme == "ssh" else "", repository / PINS)
+            try:
+                await self._host.fetch(repository, remote, module.commit, KEPT_AT, depth=1)
+            except BuildFailed as exc:
+                if LOCKED in str(exc):
+                    raise BuildFailed(no_key(module)) from exc
+                raise
         return repository
-
-    def _remote(self, source: GitSource | None, repository: Path, url: str) -> Remote:
-        if source is None or urlsplit(url).scheme != "ssh":
-            return Remote(url, pins=repository / "paas-known-hosts")
-        return Remote(url, source.private_key, repository / "paas-known-hosts")
 
     def _unpack(self, repository: Path, module: Submodule, target: Path, inside: str, limits: snapshot.Limits) -> None:
         """Blocking. Raises: PushRefused, BuildFailed."""
@@ -105,6 +119,23 @@ class Submodules:
         git = self._repositories.git or "git"
         command = [git, f"--git-dir={repository}", "archive", "--format=tar", module.commit]
         unpack_output(command, git_environment({}), place, limits, with_submodules=True)
+
+
+def decoded(key: str) -> str:
+    """The text of a private key that may be written as base64 on one line."""
+    if not key or "PRIVATE KEY" in key:
+        return key
+    try:
+        return base64.b64decode(key, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def no_key(module: Submodule) -> str:
+    return (
+        f"The submodule {module.path[:100]} can't be fetched: its host doesn't let us in. Give the app a private key "
+        "that may read it: paas config:set SSH_KEY=FILE, and use an ssh:// address in .gitmodules."
+    )
 
 
 def below(path: str, root: str) -> str | None:

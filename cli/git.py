@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -29,6 +30,11 @@ class Remote:
     @property
     def app(self) -> str:
         return self._parts.path.strip("/").removesuffix(".git")
+
+    @property
+    def may_be_a_builders(self) -> bool:
+        """Whether this looks like `ssh://git@HOST:PORT/APP.git`; other hosts' paths have a folder in them."""
+        return self._parts.scheme == "ssh" and self.app != "" and "/" not in self.app
 
     @property
     def _parts(self) -> SplitResult:
@@ -68,23 +74,47 @@ def push_remotes() -> list[Remote]:
     return [Remote(name, url) for name, url in found]
 
 
-def app_of_folder(controller: SplitResult) -> str:
-    """The app that the folder belongs to: by the remote at the builder, else by one named deis, else its name."""
+def app_of_folder(controller: SplitResult, told: Callable[[], str]) -> str:
+    """The app that the folder belongs to: by the remote at the builder, else by one named deis, else its name.
+
+    `told` gives the git address that the platform tells; it is asked only when the remotes may be there.
+    """
     ours = {controller.hostname or "", urlsplit(derived_ssh_url(controller)).hostname or ""}
-    remotes = push_remotes()
+    remotes = [remote for remote in push_remotes() if remote.app]
     for remote in remotes:
-        if remote.app and (remote.host in ours or remote.name == DEFAULT_REMOTE):
+        if remote.host in ours or remote.name == DEFAULT_REMOTE:
             return remote.app
+    if any(remote.may_be_a_builders for remote in remotes):
+        place = place_of(told())
+        for remote in remotes:
+            if remote.may_be_a_builders and place_of(remote.url) == place:
+                return remote.app
     name = Path.cwd().name.lower()
     if not name:
         raise UsageError("Which app? Name it with -a APP.")
     return name
 
 
-def remotes_of_app(app: str, controller: SplitResult) -> list[Remote]:
-    """The remotes here that push to `app` on this platform."""
+def place_of(url: str) -> tuple[str, int]:
+    """Host and port of a git address over SSH; `.localhost` names are this machine."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 22
+    except ValueError:
+        return "", 0
+    return "127.0.0.1" if host.endswith(".localhost") else host, port
+
+
+def remotes_of_app(app: str, controller: SplitResult, told: str) -> list[Remote]:
+    """The remotes here that push to `app` on this platform, whose git address is `told` where it tells one."""
     ours = {controller.hostname or "", urlsplit(derived_ssh_url(controller)).hostname or "", "127.0.0.1"}
-    return [r for r in push_remotes() if r.app == app and (r.host in ours or r.name == DEFAULT_REMOTE)]
+    place = place_of(told)
+    return [
+        remote
+        for remote in push_remotes()
+        if remote.app == app
+        and (remote.host in ours or remote.name == DEFAULT_REMOTE or (told and place_of(remote.url) == place))
+    ]
 
 
 def is_repository(folder: Path | None = None) -> bool:

@@ -21,6 +21,7 @@ ADVICE = (
     ("does not exist under values", "`paas config` lists what is set."),
     ("when using a private registry", "Set it: `paas config:set PORT=5000`."),
     ("No nodes matched the provided labels", "`paas tags` lists the app's; the operator knows the nodes'."),
+    ("already has a certificate attached", "`paas certs:detach NAME DOMAIN` frees it."),
     ("still has applications assigned", "`paas apps` lists them; `paas apps:transfer` gives them away."),
     ("no basic auth credentials", "A private registry: `paas registry:set username=NAME password=SECRET`."),
     ("unauthorized", "A private registry: `paas registry:set username=NAME password=SECRET`."),

@@ -41,7 +41,7 @@ class Session:
 
         from cli import git
 
-        name = self._app or git.app_of_folder(self.api.url)
+        name = self._app or git.app_of_folder(self.api.url, lambda: self.git_ssh_url)
         if not re.fullmatch(APP_NAME, name) or len(name) > 63:
             hint = "name the app with -a APP" if not self._app else "`paas apps` lists yours"
             raise UsageError(f"'{name}' can't be an app's name; {hint}.")
@@ -59,6 +59,11 @@ class Session:
         except NotFound:
             return {}
         return data if isinstance(data, dict) else {}
+
+    @property
+    def git_ssh_url(self) -> str:
+        """Where the platform takes pushes, as it says itself; empty when it doesn't."""
+        return str(self.info.get("git_ssh_url") or "")
 
     def app_path(self, *segments: str) -> str:
         return path("apps", self.app, *segments)

@@ -12,4 +12,5 @@ urlpatterns = [
     path("", include("controller.dashboard.urls")),
 ]
 
+handler404 = "controller.api.edge.not_found"
 handler500 = "controller.api.edge.server_error"

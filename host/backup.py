@@ -68,7 +68,8 @@ def write(platform: Platform, archive: tarfile.TarFile) -> dict[str, str]:
             server = postgres.dump(url, copy)
             add_file(archive, DUMP, copy, sums)
             copy.unlink()
-        for name in (STORE,) if url else (DATABASE, STORE):
+        stores = () if platform.kubeconfig else (STORE,)
+        for name in stores if url else (DATABASE, *stores):
             copy_database(home / name, copy)
             add_file(archive, name, copy, sums)
             copy.unlink()

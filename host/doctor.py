@@ -134,7 +134,9 @@ def room(name: str, path: Path) -> Iterator[Finding]:
 
 
 def look_at_secrets(platform: Platform) -> Iterator[Finding]:
-    places = [platform.home / "secrets", platform.home / "orchestrator" / "pki", platform.home / "operator"]
+    places = [platform.home / "secrets", platform.home / "operator"]
+    if not platform.kubeconfig:
+        places.append(platform.home / "orchestrator" / "pki")
     found = [path for place in places for path in sorted(place.rglob("*"))]
     files = [path for path in found if path.is_file() and path.suffix not in (".crt", ".pub")]
     if missing := [place for place in places if not place.is_dir()]:

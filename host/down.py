@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from host import cgroups, engine, init_system, integration, orphans, say, settings
+from host import cgroups, cluster, engine, init_system, integration, orphans, say, settings
 from host.command import module
 from host.errors import HostError
 from host.programs import own_docker_host
@@ -34,6 +34,9 @@ def stop() -> None:
             _stop_programs_but_engine(supervisor)
             _stop_containers(platform)
         _stop_everything(platform)
+    if platform.kubeconfig:
+        say.detail("Stopped. Apps run on in their cluster; without the platform's router nobody reaches them.")
+        return
     say.detail("Stopped. `make up` brings every app back.")
 
 
@@ -64,7 +67,9 @@ def destroy() -> None:
         integration.remove(platform)
     shutil.rmtree(platform.home)
     init_system.remove(platform)
-    say.detail("Nothing of it is left. System packages stay installed.")
+    if platform.kubeconfig:
+        say.warn(f"Apps run on in their cluster, where each is a namespace: {cluster.removal(platform)}")
+    say.detail("Nothing of it is left on this machine. System packages stay installed.")
 
 
 def await_revival(platform: Platform, supervisor: Supervisor, patience: float = REVIVAL) -> None:
@@ -88,6 +93,8 @@ def _stop_programs_but_engine(supervisor: Supervisor) -> None:
 
 
 def _stop_containers(platform: Platform) -> None:
+    if platform.kubeconfig:  # apps are the cluster's to run
+        return
     environment = {"DOCKER_HOST": platform.docker_host, "AGENT_DATA": f"{platform.home}/agent"}
     try:
         module(["orchestrator.kubelet.cleanup", "--instance", platform.instance], environment)

@@ -73,7 +73,7 @@ def plan_programs(platform: Platform, environ: Mapping[str, str]) -> list[Progra
         _redis(platform),
         _registry(platform),
         *_registry_cache(platform),
-        *_orchestrator(platform),
+        *([] if platform.kubeconfig else _orchestrator(platform)),
         *_controller(platform),
     ]
     programs += [_builder(platform, environ), *_router(platform), _logger(platform), _guardian(platform)]
@@ -90,6 +90,11 @@ def redis_url(platform: Platform) -> str:
     return f"redis+socket://{platform.home}/run/redis.sock"
 
 
+def kubeconfig(platform: Platform, who: str) -> str:
+    """Which cluster a program drives, and who it is there: on our own one each has a certificate of its own."""
+    return platform.kubeconfig or f"{platform.home}/orchestrator/{who}.kubeconfig"
+
+
 def controller_environment(platform: Platform) -> dict[str, str]:
     home = platform.home
     return {
@@ -99,7 +104,7 @@ def controller_environment(platform: Platform) -> dict[str, str]:
         "REDIS_URL": redis_url(platform),
         "SECRET_KEY_FILE": f"{home}/secrets/django.key",
         "BUILDER_KEY_FILE": f"{home}/secrets/builder.key",
-        "KUBECONFIG": f"{home}/orchestrator/controller.kubeconfig",
+        "KUBECONFIG": kubeconfig(platform, "controller"),
         "PLATFORM_DOMAIN": platform.domain,
         "PLATFORM_URL": platform.url,
         "GIT_SSH_URL": platform.git_ssh_url,
@@ -159,7 +164,7 @@ def _registry(platform: Platform) -> Program:
         registry_environment(platform),
         priority=150,
         stop_seconds=30,
-        ready=f"tcp://{platform.registry_host}",
+        ready=f"tcp://{platform.registry_listen}",
     )
 
 
@@ -184,7 +189,7 @@ def registry_environment(platform: Platform) -> dict[str, str]:
     return {
         **{name: value for name, value in wanted.items() if name.startswith("REGISTRY_S3_")},
         "REGISTRY_DATA": f"{platform.home}/registry",
-        "REGISTRY_LISTEN": platform.registry_host,
+        "REGISTRY_LISTEN": platform.registry_listen,
         "REGISTRY_NOTIFY_URL": f"http://127.0.0.1:{platform.controller_port}/v2/hooks/registry/",
         "REGISTRY_NOTIFY_KEY_FILE": f"{platform.home}/secrets/builder.key",
         "REGISTRY_TOKEN_REALM": token_realm(platform),
@@ -258,8 +263,10 @@ def _controller(platform: Platform) -> list[Program]:
 
 def builder_environment(platform: Platform, environ: Mapping[str, str]) -> dict[str, str]:
     home = platform.home
+    elsewhere = {"BUILDER_RUNTIME": "kubernetes", "BUILDER_KUBECONFIG": platform.kubeconfig}
     return {
         **index_environment(environ),
+        **(elsewhere if platform.kubeconfig else {}),
         **build_choices(environ),
         "BUILDER_DATA": f"{home}/builder",
         "BUILDER_SSH_LISTEN": platform.listen(platform.ssh_port),
@@ -299,13 +306,13 @@ def static_hosts(platform: Platform) -> dict[str, str]:
         hosts[host] = controller
         hosts |= {f"{host} {path}": builder for path in BUILDER_PATHS}
     public = f"registry.{platform.domain}"
-    hosts |= {public: controller, f"{public} = {TOKEN_PATH}": controller, f"{public} ^~ /v2/": platform.registry_host}
+    hosts |= {public: controller, f"{public} = {TOKEN_PATH}": controller, f"{public} ^~ /v2/": platform.registry_listen}
     return hosts
 
 
 def router_environment(platform: Platform) -> dict[str, str]:
     return {
-        "KUBECONFIG": f"{platform.home}/orchestrator/router.kubeconfig",
+        "KUBECONFIG": kubeconfig(platform, "router"),
         "ROUTER_DATA": f"{platform.home}/router",
         "ROUTER_HTTP_LISTEN": platform.listen(platform.http_port),
         "ROUTER_HTTPS_LISTEN": platform.listen(platform.https_port),
@@ -343,7 +350,7 @@ def logger_socket(platform: Platform) -> str:
 def _logger(platform: Platform) -> Program:
     home = platform.home
     environment = {
-        "KUBECONFIG": f"{home}/orchestrator/controller.kubeconfig",
+        "KUBECONFIG": kubeconfig(platform, "controller"),
         "LOGGER_DATA": f"{home}/logger",
         "LOGGER_LISTEN": logger_socket(platform),
         "CONTROLLER_URL": f"http://127.0.0.1:{platform.controller_port}",

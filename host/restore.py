@@ -99,8 +99,9 @@ def fit(work: Path, manifest: dict[str, Any]) -> Platform:
     if old != new:
         if (work / DATABASE).exists():
             rename_in_database(work / DATABASE, old, new)
-        rename_in_store(work / STORE, old, new)
-    if manifest["node"] != platform.node_name:
+        if (work / STORE).exists():
+            rename_in_store(work / STORE, old, new)
+    if manifest["node"] != platform.node_name and (work / STORE).exists():
         forget_nodes(work / STORE)
     profile = work / "operator" / "admin.json"
     if profile.exists():

@@ -41,6 +41,7 @@ class Platform:
     service_cidr: str = "10.96.0.0/16"
     docker_host: str = ""  # empty until the engine was found or made
     engine_can_exec: bool | None = None  # found out once; inside a chroot it can't
+    kubeconfig: str = ""  # path: apps run on that cluster; empty: on the platform's own orchestrator
     build_memory: int = 1 << 30  # bytes
     build_cpus: float = 2.0
     build_timeout: int = 900  # seconds
@@ -65,8 +66,15 @@ class Platform:
         return f"ssh://git@{self.domain}{_suffix(self.ssh_port, 22)}"
 
     @property
-    def registry_host(self) -> str:
+    def registry_listen(self) -> str:
         return f"127.0.0.1:{self.registry_port}"
+
+    @property
+    def registry_host(self) -> str:
+        """The registry as it stands in images' names: nodes elsewhere pull through the router."""
+        if self.kubeconfig:
+            return f"registry.{self.domain}{_suffix(self.http_port, 80)}"
+        return self.registry_listen
 
     @property
     def node_name(self) -> str:
@@ -90,6 +98,7 @@ CHOICES = {
     "public_address": "PAAS_LISTEN",
     "pod_cidr": "PAAS_POD_CIDR",
     "service_cidr": "PAAS_SERVICE_CIDR",
+    "kubeconfig": "PAAS_KUBECONFIG",
     **{name: f"PAAS_{name.upper()}" for name in PORTS},
 }
 
@@ -116,6 +125,8 @@ def create(home: Path, environment: dict[str, str]) -> Platform:
     for name, variable in CHOICES.items():
         if value := environment.get(variable):
             chosen[name] = _port(variable, value) if name in PORTS else value
+            if name == "kubeconfig":
+                chosen[name] = kubeconfig(variable, value)
     taken: set[int] = set()
     for name in PORTS:
         if name in chosen:
@@ -158,6 +169,16 @@ def _port(variable: str, value: str) -> int:
     if not value.isdigit() or not 1 <= int(value) <= 65535:
         raise HostError(f"{variable}={value}: a TCP port is a number from 1 to 65535.")
     return int(value)
+
+
+def kubeconfig(variable: str, value: str) -> str:
+    """The path that `variable` names, absolute. Raises: HostError."""
+    path = Path(value).absolute()
+    if not path.is_file():
+        raise HostError(
+            f"{variable}={value}: there is no such file; name the kubeconfig of the cluster to run apps on."
+        )
+    return str(path)
 
 
 def _suffix(port: int, default: int) -> str:

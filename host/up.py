@@ -19,6 +19,7 @@ from pathlib import Path
 from host import (
     cgroups,
     choices,
+    cluster,
     engine,
     example,
     health,
@@ -85,7 +86,7 @@ def run(*, with_example: bool = True) -> Platform:
                 integration.ensure(platform)
                 password = operator.ensure_admin(platform)
                 finish_stack_build(platform, stack)
-            if platform.engine_can_exec is None:
+            if platform.engine_can_exec is None and not platform.kubeconfig:
                 platform = try_exec(platform)
             if with_example:
                 example.ensure(platform)
@@ -126,7 +127,7 @@ def prepare(home: Path) -> Platform:
         engine.remember_network(platform)
     module(["registry", "render"], registry_environment(platform))
     migrate(platform)
-    return platform
+    return cluster.move(platform, os.environ)
 
 
 def migrate(platform: Platform) -> None:
@@ -137,7 +138,7 @@ def migrate(platform: Platform) -> None:
 
 def renew_certificates(platform: Platform) -> None:
     """While nothing runs yet, so that every program starts with the certificates it will be known by."""
-    if Supervisor(platform).pid() is None:
+    if Supervisor(platform).pid() is None and not platform.kubeconfig:
         server = next(each for each in plan_programs(platform, os.environ) if each.name == "orchestrator-server")
         module(["orchestrator", "pki"], server.environment)
 
@@ -195,6 +196,9 @@ def stack_build(platform: Platform, programs: list[Program]) -> Iterator[subproc
     health.wait_all([program for program in programs if program.name in FIRST], platform.home / "log")
     environment = {**base_environment(os.environ), **builder_environment(platform, os.environ)}
     command = [sys.executable, "-m", "builder", "stack"]
+    if environment.get("BUILDER_RUNTIME") == "kubernetes":  # nodes pull it; here the registry is near
+        command.append("--send")
+        environment["REGISTRY_HOST"] = platform.registry_listen
     with stack_log(platform).open("wb") as output:
         build = subprocess.Popen(
             command, env=environment, cwd=CHECKOUT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

@@ -18,6 +18,7 @@ ROOT = "docker/registry/v2"
 REPOSITORIES, BLOBS = f"{ROOT}/repositories", f"{ROOT}/blobs"
 LARGEST_MANIFEST = 4 << 20  # bytes, as the server takes them
 LARGEST_LINK = 1 << 10
+CACHES = ("build-cache", "cnb-cache")  # tags under which builds on Kubernetes keep theirs, beside the app's images
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def unkept(contents: Contents, keep: Mapping[str, Collection[str]], before: floa
     found = []
     for name in contents.apps:
         wanted = set(keep.get(name, ()))
+        wanted |= {contents.current(name, tag) for tag in CACHES if wanted and tag in contents.repositories[name].tags}
         for digest in tuple(wanted):
             wanted.update(parts(contents, digest))
         for digest, pushed in sorted(contents.repositories[name].revisions.items()):

@@ -23,6 +23,7 @@ from builder.host_config import HostConfig
 from builder.image import Assembler, Base, git_tag
 from builder.jobs import handover
 from builder.jobs.dockerfile import BuildkitBuilds
+from builder.jobs.lifecycle import LifecycleBuilds
 from builder.jobs.pod import Phase, Pod, explain, limited
 from builder.jobs.pods import Pods, config_files, name_of
 from builder.jobs.spec import Task
@@ -54,6 +55,7 @@ class JobBuilds:
         self._assembler = Assembler(registry, LayerMemory(settings.data / "layers"))
         self._pods = Pods(registry, host, cluster, settings)
         self._dockerfiles = BuildkitBuilds(self._pods, registry, host, cluster, settings)
+        self._lifecycle = LifecycleBuilds(self._pods, registry, host, settings)
         self._shortcuts = Shortcuts(BUILDPACKS)
         self._ready = False
 
@@ -91,9 +93,9 @@ class JobBuilds:
             self._pods.keep(asyncio.create_task(workspace.remove(space)))
 
     async def build(self, place: Room, job: Job, progress: Progress) -> Result:
-        if job.way is Way.CNB:
-            raise BuildFailed("CNB_BUILDER needs a builder with a Docker Engine; this one builds on Kubernetes.")
         try:
+            if job.way is Way.CNB:
+                return await self._lifecycle.build(place.space, job, progress)
             if job.way is Way.DOCKERFILE:
                 return await self._dockerfiles.build(place.space, job, progress)
             return await self._buildpack(place.space, job, progress)

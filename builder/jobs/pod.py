@@ -22,7 +22,7 @@ TELL_AFTER = 5.0  # seconds without a node after which the pusher hears why
 LINE_MAX = 1 << 16  # a line longer than this is passed on in pieces
 HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
 PULLING = ("ErrImagePull", "ImagePullBackOff")
-PULL_PATIENCE = 20.0  # seconds a pull may fail: a kubelet that wasn't shown the pull secret yet tries again after 10
+PULL_PATIENCE = 60.0  # seconds a pull may fail: a kubelet that wasn't shown the pull secret yet tries it again
 
 
 class Phase(Enum):
@@ -41,12 +41,16 @@ class Sight:
     code: int = 0
 
 
-def observe(pod: Mapping[str, Any]) -> Sight:
-    """Pure. A pod that Kubernetes will never start has ended, whatever it hopes."""
+def observe(pod: Mapping[str, Any], container: str = "build") -> Sight:
+    """How it is with one container of the pod. Pure.
+
+    A pod that Kubernetes will never start has ended, whatever it hopes.
+    """
     status = pod.get("status") or {}
     if status.get("reason"):  # Evicted, DeadlineExceeded, NodeLost …: the whole pod's fate
         return Sight(Phase.ENDED, status["reason"], status.get("message", ""), 1)
-    states = [(each.get("state") or {}) for each in status.get("containerStatuses") or ()]
+    entries = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    states = [(each.get("state") or {}) for each in entries if each.get("name", container) == container]
     for state in states:
         if ended := state.get("terminated"):
             return Sight(Phase.ENDED, ended.get("reason", ""), ended.get("message", ""), int(ended.get("exitCode", 1)))
@@ -96,7 +100,8 @@ class Pod:
 
     def __init__(self, api: KubeApi, namespace: str, selector: str) -> None:
         self._api, self._path, self._selector = api, f"/api/v1/namespaces/{namespace}/pods", selector
-        self.name, self.sight = "", Sight()
+        self.name, self.sight, self.container = "", Sight(), "build"
+        self._last: Obj = {}
         self._pull_fails = 0.0  # since when
         self._changed = asyncio.Condition()
 
@@ -116,7 +121,7 @@ class Pod:
     async def _take(self, event: Obj) -> None:
         if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
             return
-        sight = observe(event["object"])
+        self._last, sight = event["object"], observe(event["object"], self.container)
         if event["type"] == "DELETED" and sight.phase is not Phase.ENDED:
             sight = Sight(Phase.ENDED, "Deleted", "Somebody removed it.", 1)
         if sight.reason not in PULLING:
@@ -125,6 +130,12 @@ class Pod:
             self._pull_fails = time.monotonic()
         async with self._changed:
             self.name, self.sight = event["object"]["metadata"]["name"], sight
+            self._changed.notify_all()
+
+    async def attend(self, container: str) -> None:
+        """From now on, what is seen and heard is of this container of the pod."""
+        async with self._changed:
+            self.container, self.sight = container, observe(self._last, container)
             self._changed.notify_all()
 
     async def until(self, wanted: Callable[[Sight], bool]) -> Sight:
@@ -188,7 +199,7 @@ class Pod:
 
     async def _log(self, since: str) -> AsyncIterator[tuple[str, bytes]]:
         """(time, line) from `since` on; of a very long line the later pieces have no time."""
-        params = {"container": "build", "follow": "true", "timestamps": "true"}
+        params = {"container": self.container, "follow": "true", "timestamps": "true"}
         if since:
             params["sinceTime"] = re.sub(r"\.\d+", "", since)
         pending, within = b"", False

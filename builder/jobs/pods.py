@@ -6,11 +6,11 @@ import asyncio
 import logging
 import secrets as random
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from builder import fence
@@ -23,9 +23,10 @@ from builder.jobs.pod import Pod
 from builder.jobs.spec import Task
 from builder.progress import Progress
 from builder.registry_api import RegistryClient
-from builder.settings import Cluster, Settings
+from builder.settings import BuildLimits, Cluster, Settings
 
 log = logging.getLogger("builder.jobs")
+T = TypeVar("T", bound=Task)
 
 
 class Pods:
@@ -63,13 +64,18 @@ class Pods:
 
     @asynccontextmanager
     async def started(
-        self, task: Task, secrets: Mapping[str, Mapping[str, bytes]], progress: Progress
+        self,
+        task: T,
+        secrets: Mapping[str, Mapping[str, bytes]],
+        progress: Progress,
+        template: Callable[[T, BuildLimits, Mapping[str, Collection[str]]], spec.Obj] = spec.pod,
     ) -> AsyncIterator[Pod]:
         """A running pod of `task` that waits for its tree; gone afterwards with everything that is the build's."""
         api, namespace, instance = self.api, self._cluster.namespace, self._settings.instance
         await self.prepare()
         given = {**secrets, "host": await asyncio.to_thread(self._host_files)}
-        job = spec.job(task, instance, namespace, self._settings.limits, given)
+        limits = self._settings.limits
+        job = spec.job(task, instance, namespace, limits, given, template(task, limits, given))
         pod = Pod(api, namespace, f"paas.io/build={task.name}")
         following = asyncio.create_task(pod.follow())
         try:

@@ -54,9 +54,16 @@ def labels(instance: str, name: str = "") -> dict[str, str]:
     return {**mine, "paas.io/build": name} if name else mine
 
 
-def job(task: Task, instance: str, namespace: str, limits: BuildLimits, secrets: Mapping[str, Collection[str]]) -> Obj:
+def job(
+    task: Task,
+    instance: str,
+    namespace: str,
+    limits: BuildLimits,
+    secrets: Mapping[str, Collection[str]],
+    template: Obj | None = None,
+) -> Obj:
     """`secrets`: the keys of those that are mounted, by their kind (config, host, registry). The Job is suspended,
-    until they are there."""
+    until they are there. `template`: another pod than the usual."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -70,7 +77,7 @@ def job(task: Task, instance: str, namespace: str, limits: BuildLimits, secrets:
             "ttlSecondsAfterFinished": TTL,
             "template": {
                 "metadata": {"labels": labels(instance, task.name)},
-                "spec": pod(task, limits, secrets),
+                "spec": template or pod(task, limits, secrets),
             },
         },
     }

@@ -58,7 +58,7 @@ def create(session: Session, id: str | None, no_remote: bool | None, buildpack: 
 
 def remote_url(session: Session, app: str) -> str:
     """Where `git push` to `app` goes: as the platform says, else as Deis derives it."""
-    ssh_url = session.info.get("git_ssh_url") or git.derived_ssh_url(session.api.url)
+    ssh_url = session.git_ssh_url or git.derived_ssh_url(session.api.url)
     return git.app_url(ssh_url, app)
 
 
@@ -177,7 +177,7 @@ def destroy(session: Session, confirm: str | None) -> None:
         raise UsageError(f"'{confirm}' is not {app}: nothing was destroyed; --confirm={app} would do it.")
     with output.long_step(f"Destroying {app}..."):
         session.api.delete(session.app_path(""), timeout=DEPLOY)
-    remotes = git.remotes_of_app(app, session.api.url)
+    remotes = git.remotes_of_app(app, session.api.url, session.git_ssh_url)
     for remote in remotes:
         git.remove_remote(remote.name)
     if remotes:

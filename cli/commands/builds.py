@@ -33,6 +33,7 @@ def list_builds(session: Session, limit: int | None, all: bool | None) -> None:
     output.heading(f"{session.app} Builds", len(builds), total)
     for build in builds:
         output.line(f"{build['uuid']} {build['created']}")
+    output.note("`paas builds --all` shows those that failed as well, and why.")
 
 
 def list_runs(session: Session, limit: int | None) -> None:

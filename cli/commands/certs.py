@@ -8,7 +8,7 @@ from typing import Any
 
 from cli import output
 from cli.client import path
-from cli.errors import UsageError
+from cli.errors import NotFound, UsageError
 from cli.session import Session
 from cli.system import read_text
 from cli.table import JSON, LIMIT, Arg, command
@@ -124,4 +124,9 @@ def attach(session: Session, name: str, domain: str) -> None:
 )
 def detach(session: Session, name: str, domain: str) -> None:
     with output.progress(f"Detaching certificate {name} from domain {domain}..."):
-        session.api.delete(path("certs", name, "domain", domain))
+        try:
+            session.api.delete(path("certs", name, "domain", domain))
+        except NotFound as exc:
+            if "certificate" in str(exc):
+                raise
+            raise NotFound(f"{name} is not attached to {domain}; `paas certs:info {name}` lists its domains.") from None

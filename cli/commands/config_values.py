@@ -60,9 +60,27 @@ def encode_ssh_key(value: str) -> str:
     """A private key's text or file, as the builder wants it: base64 on one line."""
     from base64 import b64encode
 
-    file = Path(value).expanduser()
-    if "PRIVATE KEY" not in value and len(value) < 1000 and file.is_file():
-        value = read_text(file)
+    if "PRIVATE KEY" in text_behind(value):
+        return value
+    if "PRIVATE KEY" not in value and is_file(value):
+        value = read_text(Path(value).expanduser())
     if "PRIVATE KEY" not in value:
         raise UsageError("SSH_KEY takes a private key or the path of one.")
     return b64encode(value.encode()).decode()
+
+
+def is_file(value: str) -> bool:
+    try:
+        return Path(value).expanduser().is_file()
+    except (OSError, RuntimeError):  # a text too long for a name, or the home of nobody
+        return False
+
+
+def text_behind(value: str) -> str:
+    """What `value` stands for if it is base64 of a text, as Deis' manual has people write it; else nothing."""
+    from base64 import b64decode
+
+    try:
+        return b64decode(value, validate=True).decode()
+    except ValueError:
+        return ""

@@ -50,7 +50,7 @@ def remote(session: Session, remote: str, force: bool | None, http: bool | None)
 
 @command("git:remove", "Remove the git remotes of an app from this folder", "paas git:remove -a hello", options=(APP,))
 def remove(session: Session) -> None:
-    remotes = git.remotes_of_app(session.app, session.api.url)
+    remotes = git.remotes_of_app(session.app, session.api.url, session.git_ssh_url)
     if not remotes:
         raise CliError(f"No git remote here pushes to {session.app}; `git remote -v` lists them.")
     for entry in remotes:

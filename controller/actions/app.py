@@ -13,6 +13,7 @@ from controller.actions.carry_out import sync
 from controller.actions.events import record
 from controller.actions.names import ADJECTIVES, NOUNS
 from controller.actions.release import create_release
+from controller.actions.structure import can_run
 from controller.cluster.client import ClusterError, cluster
 from controller.cluster.wish import RELEASE
 from controller.errors import BadRequest, ClusterTrouble, Conflict, Invalid, NotFound
@@ -124,8 +125,8 @@ def scale_app(*, app: App, counts: dict[str, int], by: User) -> Operation | None
             raise BadRequest("No build associated with this release")
         if counts.get(RELEASE):
             raise BadRequest("release runs once for each release, before it goes live; it can't be scaled")
-        for kind in counts:
-            if kind != "cmd" and kind not in release.build.procfile and kind not in app.structure:
+        for kind, count in counts.items():
+            if not can_run(release.build, kind) and (count or kind not in app.structure):
                 raise NotFound(f"Container type {kind} does not exist in application")
         before = app.structure
         if {**before, **counts} == before:

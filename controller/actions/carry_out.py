@@ -85,6 +85,7 @@ def bring_about(api: Cluster, operation: Operation, pulse: Pulse) -> None:
         timeout=total_timeout(wish, settings.DEPLOY_TIMEOUT),
         tick=pulse.tick,
         report=pulse.report,
+        scaled=scaled_by(operation),
     )
     pulse.tick()
     prune(api, app.name, manifests)
@@ -93,6 +94,14 @@ def bring_about(api: Cluster, operation: Operation, pulse: Pulse) -> None:
         App.objects.filter(pk=app.pk).update(unsynced=False)
     if operation.kind == Operation.DEPLOY:
         run_after(api, operation, wish, pulse)
+
+
+def scaled_by(operation: Operation) -> set[str]:
+    """The Deployments whose number somebody has asked for, when that is what `operation` is."""
+    if operation.kind != Operation.SCALE:
+        return set()
+    app, before = operation.app, operation.structure_before
+    return {f"{app.name}-{kind}" for kind, count in app.structure.items() if count != before.get(kind)}
 
 
 def end_well(operation: Operation, runner: str) -> None:

@@ -54,7 +54,7 @@ def why_no_pem(text: str, wanted: str, exc: Exception) -> str:
     if f"{wanted}-----" in text:
         return f"its PEM block is damaged or of an unknown kind ({str(exc).partition(' See ')[0].rstrip('.')})"
     if "-----BEGIN" in text:
-        return f"it holds no {wanted.lower()}; are certificate and key swapped?"
+        return f"it holds no {wanted.lower()}, perhaps certificate and key are swapped"
     return f"it is no PEM text, which begins with -----BEGIN {wanted}-----"
 
 

@@ -4,8 +4,9 @@ from django.db import transaction
 
 from controller.actions import operations
 from controller.actions.app import scale_app
+from controller.actions.structure import can_run
 from controller.errors import BadRequest, NotFound
-from controller.models import App, Operation, User
+from controller.models import App, Build, Operation, User
 
 
 def stop_types(*, app: App, kinds: list[str], by: User) -> tuple[list[str], Operation | None]:
@@ -32,8 +33,8 @@ def start_types(*, app: App, kinds: list[str], by: User) -> tuple[dict[str, int]
     """
     with transaction.atomic():
         app = operations.lock(app)
-        refuse_unknown(app, kinds)
-        wanted = kinds or sorted(app.stopped)
+        build = refuse_unknown(app, kinds)
+        wanted = kinds or [kind for kind in sorted(app.stopped) if can_run(build, kind)]
         counts = {kind: app.stopped.get(kind, 1) for kind in wanted if not app.structure.get(kind)}
         if not counts:
             return {}, None
@@ -43,11 +44,12 @@ def start_types(*, app: App, kinds: list[str], by: User) -> tuple[dict[str, int]
     return counts, operation
 
 
-def refuse_unknown(app: App, kinds: list[str]) -> None:
-    """Raises: NotFound, BadRequest without a build."""
+def refuse_unknown(app: App, kinds: list[str]) -> Build:
+    """The current build. Raises: NotFound, BadRequest without a build."""
     release = app.current_release()
     if release is None or release.build is None:
         raise BadRequest("No build associated with this release")
     for kind in kinds:
         if kind not in app.structure and kind not in release.build.procfile:
             raise NotFound(f"Container type {kind} does not exist in application")
+    return release.build

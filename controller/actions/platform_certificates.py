@@ -41,7 +41,8 @@ def found() -> list[Certificate]:
 def renewal(name: str) -> str:
     """What makes a new one."""
     if "authority" in name:
-        return "make a new one: `make down`, move $PAAS_HOME/orchestrator/pki away, `make up`; apps stop meanwhile"
+        own = "make a new one: `make down`, move $PAAS_HOME/orchestrator/pki away, `make up`; apps stop meanwhile"
+        return f"{own}. On a Kubernetes of yours, renew it there"
     if name == ROUTER:
         return "renew it where HTTPS ends: at the proxy in front, or $PAAS_HOME/router/default.crt and default.key"
     return "`make down && make up` makes a new one; apps stop meanwhile. On a Kubernetes of yours, renew it there"

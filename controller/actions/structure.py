@@ -14,6 +14,11 @@ def default_structure(build: Build) -> dict[str, int]:
     return {} if build.procfile else {"web": 1}
 
 
+def can_run(build: Build, kind: str) -> bool:
+    """Whether `build` says what to run as `kind`: `cmd` is an image's own command, `web` a buildpack's."""
+    return kind == "cmd" or kind in build.procfile or kind in default_structure(build)
+
+
 def plan_structure(structure: dict[str, int], build: Build, previous: Build | None) -> dict[str, int]:
     """The formation when `build` follows `previous`: types it no longer declares stop, the rest stays.
 

@@ -40,12 +40,16 @@ class UserSerializer(serializers.Serializer):
         return []
 
 
+# The client knows this sentence; Django's own has one comma more.
+USERNAME = "Enter a valid username. This value may contain only letters, numbers and @/./+/-/_ characters."
+
+
 class RegisterSerializer(Strict):
     ignored = (
         "is_superuser", "is_staff", "is_active", "groups", "user_permissions", "last_login", "date_joined", "id",
     )  # fmt: skip
 
-    username = serializers.CharField(max_length=150, validators=[UnicodeUsernameValidator()])
+    username = serializers.CharField(max_length=150, validators=[UnicodeUsernameValidator(message=USERNAME)])
     password = serializers.CharField(max_length=1024, trim_whitespace=False)
     email = serializers.EmailField(required=False, allow_blank=True, max_length=254)
     first_name = serializers.CharField(required=False, allow_blank=True, max_length=150)

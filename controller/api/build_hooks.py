@@ -30,6 +30,9 @@ class PushHook(HookView):
 
     gives = {"GET": {"username": str, "uuid": str}}
 
+    def check_right(self, request) -> None:
+        """The door does it, with the app at hand: a token may be for that app alone."""
+
     def get(self, request, app):
         if request.user is None or not request.auth:
             raise Unauthorized("Invalid token.")

@@ -4,7 +4,8 @@ import logging
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import OperationalError
-from django.http import Http404, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
+from django.views.defaults import page_not_found
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -30,6 +31,13 @@ def answer(exc: Exception, context: dict) -> Response:
         return exception_handler(exc, context)
     log.exception("unexpected error", extra={"path": context["request"].path})
     return Response({"detail": "Server Error"}, status=500)
+
+
+def not_found(request, exception) -> HttpResponse:
+    """The dashboard's page; below `/v2/` one line, since the Deis client prints the whole of it."""
+    if request.path_info.lstrip("/").startswith("v2/"):
+        return HttpResponse("<h1>Not Found</h1><p>There is no such address in this API.</p>\n", status=404)
+    return page_not_found(request, exception)
 
 
 def server_error(request) -> JsonResponse:

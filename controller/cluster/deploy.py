@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from controller.cluster import diagnose
 from controller.cluster.client import Cluster, ClusterError, Unreachable, WatchExpired
@@ -117,15 +117,24 @@ def apply_all(
             time.sleep(0.2)
 
 
-def keep_autoscaled(cluster: Cluster, manifests: list[Manifest]) -> list[Manifest]:
-    """`manifests` with the replicas of autoscaled Deployments as they run: that number is the autoscaler's."""
-    scaled = {m["spec"]["scaleTargetRef"]["name"] for m in manifests if m["kind"] == "HorizontalPodAutoscaler"}
+def keep_autoscaled(cluster: Cluster, manifests: list[Manifest], scaled: Collection[str] = ()) -> list[Manifest]:
+    """`manifests` with the replicas of autoscaled Deployments as they run: that number is the autoscaler's.
+
+    What somebody has just `scaled` (names of Deployments) begins at that number instead, within the autoscaler's
+    bounds. None is none: an autoscaler leaves alone what has no replicas, so it could neither stop nor start them.
+    """
+    rules = {
+        m["spec"]["scaleTargetRef"]["name"]: m["spec"] for m in manifests if m["kind"] == "HorizontalPodAutoscaler"
+    }
     kept = []
     for manifest in manifests:
-        if manifest["kind"] == "Deployment" and manifest["metadata"]["name"] in scaled:
-            live = cluster.get("Deployment", manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-            if live is not None:
-                manifest = {**manifest, "spec": {**manifest["spec"], "replicas": live["spec"].get("replicas", 1)}}
+        name, wished = manifest["metadata"]["name"], manifest.get("spec", {}).get("replicas")
+        if manifest["kind"] == "Deployment" and name in rules and wished:
+            live = cluster.get("Deployment", manifest["metadata"]["namespace"], name)
+            running = live["spec"].get("replicas", 1) if live else 0
+            if not running or name in scaled:
+                running = min(max(wished, rules[name].get("minReplicas", 1)), rules[name]["maxReplicas"])
+            manifest = {**manifest, "spec": {**manifest["spec"], "replicas": running}}
         kept.append(manifest)
     return kept
 
@@ -139,13 +148,14 @@ def roll_out(
     timeout: float,
     tick: Callable[[], None],
     report: Callable[[str], None],
+    scaled: Collection[str] = (),
 ) -> None:
-    """Applies `manifests` and returns once the Deployments among them are up.
+    """Applies `manifests` and returns once the Deployments among them are up; `scaled` as `keep_autoscaled` has it.
 
     `tick` is called about every second and may raise to stop; `report` gets a line when progress changes.
     Raises: RolloutFailed, ClusterError, Unreachable, and what `tick` raises.
     """
-    manifests = keep_autoscaled(cluster, manifests)
+    manifests = keep_autoscaled(cluster, manifests, scaled)
     apply_all(cluster, manifests, tick=tick)
     wanted = {
         m["metadata"]["name"]: restarted_at(m["spec"]["template"]) for m in manifests if m["kind"] == "Deployment"
@@ -237,7 +247,7 @@ def explain(cluster: Cluster, app: str, finding: diagnose.Finding, pods: list[Ma
     with contextlib.suppress(ClusterError, Unreachable):
         if finding.kind in ("crash", "start", "memory", "silent", "probe", "misplaced"):
             logs = read_last_logs(cluster, app, finding)
-        if finding.kind in ("probe", "silent"):
+        if finding.kind in ("probe", "silent") or (finding.kind, finding.code) in diagnose.MAYBE_NOT_LIVE:
             items, _ = cluster.list("Event", app, fields=f"involvedObject.name={finding.pod}")
             events = [item.get("message", "") for item in items if item.get("reason") == "Unhealthy"]
     return diagnose.explain(finding, image, logs, events)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 CRASHES = 2  # exits at start that count as "doesn't start"; one may be a dependency not up yet
-PULL_PATIENCE = 20  # seconds a pull may fail for a cause that passes: a registry that restarts, or a kubelet that
-# hasn't been shown the pull secret of a pod that is new to it and asks as nobody; it tries again after 10
+PULL_PATIENCE = 60  # seconds a pull may fail for a cause that passes: a registry that restarts, or a kubelet that
+# hasn't been shown the pull secret of a pod that is new to it and asks as nobody; it tries again after 10 to 20, and
+# says that it can't pull until that has ended
 NO_ROOM_PATIENCE = 15  # seconds a pod may wait for room: pods that are going away free some
 NODE_AWAY_PATIENCE = 60  # seconds it may wait for a node that is coming back
 AWAY = re.compile(r"node\.kubernetes\.io/(unreachable|not-ready)")
@@ -24,6 +25,8 @@ NOT_SIGNED_IN = re.compile(r"(?i)unauthorized|denied")  # registries that hide w
 NO_ANSWER = "answers no HTTP request"  # as the stack image's /runner/ready says it
 WRONG_PORT = re.compile(r"listens on port (\d+) instead of (\d+)")  # likewise
 NOT_STARTABLE = ("RunContainerError", "CreateContainerError", "StartError", "ContainerCannotRun")
+MAYBE_NOT_LIVE = (("crash", 137), ("crash", 143), ("crash", 0))  # stopped by KILL or TERM, or ending at that
+NOT_LIVE = re.compile(r"(Liveness|Startup) probe failed: (.+)", re.DOTALL)
 MISSING_PROGRAM = re.compile(r"(?i)executable file not found|no such file or directory|command not found")
 
 Pod = dict
@@ -196,6 +199,8 @@ def explain(finding: Finding, image: str, logs: str = "", events: Sequence[str] 
             return f"{finding.type} was killed: out of memory{limit}; raise it with `limits:set {finding.type}=…`{said}"
         case "crash" if finding.code == 127:
             return f"{finding.type} crashed with exit code 127, its command was not found{said}"
+        case "crash" if why := not_live(finding, events):
+            return f"{finding.type} was stopped, {why}; `healthchecks` shows the check{said}"
         case "crash" if finding.code == 0:
             return f"{finding.type} exited with code 0; a process must keep running{said}"
         case "crash":
@@ -213,6 +218,14 @@ def explain(finding: Finding, image: str, logs: str = "", events: Sequence[str] 
             why = f": {events[-1]}" if events else ""
             return f"{finding.type} runs but its readiness check fails{why}{said}"
     return f"{finding.type} isn't up yet: {finding.text}{said}"
+
+
+def not_live(finding: Finding, events: Sequence[str]) -> str:
+    """What a check said, if it is one that had a process stopped; the process' exit code only tells that it was."""
+    if (finding.kind, finding.code) not in MAYBE_NOT_LIVE:
+        return ""
+    failed = [match for match in map(NOT_LIVE.match, events) if match]
+    return f"its {failed[-1][1].lower()} check failed ({failed[-1][2].replace(': ', ' ')})" if failed else ""
 
 
 def bare(text: str) -> str:

@@ -1,20 +1,22 @@
-"""A person's own page: password, two-factor, tokens, mail; and the page of an invitation."""
+"""A person's own page: password, two-factor, tokens, signed-in browsers, mail; and the page of an invitation."""
 
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib.auth import login, update_session_auth_hash
+from django.contrib.auth import update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 
-from controller.actions import audit, invitations, second_factor, tokens
+from controller.actions import audit, invitations, second_factor, sessions, tokens
 from controller.actions.auth import change_password, prove_password
 from controller.actions.notices import require_mail
-from controller.dashboard import forms
+from controller.dashboard import forms, pages
 from controller.dashboard.edge import dressed, page, sentence, write
+from controller.dashboard.sessions import note_browser, start_session
 from controller.dashboard.views import Entered
 from controller.errors import BadRequest, PaasError, Unauthorized
-from controller.models import MailSubscription
+from controller.models import MailSubscription, SignIn
 from controller.models.token import SCOPES
 from controller.peer import client_address
 
@@ -38,6 +40,7 @@ def show_account(request: HttpRequest, entered: Entered | None = None, **more: o
         "mail_enabled": settings.MAIL_ENABLED,
         "sign_on": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
         "connected": user.identities.exists(),
+        "sessions": [session_row(entry, request) for entry in sessions.sessions_of(user)],
         "has_password": user.has_usable_password(),
         **more,
     }
@@ -45,6 +48,18 @@ def show_account(request: HttpRequest, entered: Entered | None = None, **more: o
 
 
 account = page(show_account)
+
+
+def session_row(entry: SignIn, request: HttpRequest) -> dict[str, object]:
+    return {
+        "number": entry.pk,
+        "browser": pages.browser_of(entry.agent),
+        "agent": entry.agent,
+        "address": entry.address,
+        "time": entry.time,
+        "ago": pages.ago(entry.time, timezone.now()),
+        "this": entry.session == request.session.session_key,
+    }
 
 
 @write(show_account)
@@ -57,6 +72,8 @@ def password(request: HttpRequest) -> Next:
         raise BadRequest(str(exc)) from exc
     request.user.refresh_from_db()
     update_session_auth_hash(request, request.user)  # this browser stays signed in, others don't
+    sessions.end_others(user=request.user, but="")
+    note_browser(request, request.user)
     return ("dashboard:account",), "Your password is changed."
 
 
@@ -114,6 +131,18 @@ def mail_address(request: HttpRequest) -> Next:
     return ("dashboard:account",), "Your mail address is changed."
 
 
+@write(show_account)
+def session_end(request: HttpRequest) -> Next:
+    sessions.end(user=request.user, number=forms.read(forms.Number, request)["number"])
+    return ("dashboard:account",), "That browser is signed out."
+
+
+@write(show_account)
+def sessions_end(request: HttpRequest) -> Next:
+    count = sessions.end_others(user=request.user, but=request.session.session_key)
+    return ("dashboard:account",), f"{count} other browser{'s are' if count != 1 else ' is'} signed out."
+
+
 def join(request: HttpRequest) -> HttpResponse:
     """Makes an account from an invitation; who is signed in accepts it as themselves."""
     token = request.POST.get("token") or request.GET.get("token", "")
@@ -130,5 +159,5 @@ def join(request: HttpRequest) -> HttpResponse:
     address = client_address(request)
     audit.note(actor=user.username, via="invitation", address=address, action="accept an invitation")
     if known is None:
-        login(request, user)
+        start_session(request, user)
     return dressed(redirect("dashboard:apps"))

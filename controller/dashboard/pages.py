@@ -47,6 +47,18 @@ def ago(moment: datetime, now: datetime) -> str:
     return "just now"
 
 
+BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+SYSTEMS = (("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"),
+           ("Mac OS", "macOS"), ("Linux", "Linux"))  # fmt: skip
+
+
+def browser_of(agent: str) -> str:
+    """`Firefox on Linux`, as far as a browser's name for itself tells."""
+    browser = next((name for word, name in BROWSERS if word in agent), "")
+    system = next((name for word, name in SYSTEMS if word in agent), "")
+    return " on ".join(filter(None, (browser or "A browser", system)))
+
+
 def observe_state(
     structure: Mapping[str, int],
     current: Release | None,

@@ -9,8 +9,10 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from controller.actions.auth import log_in
+from controller.actions.sessions import begin
 from controller.dashboard.edge import dressed, sentence
 from controller.errors import Invalid, PaasError
+from controller.models import User
 from controller.oidc import sign_out_url
 from controller.peer import client_address
 
@@ -44,8 +46,21 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         text = WRONG if isinstance(exc, Invalid) and not needs_code else sentence(exc)
         context |= {"error": text, "username": username, "needs_code": needs_code}
         return dressed(render(request, "dashboard/login.html", context, status=exc.status))
-    login(request, user)
+    start_session(request, user)
     return dressed(redirect(target))
+
+
+def start_session(request: HttpRequest, user: User) -> None:
+    """Signs `user` in with this browser."""
+    login(request, user)
+    note_browser(request, user)
+
+
+def note_browser(request: HttpRequest, user: User) -> None:
+    if not request.session.session_key:
+        request.session.save()
+    agent = request.headers.get("User-Agent", "")
+    begin(user=user, session=request.session.session_key, address=client_address(request), agent=agent)
 
 
 def safe_target(request: HttpRequest, target: str) -> str:

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
@@ -17,7 +16,7 @@ from controller.actions.auth import prove_code
 from controller.actions.second_factor import has_second_factor
 from controller.actions.sign_on import grant_login, user_of_person
 from controller.dashboard.edge import CONTENT_POLICY, dressed, error_page, page, sentence
-from controller.dashboard.sessions import HINT, safe_target
+from controller.dashboard.sessions import HINT, safe_target, start_session
 from controller.errors import BadRequest, Missing, PaasError
 from controller.models import User
 from controller.oidc import Begun, SignOnFailed, authorization_url, check_sender, person_of
@@ -107,7 +106,7 @@ def second_step(request: HttpRequest) -> HttpResponse:
 
 
 def enter(request: HttpRequest, user: User, id_token: str) -> None:
-    login(request, user)
+    start_session(request, user)
     request.session[HINT] = id_token
     note(request, user, "log in")
 

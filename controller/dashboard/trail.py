@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -31,18 +33,29 @@ def entries_context(request: HttpRequest, rows: QuerySet[AuditEntry]) -> Context
     }
 
 
+def sought(request: HttpRequest, rows: QuerySet[AuditEntry], *names: str) -> Context:
+    """The page of those of `rows` that the reader asks for: by the fields `names`, and by what became of them."""
+    asked = {name: request.GET.get(name, "").strip()[:150] for name in (*names, "outcome")}
+    rows = rows.filter(**{name: asked[name] for name in names if asked[name]})
+    if asked["outcome"] == "refused":
+        rows = rows.filter(outcome__status__gte=400)
+    elif asked["outcome"] == "done":
+        rows = rows.filter(outcome__status__lt=400)
+    found = {name: value for name, value in asked.items() if value}
+    return {"asked": asked, "sought": bool(found), "query": urlencode(found), **entries_context(request, rows)}
+
+
 @page
 def activity(request: HttpRequest, app: str) -> HttpResponse:
     def context(request: HttpRequest, app: App, observed: Observed) -> Context:
-        return entries_context(request, entries_of(app))
+        return sought(request, entries_of(app), "actor")
 
     return app_page(request, app, "activity", "dashboard/activity.html", context, right=OPERATE)
 
 
 @page
 def all_activity(request: HttpRequest) -> HttpResponse:
-    """What the reader did; for an administrator what anybody did, by person or app when asked."""
-    asked = {name: request.GET.get(name, "").strip()[:150] for name in ("actor", "app")}
-    rows = entries_for(request.user).filter(**{name: value for name, value in asked.items() if value})
-    context = {"title": "Activity", "place": "activity", "asked": asked, "sought": any(asked.values())}
-    return render(request, "dashboard/all_activity.html", context | entries_context(request, rows))
+    """What the reader did; for an administrator what anybody did."""
+    context = {"title": "Activity", "place": "activity"}
+    found = sought(request, entries_for(request.user), "actor", "app")
+    return render(request, "dashboard/all_activity.html", context | found)

@@ -123,8 +123,9 @@ def app_page(
     app = app_for(request.user, name, right)
     observed = observe([app])
     context = head_context(app, observed)
+    titles = {name: title for name, title, _ in pages.TABS}
     context |= {
-        "title": app.name,
+        "title": f"{titles[tab]} of {app.name}",
         "place": "apps",
         "tabs": pages.tab_rows(
             app.name, tab, level_of(request.user, app), lambda route, app: reverse(route, args=[app])

@@ -24,6 +24,7 @@ from controller.models.release import Release
 from controller.models.scaling import ScalingState
 from controller.models.second_factor import SecondFactor
 from controller.models.service import Service
+from controller.models.sign_in import SignIn
 from controller.models.team import Member, Team, TeamAccess
 from controller.models.token import PersonalToken
 from controller.models.user import User
@@ -72,6 +73,7 @@ __all__ = (
     "SecondFactor",
     "ScalingState",
     "Service",
+    "SignIn",
     "Team",
     "TeamAccess",
     "User",

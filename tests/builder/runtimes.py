@@ -43,7 +43,9 @@ class Scene:
     lines: list[str] = field(default_factory=list)
     phases: dict[str, float] = field(default_factory=dict)  # of the last build
 
-    async def build(self, app: str, files: dict[str, str], way: Way = Way.BUILDPACK, **config: str) -> Result:
+    async def build(
+        self, app: str, files: dict[str, str], way: Way = Way.BUILDPACK, cnb_builder: str = "", **config: str
+    ) -> Result:
         progress = Progress(lambda data: self.lines.append(data.decode()))
         progress.hide(config)
         async with self.runtime.place() as place:
@@ -55,7 +57,7 @@ class Scene:
                 for made in (path, *path.parents):
                     if made.is_relative_to(place.space.app):
                         os.chown(made, APP_UID, APP_UID)
-            job = Job(app, "c0ffee00", "request", 1_700_000_000, way, config)
+            job = Job(app, "c0ffee00", "request", 1_700_000_000, way, config, cnb_builder)
             try:
                 return await self.runtime.build(place, job, progress)
             finally:

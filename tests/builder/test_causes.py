@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import causes
+from builder import causes, git_host
 from builder.causes import explain, worded
 
 VAGUE = "The build failed with exit code 1."
@@ -65,6 +65,19 @@ def test_a_known_cause_keeps_its_words_and_gets_a_next_step(cause, hint):
 def test_an_installation_that_failed_unexplained_is_read_again():
     told = explain("Installing the dependencies of requirements.txt failed.", ["Could not resolve host: git.test"])
     assert told.text.startswith("Installing the dependencies of requirements.txt failed: a package index or download")
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("ssh: connect to host git.test port 22: Connection refused\r\nfatal: Could not read from remote", "answer"),
+        ("git@git.test: Permission denied (publickey).\r\nfatal: Could not read from remote repository.", "deploy key"),
+        ("ERROR: Repository not found.\nfatal: Could not read from remote repository.", "deploy key"),
+        ("fatal: couldn't find remote ref refs/heads/nothere", "no such branch"),
+    ],
+)
+def test_a_git_host_that_gives_nothing_is_told_by_why(said, words):
+    assert words in git_host.explain("git.test", said)
 
 
 def test_what_nobody_knows_stays_as_it_is():

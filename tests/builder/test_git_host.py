@@ -1,5 +1,6 @@
 """Builds from a git host: fetched with a deploy key, only from where it may, in words when it fails."""
 
+import base64
 import time
 
 import asyncssh
@@ -122,6 +123,22 @@ def test_submodules_are_fetched_where_the_app_allows_it(builder, fetcher, host, 
     client.commit(path, {"x": "1"})
     out = client.push(path, check=False)
     assert "has the relative address ../hosted.git" in out
+
+
+def test_submodules_of_an_app_without_a_git_host_are_opened_by_its_own_key(builder, fetcher, host, tmp_path):
+    client, hosted, key = host
+    controller = fetcher.controller
+    path = client.repository("modular3", APP)
+    client.git("remote", "set-url", "deis", f"ssh://git@127.0.0.1:{fetcher.port}/modular3.git", cwd=path)
+    controller.apps["modular3"] = {"alice"}
+    controller.settings["modular3"] = {"submodules": True}
+    client.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(hosted), "lib", cwd=path)
+    url = f"ssh://git@127.0.0.1:{builder.port}/hosted.git"
+    client.git("config", "-f", ".gitmodules", "submodule.lib.url", url, cwd=path)
+    client.commit(path, {"bin/pre_compile": "#!/bin/sh\nsed s/^/FOUND/ lib/Procfile\n"})
+    assert "paas config:set SSH_KEY=FILE" in client.push(path, check=False)
+    controller.config["modular3"] = {"SSH_KEY": base64.b64encode(key.encode()).decode()}
+    assert "FOUNDweb:" in client.push(path)
 
 
 @pytest.mark.parametrize("url", ["/etc", "file:///etc", "ext::sh -c id", "https://a:b@h/x", "-x", "", "https:///x"])

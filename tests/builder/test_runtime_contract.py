@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from dataclasses import replace
+from pathlib import Path
 from secrets import token_hex
 
 import jwt
@@ -298,6 +299,80 @@ def test_a_failing_dockerfile_says_which_step(with_dockerfiles):
             await stage.build("undocked", dockerfile("RUNN echo"), Way.DOCKERFILE)
 
     play(with_dockerfiles, scene)
+
+
+@pytest.fixture
+def with_builder_image(settings, request, login, tmp_path):
+    """Settings under which a builder image of our own making is named, and its name."""
+    registry = login if settings.cluster is None else request.getfixturevalue("reachable")
+    where = f"{registry.host}/" if settings.cluster else ""  # an engine has them without a registry
+    run, builder = (f"{where}paas-test-cnb/{name}:{NUMBER}" for name in ("run", "builder"))
+    folder = tmp_path / "image"
+    folder.mkdir()
+    for name in ("cnb_creator.py", "cnb_phases.py"):
+        (folder / name).write_text((Path(__file__).parent / name).read_text())
+    labels = {"stack": {"runImage": {"image": run}}}, {"platform": {"supported": ["0.11", "0.12", "0.13", "0.14"]}}
+    phases = " ".join(f"/cnb/lifecycle/{name}" for name in ("analyzer", "detector", "restorer", "builder", "exporter"))
+    (folder / "Dockerfile").write_text(
+        f"FROM {STACK}\nUSER root\nCOPY --chown=0:0 cnb_creator.py /cnb/lifecycle/creator\n"
+        "COPY --chown=0:0 cnb_phases.py /cnb/lifecycle/phases\n"
+        f"RUN chmod 755 /cnb/lifecycle/*; for one in {phases}; do ln -s phases $one; done\n"
+        "RUN /usr/sbin/useradd -u 1234 cnb\n"
+        f"LABEL io.buildpacks.builder.metadata='{json.dumps(labels[0])}'\n"
+        f"LABEL io.buildpacks.lifecycle.apis='{json.dumps(labels[1])}'\n"
+        'ENV CNB_USER_ID=1234 CNB_GROUP_ID=1234\nUSER cnb\nENTRYPOINT ["/bin/false"]\n'
+    )
+    words = ["docker", "build", "-q", "-t", builder, str(folder)]
+    subprocess.run(words, check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    names = [builder, run]
+    subprocess.run(["docker", "tag", STACK, run], check=True)
+    if settings.cluster is not None:  # nodes find them; the lifecycle and the builder look into the registry
+        for name in (builder, run):
+            short = name.removeprefix(f"{registry.host}/")
+            subprocess.run(["docker", "tag", name, short], check=True)
+            names.append(short)
+            asyncio.run(sent(login, short))
+    yield replace(settings, registry=registry), builder
+    subprocess.run(["docker", "rmi", *names], capture_output=True)
+
+
+async def sent(login, image):
+    async with Engine(DOCKER) as engine:
+        await send(engine, login, image)
+
+
+def test_a_builder_images_lifecycle_makes_the_image(with_builder_image):
+    settings, image = with_builder_image
+    secret = "a-secret-nobody-else-reads"
+    config = {"API_TOKEN": secret, "COLOUR": "blue"}
+
+    async def scene(stage):
+        first = await stage.build("native", {"app.txt": "hello"}, Way.CNB, image, **config)
+        assert "cached 0" in stage.text
+        second = await stage.build("native", {"app.txt": "again"}, Way.CNB, image, **config)
+        assert "cached 1" in stage.text and "colour blue" in stage.text
+        with pytest.raises(BuildFailed, match="No buildpack of the builder image knows this app"):
+            await stage.build("native", {"app.txt": "x"}, Way.CNB, image, **config, REFUSE="21")
+        with pytest.raises(BuildFailed, match="A buildpack failed"):
+            await stage.build("native", {"app.txt": "x"}, Way.CNB, image, **config, REFUSE="51")
+        base = await stage.registry.manifest(*STACK.split(":"))
+        assert first.digest != second.digest and (await stage.registry.manifest("native", first.digest)) is not None
+        return stage.text, second, await layers_of(stage.registry, "native", second, len(base.content["layers"]))
+
+    text, result, (content, layers) = play(settings, scene)
+    assert result.processes == {"web": "/cnb/process/web", "worker": "/cnb/process/worker"} and result.way is Way.CNB
+    content += b"".join(gzip.decompress(layer) for layer in layers)
+    assert b"again" in content and secret.encode() not in content and secret not in text
+
+
+def test_an_image_that_is_no_builder_says_so(with_builder_image):
+    settings, image = with_builder_image
+
+    async def scene(stage):
+        with pytest.raises(BuildFailed, match="is not a builder image"):
+            await stage.build("native", PAGE, Way.CNB, image.replace("/builder:", "/run:"))
+
+    play(settings, scene)
 
 
 def test_buildkits_token_opens_the_apps_own_repository_alone(login):

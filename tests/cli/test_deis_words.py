@@ -130,6 +130,15 @@ def test_a_certificates_end_in_words(now, said):
     assert expiry("2026-01-02T00:00:00Z", now) == said
 
 
+def test_detaching_what_is_not_attached(platform, paas):
+    platform.on("DELETE /v2/certs/www/domain/a.test", "No Domain matches the given query.", 404)
+    result = paas("certs:detach", "www", "a.test")
+    text = "Error: www is not attached to a.test; `paas certs:info www` lists its domains.\n"
+    assert (result.code, result.err) == (4, text)
+    platform.on("DELETE /v2/certs/www/domain/a.test", "No Certificate matches the given query.", 404)
+    assert "There is no such certificate" in paas("certs:detach", "www", "a.test").err
+
+
 def test_healthchecks_are_shown_whole(platform, paas):
     platform.on(f"GET {APP}/config/", {"healthcheck": {"web/cmd": {"livenessProbe": PROBE}}})
     assert paas("healthchecks", "-a", "hello").out == (
@@ -198,7 +207,9 @@ def test_builds_are_made_and_listed(platform, paas):
     assert paas("pull", "example/go:1", "-a", "hello").out == "Creating build... done\n"
     assert platform.bodies(f"POST {APP}/builds/") == [{"image": "example/go:1"}]
     platform.page(f"{APP}/builds/", [{"uuid": "u1", "created": "2026-01-02T03:04:05Z"}], count=3)
-    assert paas("builds", "-a", "hello", "-l", "1").out == "=== hello Builds (1 of 3)\nu1 2026-01-02T03:04:05Z\n"
+    listed = paas("builds", "-a", "hello", "-l", "1")
+    assert listed.out == "=== hello Builds (1 of 3)\nu1 2026-01-02T03:04:05Z\n"
+    assert "paas builds --all" in listed.err
 
 
 def test_lists_of_people_and_of_addresses(platform, paas):

@@ -133,7 +133,7 @@ def test_autoscaling_by_what_the_router_sees(platform, paas):
     rule = {"min": 1, "max": 8, "requests_per_second": 50}
     assert platform.bodies("POST /v2/apps/hello/settings/") == [{"autoscale": {"web": rule}}]
     platform.on("GET /v2/apps/hello/settings/", {"autoscale": {"web": rule | {"latency_ms": 200}}})
-    assert "Requests per second:  50" in paas("autoscale", "-a", "hello").out
+    assert "Requests per second: 50" in paas("autoscale", "-a", "hello").out
     assert "200 ms" in paas("autoscale", "-a", "hello").out
     assert paas("autoscale:set", "web", "--min=1", "--max=8", "-a", "hello").code == 2
 

@@ -289,6 +289,29 @@ def test_the_app_is_read_from_the_remote_then_from_the_folder(platform, paas, re
     assert "=== shop Processes" in paas("ps").out
 
 
+def test_the_app_is_read_from_a_remote_of_any_name_where_the_platform_takes_pushes(
+    platform, paas, repository, logged_in
+):
+    """The controller may be known by another name than the host that git pushes to."""
+    profile = json.loads(logged_in.read_text())
+    logged_in.write_text(json.dumps(profile | {"controller": f"http://127.0.0.1:{platform.port}"}))
+    platform.on("GET /v2/apps/shop/pods/", pods_page([]))
+    platform.on("GET /v2/apps/hello/pods/", pods_page([]))
+    platform.on("GET /v2/info", {"git_ssh_url": "ssh://git@git.example.test:2222"})
+
+    def remote(name, url):
+        subprocess.run(["git", "-C", str(repository), "remote", "add", name, url], check=True)
+
+    remote("origin", "ssh://git@github.example/team/other.git")
+    assert "=== hello Processes" in paas("ps").out
+    assert [one.path for one in platform.asked if one.path == "/v2/info"] == []  # nothing here may be the platform's
+    remote("elsewhere", "ssh://git@git.example.test:22/other.git")
+    remote("prod", "ssh://git@git.example.test:2222/shop.git")
+    assert "=== shop Processes" in paas("ps").out
+    platform.on("DELETE /v2/apps/shop/", status=204)
+    assert "Git remotes for app shop removed.\n" in paas("destroy", "--confirm=shop").out
+
+
 def test_destroy_needs_the_right_name_and_removes_remotes(platform, paas, repository):
     platform.on("DELETE /v2/apps/hello/", status=204)
     subprocess.run(

@@ -66,6 +66,18 @@ def test_a_token_is_checked_with_the_right_to_the_app(blue, builder, sign_in):
     assert blue.get("/v2/hooks/push/blue").status_code == 403
 
 
+def test_a_token_for_one_app_may_push_to_that_one_by_its_scope(blue, builder):
+    blue.post("/v2/apps/", {"id": "green"})
+
+    def asked(app, *scopes):
+        made = blue.post("/v2/tokens/", {"name": "-".join((app, *scopes)), "scopes": scopes, "app": app}).json()
+        return builder.get("/v2/hooks/push/blue", Authorization=f"token {made['token']}")
+
+    assert asked("blue", "deploy").json()["username"] == "bob"
+    assert "needs the scope 'deploy'" in asked("blue", "read").json()["detail"]
+    assert "for another app alone" in asked("green", "deploy").json()["detail"]
+
+
 def connect(user, url="https://git.example.com/team/blue.git", **more):
     answer = user.post("/v2/apps/blue/git/", {"url": url, **more})
     assert answer.status_code == 201, answer.content

@@ -1,10 +1,11 @@
 """Deploys that don't come up: the reason in words, the old release going on, the formation put back."""
 
+import io
 import time
 
 import pytest
 
-from controller.cluster import diagnose
+from controller.cluster import deploy, diagnose
 
 BAD = "127.0.0.1:5000/blue@sha256:" + "bad00000".ljust(64, "0")
 CRASHED = {
@@ -27,6 +28,45 @@ NO_PROGRAM = {
     },
 }
 ENDED = {"restartCount": 2, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+
+
+NOT_ALIVE = {
+    "restartCount": 2,
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    "lastState": {"terminated": {"exitCode": 137, "reason": "Error"}},
+}
+
+
+@pytest.mark.parametrize("code", [137, 143, 0])
+def test_a_process_that_its_check_had_stopped_is_not_called_crashed(code):
+    finding = diagnose.Finding(kind="crash", pod="p", type="web", text="", code=code, memory="", port=None)
+    events = ["Readiness probe failed: x", "Liveness probe failed: HTTP probe failed with statuscode: 500"]
+    assert diagnose.explain(finding, "image", "boom", events) == (
+        "web was stopped, its liveness check failed (HTTP probe failed with statuscode 500); "
+        "`healthchecks` shows the check: boom"
+    )
+    assert "liveness" not in diagnose.explain(finding, "image", "boom", events[:1])
+    by_itself = diagnose.Finding(kind="crash", pod="p", type="web", text="", code=3, memory="", port=None)
+    assert diagnose.explain(by_itself, "image", "boom", events) == "web crashed with exit code 3: boom"
+
+
+class Told:
+    """A cluster that has one event about each pod, and its last lines."""
+
+    def list(self, kind, namespace, *, fields):
+        assert (kind, namespace) == ("Event", "blue") and fields == "involvedObject.name=p"
+        return [{"reason": "Unhealthy", "message": "Liveness probe failed: dial tcp: refused"}], "1"
+
+    def logs(self, namespace, pod, **options):
+        return "boom\n"
+
+
+def test_events_are_asked_for_when_a_process_was_killed():
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"image": "x"}]}}
+    finding = diagnose.Finding(kind="crash", pod="p", type="web", text="", code=137, memory="", port=None)
+    assert deploy.explain(Told(), "blue", finding, [pod]).startswith(
+        "web was stopped, its liveness check failed (dial tcp refused)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,6 +255,24 @@ def test_an_unreachable_cluster_is_503_and_told_again_later(live, cluster, monke
     notes = cluster.get("Service", "blue", "blue")["metadata"]["annotations"]
     assert notes["router.deis.io/domains"] == "blue,www.example.test"
     assert App.objects.get(name="blue").unsynced is False
+
+
+def test_a_cluster_that_knows_nothing_of_the_apps_is_told_everything(live, cluster):
+    from django.core.management import call_command
+
+    from controller.actions.carry_out import resync_apps
+
+    image = cluster.get("Deployment", "blue", "blue-web")["spec"]["template"]["spec"]["containers"][0]["image"]
+    cluster.delete("Namespace", None, "blue")
+    assert cluster.get("Deployment", "blue", "blue-web") is None
+    resync_apps()
+    assert cluster.get("Namespace", None, "blue") is None
+    call_command("resync", stdout=(told := io.StringIO()))
+    assert told.getvalue() == "1 app is told to the cluster anew\n"
+    resync_apps()
+    made = cluster.get("Deployment", "blue", "blue-web")["spec"]
+    assert (made["template"]["spec"]["containers"][0]["image"], made["replicas"]) == (image, 1)
+    assert cluster.get("Secret", "blue", "registry-pull") and cluster.get("Service", "blue", "blue")
 
 
 def test_a_change_of_an_app_that_is_destroyed_meanwhile_ends_at_once_and_makes_nothing(blue, cluster, monkeypatch):

@@ -167,6 +167,8 @@ OWN = [  # forms that touch what is the sender's own
     form("factor-confirm", SIGNED_IN, {}, WRONG),
     form("factor-off", SIGNED_IN, {}, WRONG),
     form("mail", SIGNED_IN, {}, WRONG),
+    form("session-end", SIGNED_IN, {}, WRONG, number=99),
+    form("sessions-end", SIGNED_IN, {}, WRONG),
     form("mail-address", SIGNED_IN, {}, WRONG, email="nowhere"),
 ]
 ELSEWHERE = {  # tested where their rules are: test_sign_on.py, test_people.py, test_pages.py, test_pipelines.py

@@ -11,8 +11,11 @@ from controller.actions.build_runs import begin, finish
 from controller.builder_api import BuildOutput
 from controller.models import App, Event, User
 from tests.dashboard.chromium import BINARY, Chromium
+from tests.dashboard.conftest import PASSWORD
 
-UNREADABLE, NAMELESS = (Path(__file__).with_name(f"{name}.js").read_text() for name in ("unreadable", "nameless"))
+UNREADABLE, NAMELESS, STRUCTURE = (
+    Path(__file__).with_name(f"{name}.js").read_text() for name in ("unreadable", "nameless", "structure")
+)
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no Chromium on this machine")
 
@@ -42,6 +45,7 @@ def test_every_page_loads_without_a_complaint(chromium, monkeypatch):
         assert chromium.run("getComputedStyle(document.querySelector('.bar')).borderBottomStyle") == "solid"
         assert chromium.run(UNREADABLE) == [], page
         assert chromium.run(NAMELESS) == [], page
+        assert chromium.run(STRUCTURE) == [], page
     assert chromium.complaints == []
 
 
@@ -59,6 +63,60 @@ def test_on_a_phone_no_page_is_wider_than_the_screen(chromium, deployed, scheme)
         chromium.open(chromium.base + page)
         assert chromium.run("document.documentElement.scrollWidth") <= 360, page
         assert chromium.run(UNREADABLE) == [], page
+
+
+def press(chromium, key, shift=False):
+    text = {"Enter": "\r", "Tab": ""}.get(key, key if len(key) == 1 else "")
+    code = {"Enter": 13, "Tab": 9}.get(key, 0)
+    common = {"key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+    chromium.call("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
+    chromium.call("Input.dispatchKeyEvent", type="keyUp", **common)
+
+
+NAME_OF_FOCUS = """(one => one.labels?.[0]?.innerText ?? one.getAttribute("aria-label") ?? one.textContent)(
+    document.activeElement).trim().replace(/\\s+/g, " ")"""
+
+
+def tab_to(chromium, name):
+    """Presses Tab until the control called `name` has the focus, which shows."""
+    passed = []
+    for _ in range(80):
+        press(chromium, "Tab")
+        passed.append(chromium.run(NAME_OF_FOCUS))
+        if passed[-1].startswith(name):
+            outline = "getComputedStyle(document.activeElement).outlineStyle"
+            assert chromium.run(outline) != "none", f"{name} doesn't look focused"
+            return
+    raise AssertionError(f"no way to {name} by Tab; it passed {passed}")
+
+
+def test_by_keyboard_alone_one_signs_in_deploys_and_rolls_back(chromium, deployed):
+    chromium.call("Network.clearBrowserCookies")
+    chromium.open(chromium.base + "/login/")
+    for name, text in (("Username", "admin"), ("Password", PASSWORD)):
+        if not chromium.run(NAME_OF_FOCUS).startswith(name):
+            tab_to(chromium, name)
+        chromium.call("Input.insertText", text=text)
+    press(chromium, "Enter")
+    chromium.wait_for("location.pathname === '/' && document.readyState === 'complete'")
+    for name, path in (("shop", "/apps/shop/"), ("Builds", "/apps/shop/builds/")):
+        tab_to(chromium, name)
+        press(chromium, "Enter")
+        chromium.wait_for(f"location.pathname === '{path}' && document.readyState === 'complete'")
+    tab_to(chromium, "Image of a registry")
+    chromium.call("Input.insertText", text="registry.example.test/shop:2")
+    press(chromium, "Enter")
+    chromium.wait_for("location.pathname === '/apps/shop/' && document.body.innerText.includes('v3')")
+    tab_to(chromium, "Releases")
+    press(chromium, "Enter")
+    chromium.wait_for("location.pathname === '/apps/shop/releases/' && document.readyState === 'complete'")
+    tab_to(chromium, "Roll back to v2")
+    press(chromium, "Enter")
+    chromium.wait_for("document.activeElement.name === 'only'")
+    tab_to(chromium, "Roll back")
+    press(chromium, "Enter")
+    chromium.wait_for("document.querySelector('[role=status]')?.innerText.includes('v4')")
+    assert App.objects.get(name="shop").current_release().summary == "admin rolled back to v2"
 
 
 def test_a_question_takes_the_focus_and_gives_it_back(chromium, admin):

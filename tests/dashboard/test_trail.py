@@ -31,3 +31,17 @@ def test_an_administrator_sees_everybodys_deeds_and_others_their_own(admin, sign
     assert "modest deed" in own and "secret deed" not in own
     assert "secret deed" not in words(helper.get("/activity/?actor=admin"))
     assert "Nothing of that kind was done." in words(admin.get("/activity/?app=nothing"))
+
+
+def test_what_was_refused_is_found_and_the_search_goes_on_on_older_pages(admin, deployed):
+    fill(110, status=403)
+    fill(110, actor="bob", status=403)
+    fill(5, status=201)
+    first = admin.get("/apps/shop/activity/?outcome=refused&actor=bob")
+    assert len(first.context["entries"]) == 100
+    assert {(entry["actor"], entry["outcome"]) for entry in first.context["entries"]} == {("bob", "refused (403)")}
+    older = f"?before={first.context['older']}&amp;actor=bob&amp;outcome=refused"
+    assert older in first.content.decode()
+    second = admin.get(f"/apps/shop/activity/{older.replace('&amp;', '&')}")
+    assert len(second.context["entries"]) == 10
+    assert {entry["outcome"] for entry in admin.get("/activity/?outcome=done").context["entries"]} == {"done"}

@@ -90,6 +90,17 @@ async def test_what_nobody_keeps_goes_with_its_layers_and_the_rest_stays(registr
         assert await push(to, "blue", "git-3", b"old" * 1000), "what was swept can be pushed again"
 
 
+async def test_the_newest_cache_of_builds_stays_as_long_as_the_app_keeps_anything(registry):
+    async with client(registry) as to:
+        kept = await push(to, "blue", "git-1", b"kept" * 1000)
+        caches = [await push(to, "blue", "cnb-cache", f"cache {number}".encode() * 1000) for number in range(2)]
+        dead = [await push(to, "gone", tag, b"dead" * 1000) for tag in ("git-1", "build-cache")]
+        status, told = await asyncio.to_thread(collect, registry, {"blue": [kept]})
+        assert status == 200 and {one["digest"] for one in told["images"]} == {caches[0], *dead}
+        assert (await to.manifest("blue", "cnb-cache")).digest == caches[1] and await to.manifest("blue", "git-1")
+        assert await to.manifest("gone", "build-cache") is None
+
+
 async def test_what_came_of_an_upload_that_broke_off_goes_once_it_is_old(registry):
     async with client(registry) as to:
         kept = await push(to, "blue", "git-1", b"kept" * 1000)

@@ -1,10 +1,12 @@
 """The Deis client's side of the wire: its requests byte for byte, and what its structures can be read from.
 
-Source: deis/controller-sdk-go (http.go, api/*.go): Go's HTTP client without keep-alive, Go's JSON decoder.
+Source: deis/controller-sdk-go (http.go, api/*.go): Go's HTTP client without keep-alive, Go's JSON encoder and decoder;
+bytes as a recording proxy saw them from the client compiled with Go 1.19.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from typing import Any
@@ -74,21 +76,35 @@ def misfits(value: Any, shape: Any, where: str = "") -> list[str]:
     return [] if well else [f"{where}: {value!r} is no {shape.__name__}"]
 
 
+def marshal(value: Any) -> bytes:
+    """What Go's encoder writes: UTF-8, with the characters escaped that HTML or JavaScript would take amiss."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+
+
 def exchange(
-    port: int, method: str, path: str, body: bytes = b"", *, token: str = "", probe: bool = False, host: str = ""
+    port: int,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    token: str = "",
+    probe: bool = False,
+    host: str = "",
+    early: bool = False,
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers (their names as they came) and body of the answer to what Go writes.
 
-    `probe` is the connection test, which has neither login nor content type. Raises: AssertionError for an answer
-    that Go's client couldn't read to its end.
+    `probe` is the connection test, which has neither login nor content type; `early` is the order of headers of the
+    Go of 2018. Raises: AssertionError for an answer that Go's client couldn't read to its end.
     """
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{port}'}", f"User-Agent: {AGENT}"]
-    lines += ["Connection: close"]
+    lines += ["Connection: close"] * early
     if body or method == "POST":
         lines.append(f"Content-Length: {len(body)}")
     if not probe:
         lines += [f"Authorization: token {token}"] * bool(token) + ["Content-Type: application/json"]
-    lines.append("Accept-Encoding: gzip")
+    lines += ["Accept-Encoding: gzip"] + ["Connection: close"] * (not early)
     with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))

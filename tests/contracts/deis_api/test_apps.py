@@ -91,6 +91,20 @@ def test_scaling_needs_a_build_and_a_known_type(blue, push):
     assert blue.post("/v2/apps/blue/scale/", {"cmd": 0}).status_code == 204
 
 
+def test_a_type_that_the_build_no_longer_has_can_only_be_stopped(live, push):
+    push(sha="bbbbbbbb", procfile={}, dockerfile="true")
+    assert live.get("/v2/apps/blue/").json()["structure"] == {"web": 0, "cmd": 1}
+    gone = live.post("/v2/apps/blue/scale/", {"web": 1})
+    assert (gone.status_code, gone.json()["detail"]) == (404, "Container type web does not exist in application")
+    assert live.post("/v2/apps/blue/scale/", {"web": 0, "cmd": 2}).status_code == 204
+
+
+def test_a_buildpacks_own_web_can_be_scaled_without_a_procfile(blue, push):
+    push(procfile={})
+    for count in (0, 2):
+        assert blue.post("/v2/apps/blue/scale/", {"web": count}).status_code == 204
+
+
 @pytest.mark.parametrize("counts", [{"web": -1}, {"web": "x"}, {"web": 1.5}, {"web": None}, {"web": True}, {"WEB": 1}])
 def test_counts_that_are_none(live, counts):
     answer = live.post("/v2/apps/blue/scale/", counts)

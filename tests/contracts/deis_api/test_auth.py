@@ -36,6 +36,14 @@ def test_registering_without_an_email_works(anonymous):
     ("change", "error"),
     [
         ({"username": ""}, {"username": ["This field may not be blank."]}),
+        (
+            {"username": "a b"},
+            {
+                "username": [
+                    "Enter a valid username. This value may contain only letters, numbers and @/./+/-/_ characters."
+                ]
+            },
+        ),
         ({"username": "admin"}, {"username": ["A user with that username already exists."]}),
         ({"password": ""}, {"password": ["This field may not be blank."]}),
         ({"email": "nonsense"}, {"email": ["Enter a valid email address."]}),

@@ -21,7 +21,7 @@ class Client:
 
     def ask(self, method, path, body=None, *, status, shape=None):
         """The decoded answer; its status, headers and shape are those the client depends on."""
-        sent = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        sent = b"" if body is None else body if isinstance(body, bytes) else go.marshal(body)
         code, headers, content = go.exchange(self.port, method, path, sent, token=self.token)
         assert code == status, (method, path, code, content[:300])
         assert headers.get("DEIS_API_VERSION") == "2.3" and go.is_compatible(headers["DEIS_API_VERSION"])
@@ -47,6 +47,11 @@ def test_the_connection_test_of_login_and_register(admin, wire_port):
     for path in ("/v2/", "//v2/"):  # a controller's address that ends in a slash gives the second
         status, headers, _ = go.exchange(wire_port, "GET", path, probe=True)
         assert (status, headers["DEIS_API_VERSION"]) == (401, "2.3")
+
+
+def test_the_order_of_headers_of_the_go_of_its_time(live, wire_port):
+    status, headers, body = go.exchange(wire_port, "POST", f"{APP}/pods/restart/", token=live.token, early=True)
+    assert (status, headers["DEIS_API_VERSION"], len(json.loads(body))) == (200, "2.3", 1)
 
 
 def test_the_version_is_read_from_healthz(wire_port, anonymous):
@@ -128,6 +133,49 @@ def test_every_section_of_config(client):
     assert whole["values"] == {"PORT": "5000"} and whole["registry"] == {"username": "bob"}
     gone = client.ask("POST", path, {"values": {"A": None}}, status=422, shape={"detail": str})
     assert gone == {"detail": "A does not exist under values"}
+
+
+TIMES = b'"initialDelaySeconds":0,"timeoutSeconds":50,"periodSeconds":10,"successThreshold":1,"failureThreshold":3'
+HEADERS = b'[{"name":"X-A","value":"b"},{"name":"X-C","value":"d"}]'
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "sent", "kept"),
+    [
+        ("healthcheck", "web", b'{"livenessProbe":{%b,"httpGet":{"path":"/up","port":5000,"httpHeaders":%b}}}',
+         b'{"livenessProbe":null}'),
+        ("healthcheck", "web", b'{"readinessProbe":{%b,"tcpSocket":{"port":5000}}}', b'{"readinessProbe":null}'),
+        ("healthcheck", "worker", b'{"livenessProbe":{%b,"exec":{"command":["/bin/echo","-n","hi"]}}}',
+         b'{"livenessProbe":null}'),
+        ("healthcheck", "web/cmd", b'{"readinessProbe":{%b,"httpGet":{"path":"/","port":5000}}}',
+         b'{"readinessProbe":null}'),
+        ("memory", "worker", b'"32M/64M"', b"null"),
+        ("termination_grace_period", "web", b'"60"', b"null"),
+        ("values", "HTML", b'"\\u003ca href=\\"x\\"\\u003e\\u0026amp;\\u003c/a\\u003e"', b"null"),
+        ("values", "SEP", b'"\\u2028Zo\xc3\xab\\ta\\nb"', b"null"),
+    ],
+)  # fmt: skip
+def test_config_as_the_client_was_seen_to_write_it(client, section, key, sent, kept):
+    path = f"{APP}/config/"
+    sent = sent % ((TIMES, HEADERS)[: sent.count(b"%b")]) if b"%b" in sent else sent
+    for value in (sent, kept):
+        body = b'{"%b":{"%b":%b}}' % (section.encode(), key.encode(), value)
+        answer = client.ask("POST", path, body, status=201, shape=go.CONFIG)
+        left = answer[section].get(key) or None
+        assert left == (json.loads(value) if value is sent else None)
+    client.ask("POST", path, body, status=422, shape={"detail": str})
+
+
+def test_names_in_paths_as_go_escapes_them(client):
+    odd = {"username": "o+d@x.y", "password": "s3cret-pass", "email": ""}
+    client.ask("POST", "/v2/auth/register/", odd, status=201, shape=go.USER)
+    for domain, escaped in (("bücher.example", "b%C3%BCcher.example"), ("*.example.test", "%2A.example.test")):
+        client.ask("POST", f"{APP}/domains/", {"domain": domain}, status=201, shape=go.DOMAIN)
+        client.ask("DELETE", f"{APP}/domains/{escaped}", status=204)
+    client.ask("POST", f"{APP}/perms/", {"username": "o+d@x.y"}, status=201)
+    client.ask("DELETE", f"{APP}/perms/o+d@x.y", status=204)
+    client.ask("POST", "/v2/keys/", {"id": "a b/c", "public": PUBLIC}, status=201, shape=go.KEY)
+    client.ask("DELETE", "/v2/keys/a%20b/c", status=204)
 
 
 def test_settings_routing_and_tls(client):

@@ -44,6 +44,16 @@ def test_autoscale_and_labels(live, cluster):
     assert (gone.status_code, gone.json()) == (422, {"detail": "x does not exist under label"})
 
 
+def test_scaling_an_autoscaled_type_sets_what_the_autoscaler_goes_on_from(live, cluster):
+    live.post("/v2/apps/blue/settings/", {"autoscale": {"web": {"min": 2, "max": 5, "cpu_percent": 60}}})
+    for wished, replicas in ((4, 4), (0, 0), (3, 3), (9, 5), (1, 2)):
+        assert live.post("/v2/apps/blue/scale/", {"web": wished}).status_code == 204
+        assert cluster.get("Deployment", "blue", "blue-web")["spec"]["replicas"] == replicas, wished
+    live.post("/v2/apps/blue/scale/", {"web": 4})
+    live.post("/v2/apps/blue/scale/", {"worker": 1})
+    assert cluster.get("Deployment", "blue", "blue-web")["spec"]["replicas"] == 4, "another type was scaled"
+
+
 def test_an_autoscaled_type_keeps_the_replicas_it_has(live, cluster, push):
     live.post("/v2/apps/blue/settings/", {"autoscale": {"web": {"min": 1, "max": 5, "cpu_percent": 60}}})
     cluster.apply(
@@ -232,9 +242,9 @@ def test_bad_certificates(blue):
     ("certificate", "key", "said"),
     [
         ("nonsense", None, "it is no PEM text, which begins with -----BEGIN CERTIFICATE-----"),
-        ("key", None, "it holds no certificate; are certificate and key swapped?"),
+        ("key", None, "it holds no certificate, perhaps certificate and key are swapped"),
         ("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----", None, "its PEM block is damaged"),
-        (None, "certificate", "it holds no private key; are certificate and key swapped?"),
+        (None, "certificate", "it holds no private key, perhaps certificate and key are swapped"),
         (None, "protected", "it is protected by a password; write one without"),
     ],
 )

@@ -77,6 +77,8 @@ def test_an_unknown_address_is_a_page(anonymous):
     answer = anonymous.get("/v2/unknown/")
     assert answer.status_code == 404
     assert answer.headers["Content-Type"].startswith("text/html")
+    assert answer.content.count(b"\n") == 1, "the client prints all of it"
+    assert b"<title>" in anonymous.get("/unknown/").content
 
 
 def test_a_wrong_method_is_named(admin):
