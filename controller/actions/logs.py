@@ -10,7 +10,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from controller import log_store
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 STAMPED = re.compile(r"^(\S+) ?(.*)$", re.DOTALL)
 NO_FILTER: Mapping[str, str] = {}
 DEFAULT_LINES = 100
+ALLOWED_PERIOD = 10.0  # seconds between looks whether a reader may still read
 EVENT_PERIOD = 1.0  # seconds between looks for new events and pods while following
 
 Line = tuple[datetime, str]
@@ -129,6 +130,17 @@ def follow_logs(app: App, lines: int, seconds: float = 3600, query: Mapping[str,
         yield from tail.run(time.monotonic() + seconds)
     finally:
         tail.close()
+
+
+def while_allowed(chunks: Iterator[str], allowed: Callable[[], bool], period: float = ALLOWED_PERIOD) -> Iterator[str]:
+    """`chunks` as long as their reader may have them, asked every `period` seconds."""
+    next_look = time.monotonic() + period
+    for chunk in chunks:
+        if time.monotonic() >= next_look:
+            if not allowed():
+                return
+            next_look = time.monotonic() + period
+        yield chunk
 
 
 class Tail:

@@ -8,7 +8,7 @@ from controller import log_store
 from controller.access import OPERATE
 from controller.actions import log_drains
 from controller.actions.log_filters import SOURCES, filters
-from controller.actions.logs import follow_logs, read_logs
+from controller.actions.logs import follow_logs, read_logs, while_allowed
 from controller.api.hooks import HookView
 from controller.api.scoping import AppView, Strict
 from controller.api.shapes import Also, Text, counted
@@ -69,9 +69,11 @@ class LogsView(AppView):
                 tunnel = None
             if tunnel is not None:
                 client, nothing = take_over(request)
-                tunnels.join(tunnel, client, pulse=lambda: None, ended=lambda: None, patience=None)
+                tunnels.join(
+                    tunnel, client, pulse=lambda: None, ended=lambda: None, allowed=self.still_allowed, patience=None
+                )
                 return nothing
-        followed = follow_logs(self.app, lines, query=query)
+        followed = while_allowed(follow_logs(self.app, lines, query=query), self.still_allowed)
         return StreamingHttpResponse(followed, content_type="text/plain; charset=utf-8")
 
 

@@ -92,7 +92,7 @@ class TunnelView(AppView):
     def join(self, tunnel, *, pulse=lambda: None, ended=lambda: None):
         """The client's connection joined to `tunnel`, in place of an answer."""
         client, nothing = take_over(self.request)
-        tunnels.join(tunnel, client, pulse=pulse, ended=ended)
+        tunnels.join(tunnel, client, pulse=pulse, ended=ended, allowed=self.still_allowed)
         return nothing
 
 

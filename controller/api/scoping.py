@@ -9,9 +9,10 @@ from rest_framework.views import APIView
 
 from controller.access import OPERATE, READ, REMOVE, Right, app_for, limited_text
 from controller.actions import audit
+from controller.actions.tokens import user_of_token
 from controller.api.shapes import Shape
-from controller.errors import Forbidden, Invalid
-from controller.models import App, AuditEntry
+from controller.errors import Forbidden, Invalid, PaasError
+from controller.models import App, AuditEntry, User
 from controller.peer import client_address
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
@@ -94,6 +95,23 @@ class AppView(View):
     @cached_property
     def app(self) -> App:
         return app_for(self.request.user, self.kwargs["app"], self.rights[self.request.method])
+
+    def still_allowed(self) -> bool:
+        """Whether who asked could ask it again: an answer that goes on for hours must end with the right to it."""
+        user = still_known(self.request)
+        try:
+            return user is not None and bool(app_for(user, self.kwargs["app"], self.rights[self.request.method]))
+        except PaasError:
+            return False
+
+
+def still_known(request) -> User | None:
+    """Who asked, read anew; none whose token was revoked or ended, or whose account isn't active."""
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() == "token":
+        found = user_of_token(token.strip(), client_address(request))
+        return found[0] if found and found[0].is_active else None
+    return User.objects.filter(pk=request.user.pk, is_active=True).first()
 
 
 class Strict(Serializer):

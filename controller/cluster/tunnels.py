@@ -159,23 +159,25 @@ def join(
     *,
     pulse: Callable[[], None],
     ended: Callable[[], None],
+    allowed: Callable[[], bool],
     patience: float | None = IDLE,
 ) -> None:
     """Carries bytes between `client` and the tunnel until one of them ends, without waiting for it.
 
-    `pulse` is called every PULSE seconds meanwhile and `ended` once afterwards, both in a thread; a client that
-    sends nothing for `patience` seconds has ended.
+    `pulse` and `allowed` are called every PULSE seconds meanwhile and `ended` once afterwards, all in a thread; a
+    client that sends nothing for `patience` seconds has ended, and so has one that is no longer allowed to be there.
     """
-    loop().call_soon_threadsafe(_start, tunnel, client, pulse, ended, patience)
+    loop().call_soon_threadsafe(_start, tunnel, client, pulse, ended, allowed, patience)
 
 
-def _start(tunnel: Tunnel, client: socket.socket, pulse, ended, patience: float | None) -> None:
-    task = asyncio.get_running_loop().create_task(_carry(tunnel, client, pulse, ended, patience), name="tunnel")
+def _start(tunnel: Tunnel, client: socket.socket, pulse, ended, allowed, patience: float | None) -> None:
+    carried = _carry(tunnel, client, pulse, ended, allowed, patience)
+    task = asyncio.get_running_loop().create_task(carried, name="tunnel")
     _open.add(task)
     task.add_done_callback(_open.discard)
 
 
-async def _carry(tunnel: Tunnel, client: socket.socket, pulse, ended, patience: float | None) -> None:
+async def _carry(tunnel: Tunnel, client: socket.socket, pulse, ended, allowed, patience: float | None) -> None:
     tasks = []
     try:
         reader, writer = await asyncio.open_connection(sock=client, limit=CHUNK)
@@ -184,9 +186,8 @@ async def _carry(tunnel: Tunnel, client: socket.socket, pulse, ended, patience: 
             asyncio.create_task(_copy(reader, tunnel.writer, patience)),
             asyncio.create_task(_copy(tunnel.reader, writer, None)),
         ]
-        beating = asyncio.create_task(_beat(pulse))
+        tasks.append(asyncio.create_task(_beat(pulse, allowed)))
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        beating.cancel()
         writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(5):
@@ -207,19 +208,24 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter, pati
             await target.drain()
 
 
-async def _beat(pulse: Callable[[], None]) -> None:
+async def _beat(pulse: Callable[[], None], allowed: Callable[[], bool]) -> None:
+    """Ends when the client may no longer be there. A database that doesn't answer ends no session."""
     while True:
         await asyncio.sleep(PULSE)
         await _in_thread(pulse)
+        if await _in_thread(allowed) is False:
+            log.info("tunnel ended: its client is no longer allowed to have it")
+            return
 
 
-async def _in_thread(work: Callable[[], None]) -> None:
-    def run() -> None:
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    def run() -> Any:
         try:
-            work()
+            return work()
         except Exception:  # the tunnel goes on, and the next beat or the tidying up tries again
             log.exception("work beside a tunnel failed")
+            return None
         finally:
             connections.close_all()
 
-    await asyncio.to_thread(run)
+    return await asyncio.to_thread(run)

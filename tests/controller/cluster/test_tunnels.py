@@ -43,7 +43,7 @@ def api_server(answer):
 def join(tunnel, **options):
     ours, theirs = socket.socketpair()
     over = threading.Event()
-    tunnels.join(tunnel, theirs, pulse=lambda: None, ended=over.set, **options)
+    tunnels.join(tunnel, theirs, pulse=lambda: None, ended=over.set, **{"allowed": lambda: True, **options})
     ours.settimeout(5)
     return ours, over
 
@@ -88,6 +88,35 @@ def test_a_silent_client_counts_as_gone():
         client, over = join(tunnels.open_tunnel(endpoint, "/exec", [], OFFERED), patience=0.05)
         assert over.wait(5)
         client.close()
+
+
+def test_who_is_no_longer_allowed_to_be_there_is_cut_off(monkeypatch):
+    monkeypatch.setattr(tunnels, "PULSE", 0.02)
+    answers = iter([True, 1 / 3, False])
+    with api_server(UPGRADED) as (endpoint, _):
+        tunnel = tunnels.open_tunnel(endpoint, "/exec", [], OFFERED)
+        client, over = join(tunnel, allowed=lambda: next(answers))
+        assert client.recv(1000) == UPGRADED
+        assert client.recv(100) == b"" and over.wait(5)
+        assert next(answers, "asked out") == "asked out"
+
+
+def test_a_database_that_is_away_cuts_nobody_off(monkeypatch):
+    monkeypatch.setattr(tunnels, "PULSE", 0.02)
+    asked = threading.Semaphore(0)
+
+    def broken():
+        asked.release()
+        raise OSError("no database")
+
+    with api_server(UPGRADED) as (endpoint, _):
+        client, over = join(tunnels.open_tunnel(endpoint, "/exec", [], OFFERED), allowed=broken)
+        client.recv(1000)
+        assert asked.acquire(timeout=5) and asked.acquire(timeout=5)
+        client.sendall(b"hello")
+        assert client.recv(100) == b"HELLO"
+        client.close()
+        assert over.wait(5)
 
 
 def test_a_refusal_is_ours_in_words():
