@@ -37,25 +37,25 @@ def refuse(text: str) -> NoReturn:
     raise Refused(text)
 
 
-def text_of(value: Any) -> str | None:
+def text_of(key: str, value: Any) -> str | None:
     """A scalar as Python writes it; null stays. Raises: Refused."""
     if value is None or isinstance(value, str):
         text = value
     elif isinstance(value, bool | int | float):
         text = str(value)
     else:
-        refuse("Values must be text, a number, true, false or null")
+        refuse(f"{key} must be text, a number, true, false or null")
     if text is not None:
-        refuse_unfit(text)
+        refuse_unfit(key, text)
     return text
 
 
-def refuse_unfit(text: str, room: int = LONGEST_VALUE) -> None:
+def refuse_unfit(key: str, text: str, room: int = LONGEST_VALUE) -> None:
     """Raises: Refused for what no process can be given."""
     if "\x00" in text:
-        refuse("Values may not hold NUL characters")
+        refuse(f"{key} may not hold NUL characters")
     if len(text.encode(errors="surrogatepass")) > room:
-        refuse(f"Values may have at most {room} bytes")
+        refuse(f"{key} may have at most {room} bytes")
 
 
 def check_value(key: str, value: Any) -> str | None:
@@ -63,10 +63,10 @@ def check_value(key: str, value: Any) -> str | None:
         refuse(ENV_TEXT)
     if len(key) > LONGEST_KEY:
         refuse(f"Config keys have at most {LONGEST_KEY} characters")
-    text = text_of(value)
+    text = text_of(key, value)
     if text is None:
         return None
-    refuse_unfit(text, LONGEST_VALUE - len(key) - 1)
+    refuse_unfit(key, text, LONGEST_VALUE - len(key) - 1)
     if key == "PORT":
         if not text.isascii() or not text.isdigit():
             refuse("PORT can only be a numeric value")
@@ -86,7 +86,7 @@ def check_type(key: str) -> None:
 
 def check_memory(key: str, value: Any) -> str | None:
     check_type(key)
-    text = text_of(value)
+    text = text_of(key, value)
     if text is not None and not MEMORY.fullmatch(text):
         refuse(MEMORY_TEXT)
     return text
@@ -94,7 +94,7 @@ def check_memory(key: str, value: Any) -> str | None:
 
 def check_cpu(key: str, value: Any) -> str | None:
     check_type(key)
-    text = text_of(value)
+    text = text_of(key, value)
     if text is not None and not CPU.fullmatch(text):
         refuse(CPU_TEXT)
     return text
@@ -102,7 +102,7 @@ def check_cpu(key: str, value: Any) -> str | None:
 
 def check_grace(key: str, value: Any) -> str | None:
     check_type(key)
-    text = text_of(value)
+    text = text_of(key, value)
     if text is not None and not (text.isascii() and text.isdigit() and len(text) < 7):
         refuse("Timeout format: <value>, where value must be a number of seconds")
     return text
@@ -110,7 +110,7 @@ def check_grace(key: str, value: Any) -> str | None:
 
 def check_hook(key: str, value: Any) -> str | None:
     check_type(key)
-    return text_of(value)
+    return text_of(key, value)
 
 
 def check_tag(key: str, value: Any) -> str | None:
@@ -119,7 +119,7 @@ def check_tag(key: str, value: Any) -> str | None:
         refuse("Tag keys can only contain alphanumeric characters, '-', '_' or '.', at most 63 of them")
     if slash and (len(prefix) > 253 or not all(TAG_PART.fullmatch(part) for part in prefix.split("."))):
         refuse("Tag key prefixes must be a domain of at most 253 characters")
-    text = text_of(value)
+    text = text_of(key, value)
     if text is not None and (not TAG_PART.fullmatch(text) or len(text) > 63):
         refuse("Tag values can only contain alphanumeric characters, '-', '_' or '.', at most 63 of them")
     return text
@@ -129,13 +129,13 @@ def check_label(key: str, value: Any) -> str | None:
     """Of an app's label: words for people, told to nobody else."""
     if not key.isprintable() or not 1 <= len(key) <= 253:
         refuse("Label keys have 1 to 253 characters, all of them printable")
-    return text_of(value)
+    return text_of(key, value)
 
 
 def check_registry(key: str, value: Any) -> str | None:
     if not ENV_KEY.fullmatch(key):
         refuse(ENV_TEXT)
-    return text_of(value)
+    return text_of(key, value)
 
 
 def check_health(key: str, value: Any) -> dict | None:
@@ -166,8 +166,9 @@ def check_probe(name: str, probe: Any) -> dict | None:
     for number in PROBE_NUMBERS:
         if number in probe and (not isinstance(probe[number], int) or isinstance(probe[number], bool)):
             refuse(f"{name}: {number} must be an integer")
-        if probe.get(number, 1) < (0 if number == "initialDelaySeconds" else 1):
-            refuse(f"{name}: {number} is too small")
+        least = 0 if number == "initialDelaySeconds" else 1
+        if probe.get(number, 1) < least:
+            refuse(f"{name}: {number} must be at least {least}")
         if probe.get(number, 1) > LARGEST_NUMBER:
             refuse(f"{name}: {number} may be at most {LARGEST_NUMBER}")
     if name == "livenessProbe" and probe.get("successThreshold", 1) != 1:

@@ -65,7 +65,7 @@ def encode_ssh_key(value: str) -> str:
     if "PRIVATE KEY" not in value and is_file(value):
         value = read_text(Path(value).expanduser())
     if "PRIVATE KEY" not in value:
-        raise UsageError("SSH_KEY takes a private key or the path of one.")
+        raise UsageError("SSH_KEY takes a private key, its text or the path of its file; this is neither.")
     return b64encode(value.encode()).decode()
 
 

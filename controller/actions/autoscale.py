@@ -41,15 +41,15 @@ def problem_of(kind: str, rule: object) -> str:
     """What is wrong with a rule that `kind` is to scale by, in a sentence; empty when nothing is."""
     known = isinstance(rule, dict) and {"min", "max"} <= rule.keys() <= {"min", "max", *TARGETS}
     if not isinstance(rule, dict) or not known or len(rule) < 3:
-        return f"Autoscale settings of a process type are min, max and cpu_percent (or {', '.join(TARGETS[1:])})"
+        return f"Autoscale settings of {kind} must be min, max and cpu_percent (or {', '.join(TARGETS[1:])})"
     for name, value in rule.items():
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
-            return f"{name} must be an integer of at least 1"
+            return f"{name} of {kind} must be an integer from 1 to {LARGEST}"
     if is_by_router(rule) and rule.keys() & {"cpu_percent", "memory_percent"}:
         return "What the router sees and what processes use are scaled by apart: take targets of one of the two"
     if is_by_router(rule) and kind not in ("web", "cmd"):
         return "Only web (or cmd) gets requests from the router; scale others by cpu_percent or memory_percent"
-    return "min may not be larger than max" if rule["min"] > rule["max"] else ""
+    return f"min of {kind} may not be larger than its max" if rule["min"] > rule["max"] else ""
 
 
 def evaluate() -> None:

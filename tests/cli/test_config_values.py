@@ -21,5 +21,5 @@ def test_a_private_key_may_be_a_text_a_file_or_base64(tmp_path):
 
 @pytest.mark.parametrize("value", ["x" * 600, "~nobody-there/id", "/none", ""])
 def test_what_is_no_private_key_is_refused_in_words(value):
-    with pytest.raises(UsageError, match="SSH_KEY takes a private key or the path of one"):
+    with pytest.raises(UsageError, match="SSH_KEY takes a private key, its text or the path"):
         parse_pair(f"SSH_KEY={value}")

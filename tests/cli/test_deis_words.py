@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 
 import pytest
@@ -128,6 +129,20 @@ def test_certificates_are_a_table(platform, paas):
 )
 def test_a_certificates_end_in_words(now, said):
     assert expiry("2026-01-02T00:00:00Z", now) == said
+
+
+def test_a_pulled_ssh_key_can_be_pushed_back(platform, paas, home):
+    platform.on(f"POST {APP}/config/", {"values": {}}, 201)
+    platform.on(f"GET {APP}/config/", {"values": {}})
+    text = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
+    (home / "id").write_text(text)
+    encoded = base64.b64encode(text.encode()).decode()
+    for given in (text, str(home / "id"), encoded):
+        assert paas("config:set", f"SSH_KEY={given}", "-a", "hello").code == 0
+    assert platform.bodies(f"POST {APP}/config/") == [{"values": {"SSH_KEY": encoded}}] * 3
+    for given in ("", "nonsense", "bm9uc2Vuc2U="):
+        refused = paas("config:set", f"SSH_KEY={given}", "-a", "hello")
+        assert (refused.code, "the path of its file" in refused.err) == (2, True)
 
 
 def test_detaching_what_is_not_attached(platform, paas):

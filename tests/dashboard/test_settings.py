@@ -270,7 +270,7 @@ def test_an_operator_is_offered_what_an_operator_may(sign_in, deployed):
 def test_the_same_check_refuses_a_variable_in_form_and_api(admin, deployed):
     page = admin.send("/apps/shop/config/", "/apps/shop/config/set/", key="BIG", value="x" * (128 * 1024))
     assert page.status_code == 400
-    assert "Values may have at most" in text_of(page)
+    assert "BIG may have at most" in text_of(page)
     with pytest.raises(Invalid):
         from controller.config_fields import checked
 

@@ -93,6 +93,14 @@ def test_config_object_and_partial_merge(live):
         ),
         ("memory", {"Web": "64M"}, "Process types can only contain lowercase alphanumeric characters"),
         ("healthcheck", {"web": {"startup": {}}}, "Healthcheck keys must be either livenessProbe or readinessProbe"),
+        ("values", {"BIG": "y" * 131_070}, "BIG may have at most 131067 bytes"),
+        ("values", {"A": [1]}, "A must be text, a number, true, false or null"),
+        ("memory", {"web": "1\0"}, "web may not hold NUL characters"),
+        (
+            "healthcheck",
+            {"web": {"livenessProbe": {"tcpSocket": {"port": 1}, "periodSeconds": 0}}},
+            "livenessProbe: periodSeconds must be at least 1",
+        ),
         ("values", 7, 'Expected a dictionary of items but got type "int".'),
     ],
 )

@@ -312,6 +312,7 @@ def test_addresses_of_either_kind_are_let_in(blue, address):
 def test_autoscale_rules_that_cannot_be(live, rule):
     answer = live.post("/v2/apps/blue/settings/", {"autoscale": {"web": rule}})
     assert (answer.status_code, list(answer.json())) == (400, ["autoscale"])
+    assert " of web " in answer.json()["autoscale"][0]
 
 
 def test_https_may_be_enforced_and_let_go_again(blue):
