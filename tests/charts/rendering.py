@@ -46,7 +46,10 @@ FULL: dict[str, Any] = {
         "trustedProxies": "10.0.0.0/8", "certificateSecret": "wildcard",
     },
     "registry": {
-        "s3": {"bucket": "images", "root": "a/b", "region": "eu", "endpoint": "https://s3.example", "credentialsSecret": "s3"},
+        "s3": {
+            "bucket": "images", "root": "a/b", "region": "eu", "endpoint": "https://s3.example",
+            "credentialsSecret": "s3",
+        },
     },
     "postgresql": {"urlSecret": "database"},
     "redis": {"urlSecret": "redis"},
