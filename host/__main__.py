@@ -71,10 +71,12 @@ def _run(options: argparse.Namespace) -> int:
         down.stop() if options.command == "down" else down.destroy()
         return 0
     if options.command == "restore":
-        from host import restore, up
+        from host import cluster, restore, up
 
         restore.restore(settings.home_from_environment(), options.file.absolute())
-        up.run(with_example=False)
+        restored = up.run(with_example=False)
+        if restored.kubeconfig:  # its objects may be older, newer or gone, and name the registry as it was
+            cluster.resync(restored)
         return 0
     platform = settings.load(settings.home_from_environment())
     if platform is None:

@@ -38,11 +38,16 @@ def move(platform: Platform, environ: Mapping[str, str]) -> Platform:
         )
     say.step(f"Moving every app to {moved.kubeconfig or 'our own orchestrator'}")
     rename_images(platform, moved)
-    module([str(CHECKOUT / "manage.py"), "resync"], controller_environment(moved), main=False)
+    resync(moved)
     moved.save()
     if platform.kubeconfig:
         say.warn(f"What ran on the other cluster runs on there: {removal(platform)}")
     return moved
+
+
+def resync(platform: Platform) -> None:
+    """Have the workers apply everything of every app again. Raises: HostError."""
+    module([str(CHECKOUT / "manage.py"), "resync"], controller_environment(platform), main=False)
 
 
 def rename_images(platform: Platform, moved: Platform) -> None:

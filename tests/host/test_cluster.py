@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from host import backup, cluster, restore, settings, up
+from host.__main__ import main
 from host.errors import HostError
 from host.programs import plan_programs
 from host.settings import Platform
@@ -113,6 +114,18 @@ def test_apps_move_to_the_named_cluster_and_back(own, kubeconfig):
     assert cluster.move(there, {}) == there  # it needn't be said again
     assert cluster.move(there, {"PAAS_KUBECONFIG": ""}) == own
     assert image_of(own) == "127.0.0.1:5000/blue@sha256:1" and len(MANAGED) == 2
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_restored_platform_tells_a_cluster_that_isnt_ours_what_it_was_backed_up_with(
+    own, platform, monkeypatch, elsewhere
+):
+    restored = platform if elsewhere else own
+    monkeypatch.setattr("host.restore.restore", lambda home, source: restored)
+    monkeypatch.setattr("host.up.run", lambda **_: restored)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert main(["restore", "b.tar"]) == 0
+    assert [command for command, _ in MANAGED] == (["resync"] if elsewhere else [])
 
 
 def test_a_platform_that_runs_is_not_moved(own, kubeconfig, monkeypatch):
