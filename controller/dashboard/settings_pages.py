@@ -86,7 +86,7 @@ TOLD = {  # by switch: what it means while it is off and on, and the deeds that 
     "https": (
         "The app answers over HTTP as well as HTTPS.",
         "Who comes by HTTP is sent on to HTTPS.",
-        "Allow HTTPS only",
+        "Require HTTPS",
         "Allow HTTP again",
     ),
 }

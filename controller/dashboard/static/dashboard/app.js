@@ -189,7 +189,7 @@ document.addEventListener("keydown", (event) => {
 });
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 wire(document);
-for (const row of document.querySelectorAll(".tabs, .bar nav")) {
+for (const row of document.querySelectorAll(".tabs, .sections, .bar nav")) {
   row.querySelector("[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 }
 document.querySelector("[aria-invalid]")?.focus();
