@@ -49,17 +49,32 @@ def restore(home: Path, source: Path) -> Platform:
     return dataclasses.replace(platform, home=home)
 
 
+def manifest_of(work: Path, source: Path) -> dict[str, Any]:
+    """What the unpacked archive says of itself. Raises: HostError."""
+    try:
+        manifest = json.loads((work / MANIFEST).read_text())
+        if isinstance(manifest, dict) and isinstance(manifest["files"], dict) and "format" in manifest:
+            return manifest
+    except (OSError, ValueError, KeyError):
+        pass
+    raise HostError(f"{source} is no backup of this platform (it has no {MANIFEST}); nothing was restored.")
+
+
 def unpack(source: Path, work: Path) -> dict[str, Any]:
     """The manifest, once every file is there and has the sum it says. Raises: HostError."""
+    if not source.is_file():
+        raise HostError(f"There is no file {source}; nothing was restored.")
+    if not tarfile.is_tarfile(source):
+        raise HostError(f"{source} is no backup: it is no tar file. Nothing was restored.")
     try:
         with tarfile.open(source) as archive:
             for member in archive:
                 unpack_file(archive, member, work)
-        manifest: dict[str, Any] = json.loads((work / MANIFEST).read_text())
     except (OSError, tarfile.TarError, ValueError) as exc:
         raise HostError(f"{source} is no whole backup ({exc}); nothing was restored.") from exc
+    manifest = manifest_of(work, source)
     if manifest["format"] != FORMAT:
-        raise HostError(f"{source} has format {manifest['format']}; this version reads {FORMAT}.")
+        raise HostError(f"{source} has format {manifest['format']}; this version reads {FORMAT}. Nothing was restored.")
     (work / MANIFEST).unlink()
     for name, wanted in manifest["files"].items():
         path = work / name

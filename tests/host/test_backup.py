@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
+import tarfile
 import threading
 from pathlib import Path
 
@@ -113,6 +114,30 @@ def test_a_damaged_backup_restores_nothing(platform, other_ports, tmp_path, hurt
     with pytest.raises(HostError, match="damaged|no whole backup"):
         restore.restore(tmp_path / "there", file)
     assert not (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "There is no file"),
+        ("text", "it is no tar file"),
+        ("another", "has no manifest.json"),
+        ("list", "has no"),
+    ],
+)
+def test_what_is_no_backup_is_refused_in_a_sentence(tmp_path, other_ports, content, words):
+    file = tmp_path / "b.tar"
+    if content == "text":
+        file.write_text("hello\n")
+    elif content is not None:
+        name = "manifest.json" if content == "list" else "README.md"
+        (tmp_path / name).write_text("[1]")
+        with tarfile.open(file, "w") as archive:
+            archive.add(tmp_path / name, name)
+    with pytest.raises(HostError, match=words) as caught:
+        restore.restore(tmp_path / "there", file)
+    assert "\n" not in str(caught.value) and "othing was restored" in str(caught.value)
+    assert not (tmp_path / "there").exists() and not (tmp_path / "there.restoring").exists()
 
 
 def test_nothing_that_exists_is_written_over(platform, tmp_path):
