@@ -65,7 +65,8 @@ def test_several_buildpacks_run_in_order_and_see_each_others_exports(builder, co
     files = {
         **pack("one"),
         **pack("two", 'echo "       one is $one"'),
-        ".buildpacks": "file:///app/vendor/one\nfile:///app/vendor/two\n",
+        "package.json": '{"name": "last"}',  # which says nothing of what starts
+        ".buildpacks": "file:///app/vendor/one\nfile:///app/vendor/two\nnodejs\n",
     }
     out = client.push(client.repository("several", files))
     assert out.index("one compiles") < out.index("two compiles") and "one is ready" in out
