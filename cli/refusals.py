@@ -122,7 +122,8 @@ def refusal_text(data: Any) -> str:
     if isinstance(data, dict):
         parts = []
         for field, value in data.items():
-            words = refusal_text(value)
+            if not (words := refusal_text(value)):
+                continue
             parts.append(words if field in SPEAK_FOR_THEMSELVES else f"{field}: {words}")
         return "; ".join(parts)
     return str(data)

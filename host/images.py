@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from host import say
 from host.errors import HostError
@@ -139,7 +140,7 @@ def _output(command: Sequence[str]) -> str:
         return ""
 
 
-def run(command: Sequence[str], *, stdin=None, patience: float = 60.0) -> str:
+def run(command: Sequence[str], *, stdin: IO[bytes] | None = None, patience: float = 60.0) -> str:
     """What the command printed. Raises: HostError with its last lines."""
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
     try:

@@ -129,3 +129,11 @@ def test_taking_a_permission_away_that_is_not_there(platform, paas):
 )
 def test_what_is_not_there_is_called_what_people_call_it(kind, text):
     assert not_found_text(f"No {kind} matches the given query.") == text
+
+
+def test_a_field_that_says_nothing_is_left_out(platform, paas):
+    """A deploy that the platform itself began has nobody's name."""
+    platform.on(
+        "POST /v2/apps/hello/scale/", {"detail": "It is already in progress", "holder": None, "since": "x"}, 409
+    )
+    assert "in progress; since: x" in paas("scale", "web=2", "-a", "hello").err
