@@ -63,6 +63,7 @@ def test_a_known_cause_keeps_its_words_and_gets_a_next_step(cause, hint):
 
 
 def test_an_installation_that_failed_unexplained_is_read_again():
+    assert explain("Installing the dependencies of uv.lock failed.", ["mystery"]).hint == ""
     told = explain("Installing the dependencies of requirements.txt failed.", ["Could not resolve host: git.test"])
     assert told.text.startswith("Installing the dependencies of requirements.txt failed: a package index or download")
 

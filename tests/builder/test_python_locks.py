@@ -93,6 +93,7 @@ def test_what_a_pyproject_without_a_lock_file_asks_for(tmp_path, text, answer):
         ("  × because nope was not found in the package registry", "asks for nope"),
         ("ERROR: Failed building wheel for psycopg2\n", "psycopg2 could not be compiled"),
         ("Temporary failure in name resolution", "can't be reached"),
+        ("error: No interpreter found for Python ==3.11.* in search path", "asks for Python ==3.11.*; this stack has"),
         ("something else", ""),
     ],
 )

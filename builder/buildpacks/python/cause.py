@@ -30,6 +30,10 @@ RULES = (
         "{0} could not be compiled; the lines above say why. A version with a wheel needs no compiler.",
     ),
     (
+        r"No interpreter found for Python (\S+)",
+        "{file} asks for Python {0}; this stack has 3.13. Change requires-python in pyproject.toml and lock again.",
+    ),
+    (
         r"Requires-Python|requires a different Python|requires-python",
         "A package in {file} doesn't support Python 3.13.",
     ),
