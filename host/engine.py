@@ -73,12 +73,18 @@ def remove_images(platform: Platform) -> None:
     try:
         for image in client.images.list(all=False):
             names = [*image.attrs.get("RepoDigests", ()), *image.tags]
-            if names and all(name.startswith(f"{platform.registry_host}/") for name in names):
+            if are_of(platform, names):
                 client.images.remove(image.id, force=True)
     except docker.errors.APIError as exc:
         say.warn(f"Some images stay on the engine: {exc.explanation}")
     finally:
         client.close()
+
+
+def are_of(platform: Platform, names: list[str]) -> bool:
+    """Whether an image has names of this instance's registry alone: as nodes here call it, and as those elsewhere do."""
+    ours = (f"{platform.registry_listen}/", f"{platform.registry_host}/")
+    return bool(names) and all(name.startswith(ours) for name in names)
 
 
 def remember_network(platform: Platform) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from host import backup, cluster, restore, settings, up
+from host import backup, cluster, engine, restore, settings, up
 from host.__main__ import main
 from host.errors import HostError
 from host.programs import plan_programs
@@ -114,6 +114,12 @@ def test_apps_move_to_the_named_cluster_and_back(own, kubeconfig):
     assert cluster.move(there, {}) == there  # it needn't be said again
     assert cluster.move(there, {"PAAS_KUBECONFIG": ""}) == own
     assert image_of(own) == "127.0.0.1:5000/blue@sha256:1" and len(MANAGED) == 2
+
+
+def test_destroy_takes_images_along_from_before_a_move(platform):
+    before, after = "127.0.0.1:5000/blue@sha256:1", "registry.apps.test/blue@sha256:1"
+    assert engine.are_of(platform, [before]) and engine.are_of(platform, [before, after])
+    assert not engine.are_of(platform, [before, "theirs:1"]) and not engine.are_of(platform, [])
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])
