@@ -82,7 +82,7 @@ def remove_images(platform: Platform) -> None:
 
 
 def are_of(platform: Platform, names: list[str]) -> bool:
-    """Whether an image has names of this instance's registry alone: as nodes here call it, and as those elsewhere do."""
+    """Whether all names of an image are our registry's: as nodes here call it, and as those elsewhere do."""
     ours = (f"{platform.registry_listen}/", f"{platform.registry_host}/")
     return bool(names) and all(name.startswith(ours) for name in names)
 
