@@ -104,7 +104,10 @@ IN_CAUSE = (
         "",
         "{0} && git add {1} && git commit -m 'Add the lock file' && git push deis HEAD:master",
     ),
-    rule(r"lock file|doesn't match (?:package\.json|pyproject)", "", "Make the lock file with your package manager and commit it."),
+    rule(
+        r"lock file|doesn't match (?:package\.json|pyproject)", "",
+        "Make the lock file with your package manager and commit it.",
+    ),
     rule(r"which the (?:package index|npm registry) doesn't have|registry has no", "", NAME_IT_RIGHT),
     rule(r"could not be compiled", "", "Choose a version with a ready-made wheel or binary, or bring a Dockerfile."),
     rule(r"doesn't support Python", "", "Choose a version of it that does, or ease requires-python; push again."),

@@ -56,9 +56,9 @@ def load_access(kubeconfig: str) -> Access:
         raise BadSetting(f"the kubeconfig {kubeconfig} can't be used ({exc!r}); correct it and start again") from exc
 
 
-def trusting(**authority: str | None) -> ssl.SSLContext:
+def trusting(*, cafile: str | None = None, cadata: str | None = None) -> ssl.SSLContext:
     """What trusts a cluster's authority, as other clients of Kubernetes do."""
-    context = ssl.create_default_context(**authority)
+    context = ssl.create_default_context(cafile=cafile, cadata=cadata)
     # Python 3.13 asks of authorities what many clusters' own lack and Go's clients never missed: key usage, say.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

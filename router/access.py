@@ -124,9 +124,9 @@ def _service_account(server: tuple[str, int] | None) -> Access:
     return Access(*server, "", context, token_file=str(SERVICE_ACCOUNT / "token"))
 
 
-def trusting(**authority: str | None) -> ssl.SSLContext:
+def trusting(*, cafile: str | None = None, cadata: str | None = None) -> ssl.SSLContext:
     """What trusts a cluster's authority, as other clients of Kubernetes do."""
-    context = ssl.create_default_context(**authority)
+    context = ssl.create_default_context(cafile=cafile, cadata=cadata)
     # Python 3.13 asks of authorities what many clusters' own lack and Go's clients never missed: key usage, say.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
