@@ -111,7 +111,8 @@ def checked_addresses(host: str, port: int) -> list[str]:
     addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
     for address in addresses:
         if not settings.WEBHOOKS_TO_PRIVATE_ADDRESSES and not is_public(address):
-            raise Refused(f"{host} is {address}, which is no public address; the operator can allow it")
+            named = host if host == address else f"{host} is {address}, which"
+            raise Refused(f"{named} is no public address; the operator can allow it")
     return addresses[:MOST_TRIED]
 
 

@@ -196,8 +196,9 @@ def test_no_address_at_all_is_refused(blue, url):
 )  # fmt: skip
 def test_an_address_of_the_platforms_own_network_is_refused(address):
     assert not is_public(address)
-    with pytest.raises(Refused, match="no public address"):
+    with pytest.raises(Refused, match="no public address") as caught:
         checked_addresses(address, 80)
+    assert str(caught.value).count(address) == 1
 
 
 def test_a_public_address_is_not():
