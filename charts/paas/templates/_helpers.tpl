@@ -111,11 +111,7 @@ spec:
 {{- end }}
 
 {{- define "paas.budget" -}}
-{{- if .root.Capabilities.APIVersions.Has "policy/v1" }}
 apiVersion: policy/v1
-{{- else }}
-apiVersion: policy/v1beta1
-{{- end }}
 kind: PodDisruptionBudget
 metadata:
   {{- include "paas.metadata" . | nindent 2 }}
