@@ -5,11 +5,16 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import subprocess
+import sys
 import tarfile
+import tempfile
 import threading
 import zipfile
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +26,12 @@ from tests.registry.harness import PASSWORD, USERNAME
 
 pytestmark = pytest.mark.engine
 PIP, NPM, PROXY = "canary-of-pip-4711", "canary-of-npm-4712", "canary-of-proxy-4713"
-CANARIES = [form for word in (PIP, NPM, PROXY) for form in (word, base64.b64encode(word.encode()).decode().rstrip("="))]
+OWN_NPM, OWN_UV = "canary-of-the-apps-npm-4714", "canary-of-the-apps-uv-4715"  # in the app's config
+CANARIES = [
+    form
+    for word in (PIP, NPM, PROXY, OWN_NPM, OWN_UV)
+    for form in (word, base64.b64encode(word.encode()).decode().rstrip("="))
+]
 BASE = 5 << 20  # bytes; larger layers are the stack image's
 STACK = "FROM paas/stack:trixie\nUSER root\n"
 
@@ -54,6 +64,7 @@ LOCKED = {
     "Procfile": "web: x\n",
 }
 TELLING = "#!/bin/sh\ncat $PIP_CONFIG_FILE $NPM_CONFIG_GLOBALCONFIG; env\n"
+TOOLS = {"yarn": "yarn@1", "pnpm": "pnpm@9", "uv": "uv"}  # package managers that builds fetch from the index, too
 
 
 class Index(BaseHTTPRequestHandler):
@@ -61,21 +72,39 @@ class Index(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         given, base = self.headers.get("Authorization", ""), f"http://{self.headers['Host']}"
-        basic = "Basic " + base64.b64encode(f"user:{PIP}".encode()).decode()
+        basic = ["Basic " + base64.b64encode(f"user:{word}".encode()).decode() for word in (PIP, OWN_UV)]
         npm = self.path.startswith("/npm/")
-        if given != (f"Bearer {NPM}" if npm else basic):
+        if given not in ([f"Bearer {NPM}", f"Bearer {OWN_NPM}"] if npm else basic):
             return self.answer(401, b"", "text/plain")
-        self.server.asked.append(self.path)
+        self.server.asked.append(self.path if given not in (f"Bearer {OWN_NPM}", basic[1]) else f"own {self.path}")
+        if tool := next((name for name in TOOLS if f"/{name}" in self.path), ""):
+            return self.pass_on(tool, base)
         if self.path == "/simple/kept/":
             return self.answer(200, b'<a href="/files/kept-1.0-py3-none-any.whl">kept-1.0-py3-none-any.whl</a>')
         if self.path.endswith(".whl"):
             return self.answer(200, WHEEL, "application/zip")
         if self.path.endswith(".tgz"):
             return self.answer(200, PACKAGE, "application/gzip")
-        dist = {"tarball": f"{base}/npm/kept/-/kept-1.0.0.tgz", "shasum": hashlib.sha1(PACKAGE).hexdigest()}
-        one = {"name": "kept", "version": "1.0.0", "dist": dist}
-        document = {"name": "kept", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": one}}
+        self.describe("kept", f"{base}/npm/kept/-/kept-1.0.0.tgz", PACKAGE, {"name": "kept", "version": "1.0.0"})
+
+    def describe(self, name: str, address: str, content: bytes, package: dict) -> None:
+        """An npm package of one version."""
+        one = {**package, "dist": {"tarball": address, "shasum": hashlib.sha1(content).hexdigest()}}
+        version = package["version"]
+        document = {"name": name, "dist-tags": {"latest": version}, "versions": {version: one}}
         self.answer(200, json.dumps(document).encode(), "application/json")
+
+    def pass_on(self, name: str, base: str) -> None:
+        """A package manager, as this machine's own index has it."""
+        path = fetched(name)
+        if name == "uv" and not self.path.endswith(".whl"):
+            return self.answer(200, f'<a href="/files/{path.name}">{path.name}</a>'.encode())
+        if name == "uv" or self.path.endswith(".tgz"):
+            return self.answer(200, path.read_bytes(), "application/octet-stream")
+        with tarfile.open(path) as archive:
+            package = json.load(archive.extractfile("package/package.json"))
+        kept = {key: package[key] for key in ("name", "version", "bin") if key in package}
+        self.describe(name, f"{base}/npm/{name}/-/{path.name}", path.read_bytes(), kept)
 
     def answer(self, status: int, content: bytes, kind: str = "text/html") -> None:
         self.send_response(status)
@@ -89,6 +118,21 @@ class Index(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+FOLDERS: list[Path] = []
+
+
+@cache
+def fetched(name: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="paas-test-tool-"))
+    FOLDERS.append(folder)
+    words = ["npm", "pack", "--silent", TOOLS[name]]
+    if name == "uv":
+        words = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", name]
+    subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=200)
+    (path,) = folder.iterdir()
+    return path
+
+
 @pytest.fixture(scope="module")
 def index():
     server = ThreadingHTTPServer(("0.0.0.0", 0), Index)
@@ -96,13 +140,15 @@ def index():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
+    for folder in FOLDERS:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def builder(start_builder, index, tmp_path_factory):
     """One whose operator's home and environment name indexes and a proxy with passwords."""
     listed = subprocess.run(["docker", "network", "inspect", "bridge"], capture_output=True, text=True, check=True)
-    host = gateway_of(json.loads(listed.stdout)[0])
+    host = index.host = gateway_of(json.loads(listed.stdout)[0])
     home, port = tmp_path_factory.mktemp("operator"), index.server_port
     (home / ".npmrc").write_text(
         f"registry=http://{host}:{port}/npm/\n//{host}:{port}/npm/:_authToken={NPM}\nfetch-retries=0\n"
@@ -142,6 +188,11 @@ async def test_a_build_uses_them_and_nothing_of_them_stays(
     out = client.push(client.repository(app, files), check=False)
     assert f"Done, {app}:v" in out, out
     assert not asks or asks in index.asked, "the index isn't asked with its password"
+    await assert_nothing_stays(builder, controller, registry, app, out)
+
+
+async def assert_nothing_stays(builder, controller, registry, app, out):
+    """No canary in what was said, kept, recorded or put into the image."""
     run = next(run for run in controller.runs.values() if run["app"] == app)
     kept = "".join(path.read_text(errors="replace") for path in (builder.data / "logs" / app).iterdir())
     records = json.dumps([controller.end_of(app), run, controller.builds[-1]])
@@ -153,6 +204,49 @@ async def test_a_build_uses_them_and_nothing_of_them_stays(
     for word in CANARIES:
         assert word not in out and word not in kept and word not in records
         assert word.encode() not in image
+
+
+SHOUTING = '#!/bin/sh\necho "it is $NPM_TOKEN $UV_INDEX_PRIVATE_PASSWORD"; env\n'
+SHA512 = base64.b64encode(hashlib.sha512(PACKAGE).digest()).decode()
+NODE = {"package.json": json.dumps({"name": "x", "version": "1.0.0", "dependencies": {"kept": "1.0.0"}}),
+        ".npmrc": "registry=@INDEX@/npm/\nPLACE/npm/:_authToken=${NPM_TOKEN}\nalways-auth=true\n",
+        "Procfile": "web: x\n", "bin/pre_compile": SHOUTING}  # fmt: skip
+WITH_TOOLS = {
+    "own-yarn": {**NODE, "yarn.lock": '# yarn lockfile v1\n\n\nkept@1.0.0:\n  version "1.0.0"\n'
+                 f'  resolved "@INDEX@/npm/kept/-/kept-1.0.0.tgz#{hashlib.sha1(PACKAGE).hexdigest()}"\n'},
+    "own-pnpm": {**NODE, "pnpm-lock.yaml": "lockfileVersion: '9.0'\n\nsettings:\n  autoInstallPeers: true\n"
+                 "  excludeLinksFromLockfile: false\n\nimporters:\n\n  .:\n    dependencies:\n      kept:\n"
+                 "        specifier: 1.0.0\n        version: 1.0.0\n\npackages:\n\n  kept@1.0.0:\n"
+                 f"    resolution: {{integrity: sha512-{SHA512}}}\n\nsnapshots:\n\n  kept@1.0.0: {{}}\n"},
+    "own-uv": {"Procfile": "web: x\n", "bin/pre_compile": SHOUTING,
+               "pyproject.toml": '[project]\nname = "x"\nversion = "0.1.0"\nrequires-python = ">=3.9"\n'
+               'dependencies = ["kept==1.0"]\n\n[[tool.uv.index]]\nname = "private"\nurl = "@INDEX@/simple"\n'
+               "default = true\n",
+               "uv.lock": 'version = 1\nrequires-python = ">=3.9"\n\n[[package]]\nname = "kept"\nversion = "1.0"\n'
+               'source = { registry = "@INDEX@/simple" }\nwheels = [{ url = "@INDEX@/files/kept-1.0-py3-none-any.whl", '
+               f'hash = "sha256:{hashlib.sha256(WHEEL).hexdigest()}" }}]\n\n[[package]]\nname = "x"\n'
+               'version = "0.1.0"\nsource = { virtual = "." }\ndependencies = [{ name = "kept" }]\n\n'
+               '[package.metadata]\nrequires-dist = [{ name = "kept", specifier = "==1.0" }]\n'},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("app", WITH_TOOLS)
+async def test_an_apps_own_index_tokens_stay_out_too(builder, controller, registry, index, tmp_path, app):
+    """Of uv, yarn and pnpm, which come from the operator's index with the operator's password."""
+    index.asked.clear()
+    own = {"UV_INDEX_PRIVATE_USERNAME": "user", "UV_INDEX_PRIVATE_PASSWORD": OWN_UV}
+    controller.config[app] = own if app == "own-uv" else {"NPM_TOKEN": OWN_NPM}
+    address = f"http://{index.host}:{index.server_port}"
+    files = {
+        name: text.replace("@INDEX@", address).replace("PLACE", address.removeprefix("http:"))
+        for name, text in WITH_TOOLS[app].items()
+    }
+    client = builder.client(tmp_path / "c", apps=(app,))
+    out = client.push(client.repository(app, files), check=False)
+    assert f"Done, {app}:v" in out, (out, index.asked)
+    assert any(one.startswith("own ") and "kept" in one for one in index.asked), index.asked
+    assert any(not one.startswith("own ") for one in index.asked), "the package manager isn't the operator's"
+    await assert_nothing_stays(builder, controller, registry, app, out)
 
 
 async def read(to, app, digest):
