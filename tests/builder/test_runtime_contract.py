@@ -333,7 +333,7 @@ def with_builder_image(settings, request, login, tmp_path):
             names.append(short)
             asyncio.run(sent(login, short))
     yield replace(settings, registry=registry), builder
-    subprocess.run(["docker", "rmi", *names], capture_output=True)
+    subprocess.run(["docker", "rmi", "-f", *names], capture_output=True)
 
 
 async def sent(login, image):
