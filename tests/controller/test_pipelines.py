@@ -199,6 +199,7 @@ def registry(settings):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     settings.REGISTRY_HOST = f"127.0.0.1:{server.server_address[1]}"
+    settings.REGISTRY_URL = f"http://{settings.REGISTRY_HOST}"
     yield held
     server.shutdown()
     server.server_close()
