@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Iterator
+
 from cli import output
 from cli.errors import CliError, UsageError
 from cli.session import Session
 from cli.table import APP, JSON, Arg, Option, command
+
+AGAIN = 1.0  # seconds before a log that ended is followed again
+CAUGHT_UP = 10_000  # lines at most of what came meanwhile
 
 FILTERS = (
     Option("--ps", "only this process: web, web.x7k2p, or a one-off's name", value="PROCESS"),
@@ -40,9 +47,8 @@ def show_logs(session: Session, *, lines: int | None, follow: bool | None, **fil
     if follow and "until" in query:
         raise UsageError("--follow goes on and --until ends; take one of them.")
     if follow:
-        for text in session.api.stream(where, log_lines=lines, follow="true", **query):
-            if text:  # an empty line only keeps the connection
-                output.log_line(text)
+        for text in followed(session, where, lines, query):
+            output.log_line(text)
         return
     text = session.api.request("GET", where, query={"log_lines": lines, **query}).text
     if not text.strip() and query:
@@ -54,6 +60,30 @@ def show_logs(session: Session, *, lines: int | None, follow: bool | None, **fil
         )
     for row in text.splitlines():
         output.log_line(row)
+
+
+def followed(session: Session, where: str, lines: int | None, query: dict[str, str]) -> Iterator[str]:
+    """Lines as they come. The platform ends an answer after an hour, when it restarts, and when the right to read is
+    gone: it is asked again for what came since, and what it then refuses is said. Raises: CliError.
+    """
+    moment, shown = "", Counter[str]()  # the last line's time, and the lines of that second
+    wanted = lines
+    while True:
+        known = shown.copy()
+        for text in session.api.stream(where, log_lines=wanted, follow="true", **query):
+            at = text.partition(" ")[0]
+            if not text:  # it only keeps the connection
+                continue
+            if at == moment and known[text]:
+                known[text] -= 1
+                continue
+            if at != moment:
+                moment, shown = at, Counter()
+            shown[text] += 1
+            yield text
+        time.sleep(AGAIN)
+        if moment:
+            wanted, query = CAUGHT_UP, query | {"since": moment}
 
 
 def process_name(session: Session, wished: str) -> str:

@@ -24,6 +24,7 @@ class Double:
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, Any]] = {}
+        self.turns: dict[str, list[tuple[int, Any]]] = {}
         self.asked: list[Asked] = []
         self.headers = dict(DEIS_HEADERS)
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -40,6 +41,10 @@ class Double:
 
     def on(self, route: str, body: Any = None, status: int = 200) -> None:
         self.answers[route] = (status, body)
+
+    def on_in_turn(self, route: str, *answers: tuple[int, Any]) -> None:
+        """What each request gets, one after the other."""
+        self.turns[route] = list(answers)
 
     def page(self, route: str, rows: list[Any], count: int | None = None) -> None:
         total = len(rows) if count is None else count
@@ -68,6 +73,8 @@ class Double:
                 double.asked.append(Asked(self.command, self.path, body, dict(self.headers)))
                 route = f"{self.command} {self.path.partition('?')[0]}"
                 status, reply = double.answers.get(route, (404, "<html><h1>Not Found</h1></html>"))
+                if turns := double.turns.get(route):
+                    status, reply = turns.pop(0)
                 if route == "GET /v2/" and route not in double.answers:
                     status, reply = 401, {"detail": "Authentication credentials were not provided."}
                 if isinstance(reply, bytes):

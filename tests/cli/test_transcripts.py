@@ -228,10 +228,22 @@ def test_logs_print_text_or_say_why_there_is_none(platform, paas):
     assert "There are no log messages of hello yet" in silent.err
 
 
-def test_followed_logs_end_with_the_stream(platform, paas):
-    platform.on("GET /v2/apps/hello/logs", b"one\n\ntwo\n\n")
-    assert paas("logs", "-f", "-a", "hello").out == "one\ntwo\n"
-    assert platform.asked[0].path == "/v2/apps/hello/logs?follow=true"
+def test_followed_logs_go_on_where_an_answer_ended_until_they_are_refused(platform, paas, monkeypatch):
+    """The second answer begins with what the first ended with."""
+    monkeypatch.setattr("cli.commands.logs.AGAIN", 0)
+    second = "2026-01-02T03:04:05+00:00 hello[web.v2.abc]: "
+    answers = [
+        f"2026-01-02T03:04:04+00:00 hello[web.v2.abc]: none\n\n{second}one\n{second}one\n",
+        f"{second}one\n{second}one\n{second}one\n{second}two\n\n",
+    ]
+    refusal = {"detail": "You do not have permission to perform this action."}
+    platform.on_in_turn("GET /v2/apps/hello/logs", *[(200, text.encode()) for text in answers], (403, refusal))
+    result = paas("logs", "-f", "-a", "hello")
+    assert [line.rpartition(" ")[2] for line in result.out.splitlines()] == ["none", "one", "one", "one", "two"]
+    assert result.code == 5 and "You have no permission to do that" in result.err
+    asked = [call.path for call in platform.asked]
+    assert asked[0] == "/v2/apps/hello/logs?follow=true"
+    assert "since=2026-01-02T03%3A04%3A05%2B00%3A00" in asked[1] and len(asked) == 3
 
 
 def test_run_passes_output_and_exit_code_through(platform, paas):
