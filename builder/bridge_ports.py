@@ -4,27 +4,24 @@ A hardware address is whatever a frame says. The other end of a port, though, li
 processes in that are in control groups that the engine named. Before the engine moves that end into its namespace,
 nothing tells whose it will be, except that nobody else is left.
 
-Source: rtnetlink(7), linux/if_link.h, linux/net_namespace.h.
+Source: rtnetlink(7), IFLA_LINK_NETNSID and RTM_GETNSID.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import socket
-import struct
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-GETLINK, NEWLINK, GETNSID, NEWNSID, ERROR, DONE = 18, 16, 90, 88, 2, 3
-REQUEST, DUMP = 0x1, 0x300
-IFNAME, MASTER, PEER_NAMESPACE = 3, 10, 37  # attributes of a link
-NSID, PID = 1, 2  # attributes of a namespace
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
+
 HERE = -1  # no namespace but this one
-HEADER, LINK, ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BxHiII"), struct.Struct("=HH")
-ANSWER = 1 << 16  # bytes
+NO_NUMBER = 2**32 - 1  # as pyroute2 reads the kernel's -1
 GROUP = re.compile(r"[0-9a-z]{20,64}")  # in a control group's path, what may be the name of who is in it
 
 
@@ -56,52 +53,37 @@ def look(bridge: str) -> Links:
 
 def links() -> Iterator[tuple[int, str, int, int]]:
     """(index, name, index of its bridge or 0, namespace of its other end) of every link. Raises: OSError."""
-    for message in ask(GETLINK, DUMP, LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
-        _, _, index, _, _ = LINK.unpack_from(message)
-        told = attributes(message[LINK.size :])
-        name = told.get(IFNAME, b"").rstrip(b"\0").decode(errors="replace")
-        yield index, name, number(told.get(MASTER), 0), number(told.get(PEER_NAMESPACE), HERE)
+    with asking() as kernel:
+        for link in kernel.get_links():
+            space = link.get("link_netnsid")
+            yield link["index"], link.get("ifname") or "", link.get("master") or 0, HERE if space is None else space
 
 
-def namespace_of(process: int) -> int:
+def namespace_of(process: int, kernel: IPRoute) -> int:
     """The kernel's number, here, for the network namespace of a process; `HERE` when it has none. Raises: OSError."""
-    wanted = struct.pack("=Bxxx", socket.AF_UNSPEC) + ATTRIBUTE.pack(8, PID) + struct.pack("=I", process)
-    for message in ask(GETNSID, 0, wanted):
-        return number(attributes(message[4:]).get(NSID), HERE)
-    return HERE
+    with refusals():
+        number = kernel.get_netnsid(pid=process)["nsid"]
+    return HERE if number == NO_NUMBER else int(number)
 
 
-def ask(kind: int, flags: int, body: bytes) -> list[bytes]:
-    """The kernel's answers. Raises: OSError."""
-    answers: list[bytes] = []
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
-        kernel.bind((0, 0))
-        kernel.send(HEADER.pack(HEADER.size + len(body), kind, REQUEST | flags, 1, 0) + body)
-        while True:
-            data = kernel.recv(ANSWER)
-            while data:
-                size, answered, *_ = HEADER.unpack_from(data)
-                if answered == ERROR and (failed := -struct.unpack_from("=i", data, HEADER.size)[0]):
-                    raise OSError(failed, os.strerror(failed))
-                if answered in (DONE, ERROR):
-                    return answers
-                answers.append(data[HEADER.size : size])
-                data = data[size + 3 & ~3 :]
-            if not flags & DUMP:
-                return answers
+@contextmanager
+def asking() -> Iterator[IPRoute]:
+    """What asks the kernel. Raises: OSError."""
+    from pyroute2 import IPRoute  # 10 MB: only where BuildKit builds
+
+    with refusals(), IPRoute() as kernel:
+        yield kernel
 
 
-def attributes(data: bytes) -> dict[int, bytes]:
-    found = {}
-    while len(data) >= ATTRIBUTE.size:
-        size, kind = ATTRIBUTE.unpack_from(data)
-        found[kind & 0x3FFF] = data[ATTRIBUTE.size : size]
-        data = data[max(size, ATTRIBUTE.size) + 3 & ~3 :]
-    return found
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the kernel refuses, as OSError."""
+    from pyroute2.netlink.exceptions import NetlinkError
 
-
-def number(value: bytes | None, otherwise: int) -> int:
-    return struct.unpack("=i", value)[0] if value else otherwise
+    try:
+        yield
+    except NetlinkError as exc:
+        raise OSError(exc.code, os.strerror(exc.code)) from exc
 
 
 def groups_in(namespaces: Collection[int], proc: Path = Path("/proc")) -> dict[int, set[str]]:
@@ -112,15 +94,18 @@ def groups_in(namespaces: Collection[int], proc: Path = Path("/proc")) -> dict[i
     wanted = set(namespaces) - {HERE}
     spaces: dict[int, int] = {}  # inode → the kernel's number
     found: dict[int, set[str]] = {}
-    for entry in proc.iterdir() if wanted else ():
-        if not entry.name.isdigit():
-            continue
-        with suppress(OSError):  # it ended meanwhile
-            inode = (entry / "ns" / "net").stat().st_ino
-            if inode not in spaces:
-                spaces[inode] = namespace_of(int(entry.name))
-            if spaces[inode] in wanted:
-                found.setdefault(spaces[inode], set()).update(GROUP.findall((entry / "cgroup").read_text()))
+    if not wanted:
+        return found
+    with asking() as kernel:
+        for entry in proc.iterdir():
+            if not entry.name.isdigit():
+                continue
+            with suppress(OSError):  # it ended meanwhile
+                inode = (entry / "ns" / "net").stat().st_ino
+                if inode not in spaces:
+                    spaces[inode] = namespace_of(int(entry.name), kernel)
+                if spaces[inode] in wanted:
+                    found.setdefault(spaces[inode], set()).update(GROUP.findall((entry / "cgroup").read_text()))
     return found
 
 

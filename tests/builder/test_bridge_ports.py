@@ -71,11 +71,19 @@ def test_the_kernel_tells_ports_and_who_is_behind_them(bridge, tmp_path):
     assert ports.keys() == {near, far} and {"lo", name, f"{near}p"} <= found.elsewhere
     assert ports[near].namespace == HERE != ports[far].namespace
     deadline = 100
-    while bridge_ports.namespace_of(process) != ports[far].namespace and deadline:
-        deadline -= 1  # `ip` takes a moment to get there
+    with bridge_ports.asking() as kernel:
+        while bridge_ports.namespace_of(process, kernel) != ports[far].namespace and deadline:
+            deadline -= 1  # `ip` takes a moment to get there
     folder = tmp_path / str(process)
     (folder / "ns").mkdir(parents=True)
     (folder / "ns" / "net").symlink_to(f"/proc/{process}/ns/net")
     (folder / "cgroup").write_text(f"9:name=systemd:/docker/{SHOP}\n0::/system.slice/docker-{'b' * 64}.scope\n")
     assert groups_in({ports[far].namespace}, tmp_path) == {ports[far].namespace: {SHOP, "b" * 64}}
     assert groups_in({HERE}, tmp_path) == {} and bridge_ports.look("none").ports == ()
+
+
+def test_a_process_that_has_ended_is_in_no_namespace():
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with bridge_ports.asking() as kernel, pytest.raises(ProcessLookupError):
+        bridge_ports.namespace_of(ended.pid, kernel)
