@@ -224,7 +224,7 @@ def run(port: int, command: Sequence[str] = ()) -> int:
     """
     refuse_what_cannot_work(port)
     began = time.monotonic()
-    home = Path(tempfile.mkdtemp(prefix="paas-scratch-"))
+    home = Path(tempfile.mkdtemp(prefix="scratch-"))
     scratch = Scratch(scratch_platform(home, port))
     before = {number: signal.signal(number, scratch.stop_soon) for number in STOP_SIGNALS}
     try:

@@ -103,6 +103,18 @@ CHOICES = {
 }
 
 
+LONGEST_HOME = 64  # bytes: the engine's sockets lie 43 deeper, and a socket's name may have 107
+
+
+def refuse_long_home(home: Path) -> None:
+    """Raises: HostError."""
+    if len(os.fsencode(home)) > LONGEST_HOME:
+        raise HostError(
+            f"PAAS_HOME={home} is too long a name, {len(os.fsencode(home))} bytes: sockets are made below it, and the "
+            f"system allows no more than {LONGEST_HOME} here. Choose a shorter one."
+        )
+
+
 def home_from_environment() -> Path:
     return Path(os.environ.get("PAAS_HOME") or DEFAULT_HOME).absolute()
 

@@ -73,6 +73,7 @@ FIRST = ("docker-engine", "redis", "registry")  # what the stack image needs; th
 
 def run(*, with_example: bool = True) -> Platform:
     home = settings.home_from_environment()
+    settings.refuse_long_home(home)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with lock(home):
         platform = prepare(home)

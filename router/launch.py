@@ -17,6 +17,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from router.errors import RouterError
@@ -28,6 +30,8 @@ log = logging.getLogger("router.launch")
 
 MODULES = (Path("/usr/lib/nginx/modules"), Path("/usr/share/nginx/modules"), Path("/usr/lib64/nginx/modules"))
 START_TIMEOUT = 15.0  # seconds for nginx to answer
+MIGRATE = Path("/proc/sys/net/ipv4/tcp_migrate_req")  # Linux 5.14 and later
+QUIT_TIMEOUT = 2.0  # seconds for old workers to close their listeners
 DRAIN_TIMEOUT = 10.0  # seconds for old workers' connections to make their next request
 
 
@@ -175,12 +179,31 @@ def settle(settings: Settings) -> None:
         return
     log.info("draining %d workers of an nginx whose master died", len(orphans))
     _drain(settings)
-    for pid in orphans:
-        try:
-            os.kill(pid, signal.SIGQUIT)
-        except ProcessLookupError:
-            continue
+    with connections_moving():
+        for pid in orphans:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGQUIT)
+        deadline = time.monotonic() + QUIT_TIMEOUT
+        while any(map(_is_nginx, orphans)) and time.monotonic() < deadline:
+            time.sleep(0.02)
     old_socket(settings).unlink(missing_ok=True)
+
+
+@contextmanager
+def connections_moving(switch: Path = MIGRATE) -> Iterator[None]:
+    """While this lasts, connections that a closing listener has not accepted yet go to the others on its port; else
+    the kernel resets them. Where there is no such switch, or no right to it, as in a pod, it stays as it is.
+    """
+    before = ""
+    with suppress(OSError):
+        before = switch.read_text()
+        switch.write_text("1")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if before:
+                switch.write_text(before)
 
 
 def find_orphans(settings: Settings) -> set[int]:

@@ -1,10 +1,12 @@
 """Mail, by the operator's SMTP server (SMTP_URL)."""
 
 import smtplib
+from contextlib import suppress
 from email.utils import make_msgid
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 
 from controller.errors import BadRequest
 
@@ -14,13 +16,18 @@ def send_mail(to: list[str], subject: str, text: str) -> None:
     if not all(to):
         raise BadRequest("The account has no mail address any more")
     headers = {"Message-ID": make_msgid(domain=settings.PLATFORM_DOMAIN), "Auto-Submitted": "auto-generated"}
-    message = EmailMessage(" ".join(subject.split()), text, settings.MAIL_FROM, to, headers=headers)
+    connection = get_connection()
+    message = EmailMessage(
+        " ".join(subject.split()), text, settings.MAIL_FROM, to, headers=headers, connection=connection
+    )
     try:
         message.send()
     except (smtplib.SMTPException, OSError, ValueError) as exc:  # ValueError: a password or address outside ASCII
         raise BadRequest(
             f"The mail to {', '.join(to)} could not be sent: {told(exc)}; the operator's SMTP_URL may be wrong"
         ) from exc
+    finally:
+        hang_up(connection)
 
 
 def try_server(patience: float) -> None:
@@ -31,6 +38,12 @@ def try_server(patience: float) -> None:
     except (smtplib.SMTPException, OSError, ValueError) as exc:
         raise BadRequest(told(exc)) from exc
     finally:
+        hang_up(connection)
+
+
+def hang_up(connection: BaseEmailBackend) -> None:
+    """Also where the login was refused, after which the server still waits."""
+    with suppress(smtplib.SMTPException, OSError):
         connection.close()
 
 

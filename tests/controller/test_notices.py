@@ -300,7 +300,7 @@ class Postmaster(socketserver.StreamRequestHandler):
     ("password", "words"), [("wrong", "refused the login of me: 535 5.7.8 wrong"), ("pässwort", "in ASCII only")]
 )
 def test_a_refused_login_is_told_in_the_servers_words(blue, admin, settings, password, words):
-    with socketserver.TCPServer(("127.0.0.1", 0), Postmaster) as server:
+    with socketserver.TCPServer(("127.0.0.1", 0), Postmaster) as server:  # one at a time: who is refused hangs up
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = server.server_address

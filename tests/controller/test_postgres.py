@@ -29,7 +29,7 @@ def test_the_contract_holds_on_postgresql(postgres):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CONTRACT]
     environment = {**os.environ, "DATABASE_URL": postgres}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=580)
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert done.returncode == 0, done.stdout[-12000:]
 
 
 @pytest.fixture(autouse=True)

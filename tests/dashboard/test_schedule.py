@@ -57,7 +57,7 @@ def test_a_rule_of_autoscaling_is_set_with_its_history_and_removed(admin, deploy
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"min": "6"}, "Min may not be larger than max."),
+        ({"min": "6"}, "Min of web may not be larger than its max."),
         ({"type": "worker"}, "Only web (or cmd) gets requests from the router"),
         ({"target": "0"}, "greater than or equal to 1"),
     ],

@@ -51,7 +51,8 @@ def test_a_set_up_that_is_ended_ends_what_it_started(number: signal.Signals, cod
         host.os.geteuid = lambda: 0
         sys.exit(host.main(["up"]))
     """
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = ["env", "--default-signal=INT", sys.executable, "-c", script]  # ignored in what a script has behind it
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout and process.stderr
     child = Path("/proc", process.stdout.readline().decode().strip())
     process.send_signal(number)
@@ -114,6 +115,12 @@ def test_a_damaged_platform_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "platform.json").write_text("{")
     with pytest.raises(HostError, match=r"platform\.json is damaged"):
         settings.load(tmp_path)
+
+
+def test_a_home_whose_sockets_could_not_be_made_is_refused(tmp_path: Path) -> None:
+    settings.refuse_long_home(Path("/srv/" + "p" * 59))
+    with pytest.raises(HostError, match="PAAS_HOME=.*is too long a name, 65 bytes.*Choose a shorter one"):
+        settings.refuse_long_home(Path("/srv/" + "p" * 60))
 
 
 def test_two_homes_have_two_instance_names(tmp_path: Path) -> None:

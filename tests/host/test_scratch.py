@@ -164,7 +164,7 @@ def test_two_at_once_know_nothing_of_each_other_and_interrupts_leave_nothing(tmp
         assert len(other.processes()) >= len(scratch.PROGRAMS)
         assert other.stop(signal.SIGINT) == 0
         assert other.processes() == []
-        assert list(tmp_path.glob("paas-scratch-*")) == []
+        assert list(tmp_path.glob("scratch-*")) == []
 
 
 def test_a_program_that_ends_takes_the_rest_with_it_and_is_named(tmp_path: Path) -> None:

@@ -157,3 +157,13 @@ def test_a_running_nginx_takes_up_a_changed_configuration(make_router, backends,
     assert launch.refresh(router.settings) == master
     wait_for(lambda: not router.workers() & workers and len(router.workers()) == 2)
     assert router.ask()["by"] == "one", "routes outlive a reload"
+
+
+def test_connections_move_to_other_listeners_only_while_old_ones_close(tmp_path):
+    switch = tmp_path / "tcp_migrate_req"
+    switch.write_text("0\n")
+    with launch.connections_moving(switch):
+        assert switch.read_text() == "1"
+    assert switch.read_text() == "0\n"
+    with launch.connections_moving(tmp_path / "none"):
+        assert not (tmp_path / "none").exists()

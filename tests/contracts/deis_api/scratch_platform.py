@@ -1,4 +1,4 @@
-"""The wire tests' fixtures against a live scratch platform: `SCRATCH_HOME=/tmp/paas-scratch-… pytest …`.
+"""The wire tests' fixtures against a live scratch platform: `SCRATCH_HOME=/tmp/scratch-… pytest …`.
 
 Tests that look into the controller's own process or into a made-up cluster are left out.
 """
