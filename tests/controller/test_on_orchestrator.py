@@ -69,7 +69,8 @@ def node_is_ready(api):
         nodes, _ = api.list("Node", None)
     except Unreachable:
         return False
-    return any(c["type"] == "Ready" and c["status"] == "True" for n in nodes for c in n["status"].get("conditions", ()))
+    conditions = [c for n in nodes for c in n.get("status", {}).get("conditions", ())]  # none before it first reports
+    return any((c["type"], c["status"]) == ("Ready", "True") for c in conditions)
 
 
 @pytest.fixture
