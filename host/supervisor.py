@@ -24,9 +24,10 @@ from host.settings import CHECKOUT, Platform
 START_DEADLINE = 20.0  # seconds until the supervisor answers
 NOT_RUNNING = 70  # supervisor's fault: it ended by itself meanwhile
 UP = ("RUNNING", "STARTING", "BACKOFF")  # states of supervisor's subprocesses
-STOPPING = ("STOPPING",)
+STARTING, STOPPING = ("STARTING",), ("STOPPING",)
 DOWN = ("STOPPED", "EXITED", "FATAL")
 NEEDED = ("redis", "registry", "orchestrator-server")  # by others while they stop
+SETTLE = 3.0  # seconds for programs to start before they are stopped; they count as running after one
 STOP_DEADLINE = 90.0  # seconds for all programs to stop; longer than the longest stop_seconds
 
 
@@ -171,6 +172,9 @@ class Supervisor:
         self._stop_at_once([name for name in stopped if name in NEEDED])
 
     def _stop_at_once(self, names: Sequence[str]) -> None:
+        deadline = time.monotonic() + SETTLE  # a signal that comes before a program was started in its process is lost
+        while set(names) & set(self._named(STARTING)) and time.monotonic() < deadline:
+            time.sleep(0.05)
         for name in names:
             try:
                 self._rpc.stopProcess(name, False)
