@@ -11,6 +11,7 @@ from orchestrator.kubelet.process_signals import kill_process
 from orchestrator.kubelet.runtime import CommandNotStarted
 
 EXIT_CODE_DEADLINE = 5.0  # seconds between the end of the output and the engine knowing the exit code
+RESIZE_PAUSES = [number / 100 for number in range(1, 11)]  # seconds between tries to tell a terminal its size
 CANNOT_START = 126  # the least exit code that engines make up for a command they couldn't start
 
 
@@ -46,11 +47,16 @@ class DockerStream:
             return  # already closed by the other side
 
     async def resize(self, width: int, height: int) -> None:
-        if width > 0 and height > 0:
+        """What a client tells first may come before the engine has started the process, so tried again as by its CLI."""
+        if width <= 0 or height <= 0:
+            return
+        for pause in RESIZE_PAUSES:
             try:
                 await self._engine.call("POST", f"{self._path}/resize", params={"w": width, "h": height})
             except EngineError:
-                return  # the process ended; there is no terminal left
+                await asyncio.sleep(pause)
+            else:
+                return  # without it after the last pause, the process has ended; there is no terminal left
 
     async def exit_code(self) -> int:
         return int((await self._ended()).get("ExitCode") or 0)

@@ -152,12 +152,12 @@ def accept(server):
 
 ASK = """
 import socket, sys, time
-deadline = time.time() + float(sys.argv[1])
-wanted = [one.rsplit(':', 1) for one in sys.argv[2:]]
+patience, deadline = float(sys.argv[1]), time.time() + float(sys.argv[2])
+wanted = [one.rsplit(':', 1) for one in sys.argv[3:]]
 while True:
     for host, port in wanted:
         try:
-            socket.create_connection((host, int(port)), 1).close()
+            socket.create_connection((host, int(port)), patience).close()
             print('REACHED', host, flush=True)
         except OSError as error:
             print('FAILED', host, type(error).__name__, flush=True)
@@ -165,6 +165,8 @@ while True:
         break
     time.sleep(0.02)
 """
+
+RETRIED = "8"  # seconds that cover a lost first packet: a container is fenced in until the builder knows its port
 
 
 FORGE = """
@@ -200,7 +202,7 @@ async def chunks(content):
 async def steps_output(engine, instance, mark, around, targets, forged):
     """What a BuildKit step says that tries to reach `targets`, at last as somebody else."""
     text = f"FROM {STACK}\nCOPY ask.py forge.py /app/\nUSER root\nRUN --mount=type=cache,target=/c : {mark}; "
-    text += f"python3 /app/ask.py 0 {targets}; python3 /app/forge.py {forged}\n"
+    text += f"python3 /app/ask.py 1 0 {targets}; python3 /app/forge.py {forged}\n"
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         for name, content in (("Dockerfile", text), ("ask.py", ASK), ("forge.py", FORGE)):
@@ -230,7 +232,7 @@ async def test_steps_reach_neither_host_nor_pods_nor_metadata_and_others_reach_a
 
         async def beside(seconds):
             """A container on the engine's bridge that asks for the same again and again."""
-            command = ["python3", "-c", ASK, str(seconds), *places.split()]
+            command = ["python3", "-c", ASK, RETRIED, str(seconds), *places.split()]
             spec = {"Image": STACK, "Cmd": command, "Labels": labels(instance)}
             container = await engine.create("", spec)
             await engine.start(container)

@@ -18,6 +18,7 @@ import pytest
 
 OVER_SPDY = {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false", "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}
 over_both = pytest.mark.usefixtures("each_transport")
+UNTIL = "until busybox stty size | grep -qx"
 STAY = "trap 'exit 0' TERM; while :; do sleep 100 & wait; done"
 
 
@@ -87,14 +88,12 @@ def terminal(kubectl, *arguments: str, rows: int = 24, columns: int = 80) -> Ter
 def test_exec_on_a_terminal_has_its_size_and_follows_it(kubectl, namespace, image):
     start(kubectl, namespace, "p", image)
     shell = terminal(kubectl, "-n", namespace, "exec", "-it", "p", "--", "sh", rows=41, columns=123)
-    shell.type("busybox stty size; test -t 0 && echo a-$((1+1))-terminal\n")
-    shell.expect("41 123")
+    shell.type(f"{UNTIL} '41 123'; do sleep 0.1; done; test -t 0 && echo a-$((1+1))-terminal\n")
     shell.expect("a-2-terminal")
     shell.resize(17, 66)
     shell.process.send_signal(28)  # SIGWINCH, which a terminal emulator's resize sends to its foreground job
-    time.sleep(0.3)
-    shell.type("busybox stty size\n")
-    shell.expect("17 66")
+    shell.type(f"{UNTIL} '17 66'; do sleep 0.1; done; echo is-$((1+1))-small\n")
+    shell.expect("is-2-small")
     shell.type("exit 7\n")
     assert shell.close() == 7
 
