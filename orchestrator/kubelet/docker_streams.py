@@ -47,7 +47,7 @@ class DockerStream:
             return  # already closed by the other side
 
     async def resize(self, width: int, height: int) -> None:
-        """What a client tells first may come before the engine has started the process, so tried again as by its CLI."""
+        """Tried again, as by the engine's CLI: a client tells the first size perhaps before the process has started."""
         if width <= 0 or height <= 0:
             return
         for pause in RESIZE_PAUSES:
