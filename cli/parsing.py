@@ -15,14 +15,15 @@ def parse(entry: Command, words: list[str]) -> dict[str, Any]:
     """
     values: dict[str, Any] = {option.key: option.default for option in entry.all_options}
     takes_rest = bool(entry.args) and entry.args[-1].rest
-    plain: list[str] = []
+    plain: list[str | None] = []
     given: dict[str, Any] = {}
     position = 0
     while position < len(words):
         word = words[position]
         position += 1
         if word == "--":
-            plain += words[position:]
+            plain.extend([None] * (optional_before_rest(entry) - len(plain)))
+            plain.extend(words[position:])
             break
         if not word.startswith("-") or word == "-":
             plain.append(word)
@@ -43,6 +44,12 @@ def parse(entry: Command, words: list[str]) -> dict[str, Any]:
     if values["help"]:
         return values
     return values | _positional(entry, plain)
+
+
+def optional_before_rest(entry: Command) -> int:
+    """How many arguments may stand before the words that reach a command; after `--`, all words are of those."""
+    before = entry.args[:-1]
+    return len(before) if entry.args and entry.args[-1].rest and not any(arg.required for arg in before) else 0
 
 
 def _match(entry: Command, word: str) -> tuple[Option, str | None]:
@@ -72,7 +79,7 @@ def _typed(option: Option, value: str | None) -> Any:
     return value
 
 
-def _positional(entry: Command, plain: list[str]) -> dict[str, Any]:
+def _positional(entry: Command, plain: list[str | None]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     left = list(plain)
     for arg in entry.args:

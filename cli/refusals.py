@@ -61,6 +61,8 @@ SPEAK_FOR_THEMSELVES = (
     "token",
 )  # fields not worth naming
 
+APPS = "/v2/apps/"
+
 
 def unreachable_text(controller: str, exc: Exception) -> str:
     reason = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
@@ -91,7 +93,7 @@ def error_of(status: int, data: Any, controller: str, where: str = "") -> CliErr
     if status == 404:
         if "<html" in text[:200].lower() or not text:
             return UnknownRoute(f"{controller} does not know this command's route; it may run an older version.")
-        return NotFound(not_found_text(text))
+        return NotFound(not_found_text(text, where))
     if status == 409:
         return Conflict(sentence(text))
     if status == 422:
@@ -105,7 +107,7 @@ def error_of(status: int, data: Any, controller: str, where: str = "") -> CliErr
 
 def who_can(where: str) -> str:
     """Who may do what the path `where` stands for."""
-    if where.startswith("/v2/apps/"):
+    if where.startswith(APPS):
         return "the app's owner can give it with `paas perms:create YOU`"
     return "an administrator of the platform can do it"
 
@@ -129,12 +131,14 @@ def refusal_text(data: Any) -> str:
     return str(data)
 
 
-def not_found_text(text: str) -> str:
-    """`No App matches the given query.` as a sentence that helps."""
+def not_found_text(text: str, where: str = "") -> str:
+    """`No App matches the given query.` to a request for `where`, as a sentence that helps."""
     kind = text.removeprefix("No ").partition(" matches")[0] if text.startswith("No ") else ""
     if kind not in LISTINGS:
         return sentence(text)
     name, listing = LISTINGS[kind]
+    if kind == "App" and where.startswith(APPS):
+        return f"There is no app {where.removeprefix(APPS).partition('/')[0]}; {listing}."
     return f"There is no such {name}; {listing}."
 
 

@@ -117,7 +117,7 @@ def test_an_apps_life(bob, repository):
     assert "=== shop Application" in seen and "url:      http://shop.paas.localhost:8080" in seen
     assert bob("git:remote").out.endswith("is correctly configured for app shop.\n")
     assert bob("destroy", "--confirm=shop").out.endswith("Git remotes for app shop removed.\n")
-    assert bob("info", "-a", "shop", code=4).err.startswith("Error: There is no such app; `paas apps` lists yours")
+    assert bob("info", "-a", "shop", code=4).err.startswith("Error: There is no app shop; `paas apps` lists yours")
     assert "App name must start" in bob("create", "Shop", code=1).err
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("logged_in")
         (400, ["not an address"], 1, "not an address."),
         (401, {"detail": "Invalid token."}, 3, "log in again with `paas login http"),
         (403, {"detail": "You do not have permission to perform this action."}, 5, "You have no permission"),
-        (404, "No App matches the given query.", 4, "There is no such app; `paas apps` lists yours"),
+        (404, "No App matches the given query.", 4, "There is no app hello; `paas apps` lists yours"),
         (404, {"detail": "Container type x does not exist in application"}, 4, "Container type x does not exist"),
         (404, "<html>404</html>", 4, "does not know this command's route"),
         (409, {"detail": "bob changed nothing - release stopped"}, 6, "bob changed nothing - release stopped."),

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cli.completions import render
+from cli.parsing import parse
 from cli.table import BARE, NOUNS, SHORTCUTS, commands_of, every_command, find
 
 CONTRACT = """
@@ -33,6 +34,22 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_deis_command_is_there():
     assert [name for name in CONTRACT if find(name) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "process", "line"),
+    [
+        (["web", "--", "ls", "-la"], "web", ["ls", "-la"]),
+        (["web", "ls", "-la"], "web", ["ls", "-la"]),
+        (["--", "ls", "-la"], None, ["ls", "-la"]),
+        (["-a", "shop", "--", "ls"], None, ["ls"]),
+        (["web"], "web", []),
+        ([], None, []),
+    ],
+)
+def test_words_after_two_dashes_are_the_command(words, process, line):
+    values = parse(find("ps:exec"), words)
+    assert (values["process"], values["command"]) == (process, line)
 
 
 def test_every_shortcut_means_a_command():
