@@ -1,4 +1,5 @@
-"""Cron schedules as Kubernetes reads them: five fields, names of months and days, steps, `@daily` and `@every 1h`.
+"""Cron schedules as Kubernetes reads them (five fields, names of months and days, steps, `@daily`, `@every 1h`), and
+when one fires next.
 
 Source: robfig/cron v3, the standard parser.
 """
@@ -6,8 +7,10 @@ Source: robfig/cron v3, the standard parser.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _MONTHS = {name: at for at, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _DAYS = {name: at for at, name in enumerate("sun mon tue wed thu fri sat".split())}
@@ -22,53 +25,64 @@ _DESCRIPTORS = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
     "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
 }  # fmt: skip
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|m|s|ms)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_HORIZON = timedelta(days=5 * 366)
+HORIZON = timedelta(days=5 * 366)  # a schedule that doesn't fire within five years never does (30 February)
 
 
-class Schedule(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When to run: the values each field allows (0 is Sunday), or a distance between runs."""
+
     minutes: frozenset[int]
     hours: frozenset[int]
     days: frozenset[int]
     months: frozenset[int]
     weekdays: frozenset[int]
-    any_day: bool
-    """Day of month was `*`."""
+    any_day: bool  # day of month was `*`
     any_weekday: bool
-    every: float = 0.0
-    """Seconds between runs of an `@every` schedule; the sets are empty then."""
+    zone: tzinfo
+    every: timedelta | None = None  # between runs of an `@every` schedule; the sets are empty then
 
-    def next_after(self, when: datetime) -> datetime | None:
-        """The first time after `when`, in its time zone; None when there is none within five years."""
-        if self.every:
-            return (when + timedelta(seconds=self.every)).replace(microsecond=0)
-        at = when.replace(second=0, microsecond=0) + timedelta(minutes=1)
-        limit = when + _HORIZON
-        while at < limit:
-            if at.month not in self.months:
-                year, month = (at.year + 1, 1) if at.month == 12 else (at.year, at.month + 1)
-                at = at.replace(year=year, month=month, day=1, hour=0, minute=0)
-            elif not self._on_day(at):
-                at = at.replace(hour=0, minute=0) + timedelta(days=1)
-            elif at.hour not in self.hours:
-                at = at.replace(minute=0) + timedelta(hours=1)
-            elif at.minute not in self.minutes:
-                at += timedelta(minutes=1)
-            else:
-                return at
+    def after(self, moment: datetime) -> datetime | None:
+        """The first time later than `moment` that the schedule fires, in UTC; None when it never does."""
+        if self.every is not None:
+            return (moment + self.every).astimezone(UTC).replace(microsecond=0)
+        local = moment.astimezone(self.zone)
+        day = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        limit = moment + HORIZON
+        while day.astimezone(UTC) <= limit:
+            if self._matches_day(day):
+                for candidate in self._times(day):
+                    if candidate > moment:
+                        return candidate
+            day = (day + timedelta(days=1)).replace(hour=0, minute=0)
         return None
 
-    def _on_day(self, at: datetime) -> bool:
-        day, weekday = at.day in self.days, (at.weekday() + 1) % 7 in self.weekdays
-        return (day and weekday) if self.any_day or self.any_weekday else (day or weekday)
+    def _matches_day(self, day: datetime) -> bool:
+        """Restricted in both fields, a day matches by either; else by both."""
+        if day.month not in self.months:
+            return False
+        in_month, in_week = day.day in self.days, (day.isoweekday() % 7) in self.weekdays
+        return (in_month and in_week) if self.any_day or self.any_weekday else (in_month or in_week)
+
+    def _times(self, day: datetime) -> Iterator[datetime]:
+        """The day's times in UTC, in order; those that the clocks skip are left out, repeated ones come once."""
+        for hour in sorted(self.hours):
+            for minute in sorted(self.minutes):
+                local = day.replace(hour=hour, minute=minute)
+                found = local.astimezone(UTC)
+                if found.astimezone(self.zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+                    yield found
 
 
-def parse_schedule(text: str) -> Schedule:
-    """Raises: ValueError, saying what is wrong."""
+def parse_schedule(text: str, zone: str | None = None) -> Schedule:
+    """The schedule that `text` says, by the clocks of `zone` (None: UTC). Raises: ValueError, saying what is wrong."""
+    where = _zone(zone)
     if text.startswith("@every "):
         never: frozenset[int] = frozenset()
-        return Schedule(never, never, never, never, never, False, False, _duration(text.removeprefix("@every ")))
+        every = _duration(text.removeprefix("@every "))
+        return Schedule(never, never, never, never, never, False, False, where, every)
     if text.startswith("@"):
         if text not in _DESCRIPTORS:
             raise ValueError(f"unrecognized descriptor: {text}")
@@ -77,7 +91,7 @@ def parse_schedule(text: str) -> Schedule:
     if len(parts) != len(_FIELDS):
         raise ValueError(f"expected exactly 5 fields, found {len(parts)}: [{' '.join(parts)}]")
     minutes, hours, days, months, weekdays = (_field(part, *field) for part, field in zip(parts, _FIELDS, strict=True))
-    return Schedule(minutes, hours, days, months, weekdays, parts[2][0] in "*?", parts[4][0] in "*?")
+    return Schedule(minutes, hours, days, months, weekdays, parts[2][0] in "*?", parts[4][0] in "*?", where)
 
 
 def cron_problem(text: str) -> str:
@@ -89,10 +103,21 @@ def cron_problem(text: str) -> str:
     return ""
 
 
-def _duration(text: str) -> float:
+def _zone(name: str | None) -> tzinfo:
+    if not name or name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        raise ValueError(f"unknown time zone {name}") from exc
+
+
+def _duration(text: str) -> timedelta:
+    """Whole seconds, at least one."""
     if not _DURATION.match(text) or _DURATION.sub("", text):
         raise ValueError(f"failed to parse duration @every {text}: time: invalid duration {text!r}")
-    return max(1.0, sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text)))
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+    return timedelta(seconds=max(1, int(seconds)))
 
 
 def _field(text: str, name: str, low: int, high: int, words: dict[str, int]) -> frozenset[int]:

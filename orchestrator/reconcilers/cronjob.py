@@ -6,9 +6,9 @@ from datetime import datetime
 
 from orchestrator.errors import AlreadyExists, ApiError, NotFound
 from orchestrator.machinery.reconciler import Reconciler
+from orchestrator.objects.cron import parse_schedule
 from orchestrator.objects.kinds import CRONJOBS, JOBS
 from orchestrator.objects.meta import Key, Obj, controller_of, key_of, uid_of
-from orchestrator.reconcilers.cron import parse_schedule
 from orchestrator.reconcilers.cronjob_plan import (
     Plan,
     is_finished,

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.machinery import pods as podlib
 from orchestrator.machinery.clock import parse_time, rfc3339
+from orchestrator.objects.cron import Schedule
 from orchestrator.objects.meta import Obj, is_deleting, owner_reference, uid_of
-from orchestrator.reconcilers.cron import Schedule
 
 TOO_MANY_MISSED = 100
 SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp"

@@ -4,43 +4,12 @@ import pytest
 
 from orchestrator.machinery.clock import FakeClock, rfc3339
 from orchestrator.objects.kinds import CRONJOBS, JOBS
-from orchestrator.reconcilers.cron import parse_schedule
 from orchestrator.reconcilers.cronjob import CronJobReconciler
 from tests.orchestrator.world import plane, pod_template
 
 
 def at(text):
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-@pytest.mark.parametrize("schedule, zone, after, expected", [
-    ("*/15 * * * *", None, "2026-01-01 00:07", "2026-01-01 00:15"),
-    ("0 9 * * mon-fri", None, "2026-01-02 09:00", "2026-01-05 09:00"),
-    ("0 0 13 * 5", None, "2026-02-01 00:00", "2026-02-06 00:00"),
-    ("30 2 29 2 *", None, "2026-01-01 00:00", "2028-02-29 02:30"),
-    ("@daily", "Europe/Berlin", "2026-07-01 12:00", "2026-07-01 22:00"),
-    ("0 12 * * *", "America/New_York", "2026-01-01 00:00", "2026-01-01 17:00"),
-    ("30 2 * * *", "Europe/Berlin", "2026-03-28 12:00", "2026-03-30 00:30"),
-    ("30 2 * * *", "Europe/Berlin", "2026-10-24 12:00", "2026-10-25 00:30"),
-    ("0 0 * * 7", None, "2026-01-01 00:00", "2026-01-04 00:00"),
-    ("@every 90s", None, "2026-01-01 00:00", "2026-01-01 00:01:30"),
-    ("5/20 * * * *", None, "2026-01-01 00:06", "2026-01-01 00:25"),
-])  # fmt: skip
-def test_the_next_time_is_right(schedule, zone, after, expected):
-    assert parse_schedule(schedule, zone).after(at(after)) == at(expected)
-
-
-def test_a_day_that_never_comes_has_no_next_time():
-    assert parse_schedule("0 0 30 2 *").after(at("2026-01-01 00:00")) is None
-
-
-@pytest.mark.parametrize("schedule, zone", [
-    ("* * * *", None), ("60 * * * *", None), ("* * * * mondays", None), ("*/0 * * * *", None), ("5-1 * * * *", None),
-    ("* * * * *", "Atlantis/City"), ("@every soon", None),
-])  # fmt: skip
-def test_nonsense_is_refused(schedule, zone):
-    with pytest.raises(ValueError):
-        parse_schedule(schedule, zone)
 
 
 def cronjob(**spec):
