@@ -31,7 +31,6 @@ PLAIN = (
     "builder/buildpacks", "builder/repos", "registry",
 )  # fmt: skip
 LATE = ("objects", "blobs")  # folders whose files others name
-COPY = 1 << 20  # bytes at a time
 PASSING = (".lock", ".partial", ".sock")
 
 

@@ -24,7 +24,6 @@ from host.errors import HostError
 from host.settings import Platform
 
 NODE_BOUND = ("nodes", "leases", "pods", "endpoints", "endpointslices")  # of a machine that isn't there any more
-DELETED = 2  # a record's type in the store's log
 
 
 def restore(home: Path, source: Path) -> Platform:

@@ -39,9 +39,6 @@ class Position:
     stamp: bytes
     count: int = 1
 
-    def is_old(self, stamp: bytes) -> bool:
-        return stamp < self.stamp
-
 
 @dataclass
 class AppLog:

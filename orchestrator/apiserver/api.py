@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.apiserver.call import Call
-from orchestrator.apiserver.clock import rfc3339
 from orchestrator.apiserver.signer import Signer
 from orchestrator.apiserver.webhooks.client import WebhookClient
 from orchestrator.objects.conversions import STORED
 from orchestrator.objects.kinds import Kinds, Resource
+from orchestrator.objects.times import timestamp
 from orchestrator.settings import ServerSettings
 from orchestrator.store.record import Record
 from orchestrator.store.store import Store
@@ -65,4 +65,4 @@ class Api:
         return self.stored_versions.get(resource.storage_key, resource)
 
     def timestamp(self, offset: float = 0) -> str:
-        return rfc3339(self.now() + offset)
+        return timestamp(self.now() + offset)

@@ -14,11 +14,11 @@ from pathlib import Path
 from orchestrator import errors
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import ANONYMOUS, User
-from orchestrator.apiserver.clock import parse_time
 from orchestrator.apiserver.exchange import Exchange
 from orchestrator.apiserver.tokens import authenticate_token
 from orchestrator.objects import kinds
 from orchestrator.objects.meta import Key
+from orchestrator.objects.times import seconds_of
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Authenticator:
             return None
         data = {key: base64.b64decode(value).decode() for key, value in (record.obj.get("data") or {}).items()}
         good = hmac.compare_digest(data.get("token-secret", "").encode(), secret.encode())
-        expiration = parse_time(data.get("expiration", ""))
+        expiration = seconds_of(data.get("expiration", ""))
         if not good or not data.get("token-secret") or data.get("usage-bootstrap-authentication") != "true":
             return None
         if expiration is not None and expiration <= self.api.now():

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.apiserver.api import Api
-from orchestrator.apiserver.clock import parse_time, rfc3339
 from orchestrator.apiserver.node_proxy import NodeProxy
 from orchestrator.errors import ApiError
 from orchestrator.objects import kinds
 from orchestrator.objects.kinds import Resource
 from orchestrator.objects.meta import Key, Obj
+from orchestrator.objects.times import seconds_of, timestamp
 from orchestrator.store.record import Record
 
 log = logging.getLogger(__name__)
@@ -120,12 +120,12 @@ class ResourceMetrics:
 
     def _head(self, kind: str, meta: Obj, figures: Summary) -> Obj:
         moment = (figures.get("cpu") or {}).get("time", "")
-        seconds = parse_time(moment) or self.api.now()
+        seconds = seconds_of(moment) or self.api.now()
         return {
             "kind": kind,
             "apiVersion": kinds.PODMETRICS.api_version,
-            "metadata": {**meta, "creationTimestamp": rfc3339(self.api.now())},
-            "timestamp": rfc3339(seconds),
+            "metadata": {**meta, "creationTimestamp": timestamp(self.api.now())},
+            "timestamp": timestamp(seconds),
             "window": f"{WINDOW:.0f}s",
         }
 
@@ -133,7 +133,7 @@ class ResourceMetrics:
 def usage_between(before: Summary, now: Summary) -> dict[str, str] | None:
     """CPU as the rate between two readings, memory as of the newer; None when the readings do not belong together."""
     cpu, old = now.get("cpu") or {}, before.get("cpu") or {}
-    started, ended = parse_time(old.get("time", "")), parse_time(cpu.get("time", ""))
+    started, ended = seconds_of(old.get("time", "")), seconds_of(cpu.get("time", ""))
     if started is None or ended is None or ended <= started:
         return None
     spent = int(cpu["usageCoreNanoSeconds"]) - int(old["usageCoreNanoSeconds"])

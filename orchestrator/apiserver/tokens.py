@@ -14,9 +14,9 @@ from orchestrator import errors
 from orchestrator.apiserver import refusals
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call, User
-from orchestrator.apiserver.clock import rfc3339
 from orchestrator.objects import kinds
 from orchestrator.objects.meta import Key, Obj
+from orchestrator.objects.times import timestamp
 
 _MIN_SECONDS, _DEFAULT_SECONDS, _MAX_SECONDS = 600, 3600, 365 * 24 * 3600
 _BOUND_KINDS = {"Pod": kinds.PODS, "Secret": kinds.SECRETS, "Node": kinds.NODES}
@@ -47,9 +47,9 @@ def request_token(api: Api, call: Call, body: Obj) -> Obj:
         "jti": str(uuid.uuid4()), "kubernetes.io": private,
         "sub": f"system:serviceaccount:{call.namespace}:{call.name}",
     }  # fmt: skip
-    status = {"token": api.signer.sign(claims), "expirationTimestamp": rfc3339(now + seconds)}
+    status = {"token": api.signer.sign(claims), "expirationTimestamp": timestamp(now + seconds)}
     spec = {**spec, "audiences": audiences, "expirationSeconds": seconds}
-    meta = {"name": call.name, "namespace": call.namespace, "creationTimestamp": rfc3339(now)}
+    meta = {"name": call.name, "namespace": call.namespace, "creationTimestamp": timestamp(now)}
     return {
         "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": meta, "spec": spec,
         "status": status,

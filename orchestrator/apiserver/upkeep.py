@@ -8,11 +8,11 @@ import logging
 from orchestrator.apiserver import delete, update
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
-from orchestrator.apiserver.clock import parse_time
 from orchestrator.errors import ApiError
 from orchestrator.objects import kinds
 from orchestrator.objects.meta import Obj, clone
 from orchestrator.objects.selectors import label_selector_from_object
+from orchestrator.objects.times import seconds_of
 from orchestrator.store.record import Record, StoreError, WatchDropped
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def last_seen(event: Obj) -> float:
     meta, series = event["metadata"], event.get("series") or {}
     told = [event.get("lastTimestamp"), event.get("eventTime"), series.get("lastObservedTime")]
     written = [meta.get("creationTimestamp"), *(entry.get("time") for entry in meta.get("managedFields") or ())]
-    return max((parse_time(text) or 0.0 for text in (*told, *written) if text), default=0.0)
+    return max((seconds_of(text) or 0.0 for text in (*told, *written) if text), default=0.0)
 
 
 def aggregated_rules(role: Obj, records: list[Record]) -> list[Obj]:

@@ -67,7 +67,6 @@ class DockerImages:
                 id=row["Id"],
                 names=tuple(name for name in image_names(row) if not name.startswith("<none>")),
                 size=int(row.get("Size") or 0),
-                labels=row.get("Labels") or {},
                 created_at=float(row.get("Created") or 0),
             )
             for row in rows
@@ -95,7 +94,4 @@ def image_record(row: Mapping[str, Any]) -> Image:
         size=int(row.get("Size") or 0),
         user=config.get("User") or "",
         stop_signal=config.get("StopSignal") or "",
-        entrypoint=tuple(config.get("Entrypoint") or ()),
-        command=tuple(config.get("Cmd") or ()),
-        labels=config.get("Labels") or {},
     )

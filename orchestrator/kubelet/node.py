@@ -9,16 +9,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.client import ApiClient
 from orchestrator.errors import AlreadyExists, ApiError, NotFound
 from orchestrator.kubelet.runtime import Image, NodeFacts, Runtime, RuntimeFailure
 from orchestrator.kubelet.settings import AgentSettings
-from orchestrator.kubelet.status import timestamp
 from orchestrator.objects.kinds import LEASES, NODES
 from orchestrator.objects.meta import Obj
+from orchestrator.objects.times import micro_timestamp, timestamp
 
 log = logging.getLogger(__name__)
 
@@ -242,7 +241,7 @@ class NodeReporter:
             await asyncio.sleep(LEASE_EVERY)
 
     async def renew_lease(self) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = micro_timestamp(time.time())
         spec = {"holderIdentity": self.name, "leaseDurationSeconds": LEASE_LASTS, "renewTime": now}
         try:
             await self._client.patch(LEASES, self.name, LEASE_NAMESPACE, patch={"spec": spec})

@@ -140,13 +140,10 @@ class ContainerStatus:
 class Image:
     id: str
     names: tuple[str, ...] = ()  # tags and digests
-    size: int = 0
+    size: int = 0  # bytes
     user: str = ""
     stop_signal: str = ""
-    entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    created_at: float = 0
+    created_at: float = 0  # seconds since 1970; 0 where it wasn't asked for
 
 
 @dataclass(frozen=True, slots=True)

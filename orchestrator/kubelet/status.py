@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.kubelet.pod import (
@@ -24,8 +23,7 @@ from orchestrator.kubelet.pod import (
 )
 from orchestrator.kubelet.runtime import ContainerStatus, Sandbox
 from orchestrator.objects.meta import Obj
-
-OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
+from orchestrator.objects.times import timestamp
 
 
 @dataclass(slots=True)
@@ -45,10 +43,6 @@ class Observation:
     stopping: bool = False
     rejected: bool = False  # the node never took it
     disrupted: bool = False  # it failed for the node's sake
-
-
-def timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def observe_pod(pod: Obj, seen: Observation, *, now: float, previous: Mapping[str, Any]) -> dict[str, Any]:

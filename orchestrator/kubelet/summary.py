@@ -9,8 +9,8 @@ from typing import Any
 from orchestrator.kubelet.agent import NodeAgent
 from orchestrator.kubelet.pod import latest
 from orchestrator.kubelet.runtime import Usage
-from orchestrator.kubelet.status import timestamp
 from orchestrator.kubelet.worker import PodWorker
+from orchestrator.objects.times import micro_timestamp, timestamp
 
 TICKS = 100  # of /proc/stat a second
 PROC = Path("/proc")
@@ -44,7 +44,7 @@ async def render_pod(worker: PodWorker) -> dict[str, Any]:
 
 def render_usage(usage: Usage, now: float) -> dict[str, Any]:
     """`usageCoreNanoSeconds` counts up since the start; who asks twice has the rate between."""
-    moment = precise(now)
+    moment = micro_timestamp(now)
     return {
         "cpu": {"time": moment, "usageCoreNanoSeconds": usage.cpu_nanoseconds},
         "memory": {"time": moment, "workingSetBytes": usage.memory_working_set, "usageBytes": usage.memory_usage},
@@ -65,8 +65,3 @@ def total_usage(pods: list[dict[str, Any]], now: float) -> dict[str, Any]:
     cpu = sum(container["cpu"]["usageCoreNanoSeconds"] for container in containers)
     memory = sum(container["memory"]["workingSetBytes"] for container in containers)
     return render_usage(Usage(cpu, memory, memory), now)
-
-
-def precise(now: float) -> str:
-    """Seconds with microseconds: rates over short windows need them."""
-    return timestamp(now)[:-1] + f".{int(now % 1 * 1e6):06d}Z"

@@ -94,10 +94,6 @@ class Informer:
         for obj in list(self._objects.values()):
             handler(None, obj)
 
-    def remove_handler(self, handler: Handler) -> None:
-        if handler in self._handlers:
-            self._handlers.remove(handler)
-
     # own writes
 
     def observe(self, obj: Obj) -> None:

@@ -99,10 +99,6 @@ class PodNetwork:
         """Gives the network namespace of `pid` a card with `address` on the bridge."""
         await self._run(self._attach, pid, address)
 
-    async def repair(self) -> None:
-        """Puts back firewall rules that something else on the host removed."""
-        await self._run(self._set_up_firewall)
-
     def close(self) -> None:
         self._thread.shutdown(wait=False)
 

@@ -124,11 +124,6 @@ def aggregated(resources: Iterable[Resource], *, core: bool, beta: bool = False)
     }
 
 
-def etag(document: bytes) -> str:
-    """The quoted hash that lets clients keep a document they already have."""
-    return f'"{hashlib.sha256(document).hexdigest().upper()}"'
-
-
 def storage_hash(resource: Resource) -> str:
     digest = hashlib.sha256(f"{resource.group}/{resource.version}/{resource.kind}".encode()).digest()
     return base64.b64encode(digest[:8]).decode()

@@ -11,7 +11,7 @@ from orchestrator.errors import Conflict, Invalid, NotFound
 from orchestrator.machinery.api import Api
 from orchestrator.machinery.informer import Informer
 from orchestrator.objects.kinds import Resource
-from orchestrator.objects.meta import Obj, controller_of, is_deleting, key_of, labels_of, owner_reference, uid_of
+from orchestrator.objects.meta import Obj, is_deleting, key_of, labels_of, owner_reference, uid_of
 from orchestrator.objects.selectors import LabelSelector
 
 
@@ -73,7 +73,3 @@ async def _set_owners(api: Api, resource: Resource, obj: Obj, references: list[d
         return await api.patch(resource, key.name, key.namespace, patch={"metadata": meta})
     except (NotFound, Conflict, Invalid):
         return None
-
-
-def controller_uid(obj: Obj) -> str:
-    return str((controller_of(obj) or {}).get("uid") or "")

@@ -59,7 +59,6 @@ class ClaimReconciler(Reconciler):
         self.nodes = self.informer(NODES)
         self.pods = self.follow(PODS, _claim_keys)
         self.pods.add_index("claim", lambda pod: [str(key) for key in _claim_keys(pod)])
-        self._class_checked = False
 
     async def run(self) -> None:
         await self._ensure_class()

@@ -8,8 +8,6 @@ from typing import Any
 from orchestrator.objects import names
 from orchestrator.objects.validation.fields import Problems
 
-OPERATORS = ("DoesNotExist", "Exists", "In", "NotIn")
-
 
 def check_label_selector(problems: Problems, selector: Mapping[str, Any], path: str) -> None:
     for key, value in (selector.get("matchLabels") or {}).items():

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from orchestrator.apiserver.clock import parse_time
 from orchestrator.apiserver.wire.protobuf import _META, _messages, decode_protobuf, message_name
 from orchestrator.objects import kinds, schema
 from orchestrator.objects.schema import Node, schema_of_kind
+from orchestrator.objects.times import seconds_of
 from tests.orchestrator.apiserver.test_protobuf import body, number, text
 
 VALUES = {
@@ -77,7 +77,7 @@ def message_of(message: str, value: Any) -> tuple[bytes, Any]:
     name = message.rpartition(".")[2]
     if message in (f"{_META}.Time", f"{_META}.MicroTime"):
         micro = value.replace("Z", ".000000Z") if name == "MicroTime" else value
-        return number(1, int(parse_time(value) or 0)), micro
+        return number(1, int(seconds_of(value) or 0)), micro
     if name == "Quantity":
         return text(1, value), value
     if name == "IntOrString":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.apiserver.clock import rfc3339
 from orchestrator.apiserver.upkeep import Upkeep
 from orchestrator.objects import kinds
+from orchestrator.objects.times import timestamp
 
 
 def event(name: str, seen: str) -> dict:
@@ -16,12 +16,12 @@ def event(name: str, seen: str) -> dict:
 
 
 async def test_events_go_an_hour_after_their_last_sign_or_write(api, client, clock):
-    await client.create(kinds.EVENTS, event("told-late", rfc3339(clock.time - 4000)))
-    await client.create(kinds.EVENTS, event("patched", rfc3339(clock.time - 4000)))
+    await client.create(kinds.EVENTS, event("told-late", timestamp(clock.time - 4000)))
+    await client.create(kinds.EVENTS, event("patched", timestamp(clock.time - 4000)))
     clock.time += 3000
     assert await Upkeep(api).expire_events() == 0, "what is written now is news, whenever it happened"
     await client.patch(kinds.EVENTS, "patched", "default", patch={"count": 2})
-    await client.create(kinds.EVENTS, event("new", rfc3339(clock.time - 10)))
+    await client.create(kinds.EVENTS, event("new", timestamp(clock.time - 10)))
     clock.time += 1000
     assert await Upkeep(api).expire_events() == 1
     assert [e["metadata"]["name"] for e in (await client.list(kinds.EVENTS)).items] == ["new", "patched"]
