@@ -68,6 +68,24 @@ def set_config(session: Session, pairs: list[str], secret: bool | None) -> None:
 
 
 @command(
+    "config:get",
+    "Print the value of one environment variable, for scripts",
+    "paas config:get DATABASE_URL",
+    args=(Arg("key"),),
+    options=(APP, JSON),
+)
+def get_config(session: Session, key: str) -> None:
+    config = read_config(session)
+    values = {name: entry["value"] for name, entry in (config.get("shared") or {}).items()} | (config["values"] or {})
+    if key not in values:
+        raise CliError(f"{session.app} has no variable {key}; `paas config` lists what is set.")
+    if values[key] == MASK:
+        raise CliError(f"{key} is write-only: the app gets it, nobody is shown it again.")
+    if not session.shown_as_json(values[key]):
+        output.line(str(values[key]))
+
+
+@command(
     "config:unset",
     "Remove environment variables, and release the app without them",
     "paas config:unset GREETING",

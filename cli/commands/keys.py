@@ -34,7 +34,7 @@ def shorten(public: str) -> str:
     "paas keys:add ~/.ssh/id_ed25519.pub",
     args=(
         Arg("name", "what to call it; the key's comment when missing", required=False),
-        Arg("file", "the .pub file; without one you pick from ~/.ssh", required=False),
+        Arg("file", "the .pub file; without one you pick from those in ~/.ssh", required=False),
     ),
     details="A single argument that is a file is taken as the file.",
 )
@@ -60,10 +60,12 @@ def add(session: Session, name: str | None, file: str | None) -> None:
 
 
 def pick() -> Path:
-    """The file of the user's choice among ~/.ssh/*.pub."""
+    """The one file that is ~/.ssh/*.pub, or that of them which the user chooses."""
     files = sorted(Path.home().joinpath(".ssh").glob("*.pub"))
     if not files:
         raise CliError("There is no key in ~/.ssh; make one with `ssh-keygen -t ed25519`, then `paas keys:add` again.")
+    if len(files) == 1:
+        return files[0]
     return files[prompts.choose("Found the following SSH public keys:", [file.name for file in files])]
 
 

@@ -28,6 +28,8 @@ def list_processes(session: Session) -> None:
 def show_processes(app: str, pods: list[dict[str, Any]]) -> None:
     """`=== A Processes`, then each type with its processes, both sorted."""
     output.heading(f"{app} Processes")
+    if not pods:
+        output.line("No process runs; `paas explain` says why.")
     for kind in sorted({pod["type"] for pod in pods}):
         output.line(f"--- {kind}:")
         for pod in sorted((pod for pod in pods if pod["type"] == kind), key=lambda pod: pod["name"]):

@@ -101,11 +101,13 @@ def make_rollback(app: App, target: Release, by: User, only: str) -> tuple[Relea
     current = app.current_release()
     build = current.build if only == CONFIG and current else target.build
     config = current.config if only == CODE and current else target.config
+    if build is None and current and current.build:
+        raise BadRequest(f"v{target.version} has no build that could run; only its config can come back.")
     summary = f"{by.username} rolled back to v{target.version}" + (f" ({only} only)" if only else "")
     release = create_release(app=app, by=by, build=build, config=config, cause=Release.ROLLBACK, summary=summary)
-    if current is None or current.build is None or build is None:
+    if build is None:
         return release, None
-    before = take_structure(app, build, current.build)
+    before = take_structure(app, build, current.build if current else None)
     return release, begin_deploy(app=app, release=release, by=by, structure_before=before)
 
 
@@ -116,8 +118,12 @@ def rollback_target(app: App, version: int | None) -> Release:
     """
     current = app.current_release()
     if version is None:
-        older = app.releases.filter(failed=False, version__lt=current.version if current else 0)
-        version = older.order_by("-version").values_list("version", flat=True).first() or 0
+        older = app.releases.filter(failed=False, version__lt=current.version if current else 0).order_by("-version")
+        if current and current.build:
+            older = older.filter(build__isnull=False)
+        version = older.values_list("version", flat=True).first() or 0
+        if not version and current and current.build:
+            raise BadRequest(f"Nothing ran before v{current.version}: there is no release to go back to.")
     if version < 1:
         raise BadRequest("version cannot be below 0")
     if version == 1:

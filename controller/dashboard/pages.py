@@ -209,6 +209,7 @@ def pod_row(process: Process, cause: str, now: datetime) -> dict[str, Any]:
 
 def release_rows(releases: Iterable[Release], current: Release | None, now: datetime) -> list[dict[str, Any]]:
     rows = []
+    running = current is not None and current.build_id is not None
     for release in releases:
         is_current = current is not None and release.pk == current.pk
         rows.append(
@@ -222,7 +223,10 @@ def release_rows(releases: Iterable[Release], current: Release | None, now: date
                 "created": release.created,
                 "ago": ago(release.created, now),
                 "code": code_of(release),
-                "can_roll_back": not release.failed and not is_current and release.version >= ROLLED_BACK_TO,
+                "can_roll_back": not release.failed
+                and not is_current
+                and release.version >= ROLLED_BACK_TO
+                and (release.build_id is not None or not running),
             }
         )
     return rows

@@ -139,11 +139,14 @@ def test_processes(shop):
     assert shop("scale").out == "web=3 worker=0\n"
     assert shop("ps:stop").out == "Stopping web... done\n"
     assert shop("ps:stop").out == "Could not find any processes to stop\n"
-    assert shop("ps").out == "=== shop Processes\n"
+    assert shop("ps").out == "=== shop Processes\nNo process runs; `paas explain` says why.\n"
 
 
 def test_config_and_releases(shop):
     assert shop("config:set", "A=1", "B=two words").out.endswith("=== shop Config\nA      1\nB      two words\n")
+    assert shop("config:get", "B").out == "two words\n"
+    assert shop("config:get", "B", "--json").out == '"two words"\n'
+    assert "has no variable NONE; `paas config`" in shop("config:get", "NONE", code=1).err
     assert shop("config:unset", "A").out.endswith("=== shop Config\nB      two words\n")
     assert "A does not exist under values" in shop("config:unset", "A", code=1).err
     assert "changed nothing" in shop("config:set", "B=two words", code=6).err

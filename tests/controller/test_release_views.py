@@ -83,6 +83,31 @@ def test_a_rollback_may_be_of_code_or_config_alone(live, push, only, values, sha
     assert (release["sha"], release["summary"]) == (sha, f"bob rolled back to v2 ({only} only)")
 
 
+def test_what_runs_is_not_rolled_back_to_a_release_without_a_build(blue, push):
+    blue.post("/v2/apps/blue/config/", {"values": {"A": "1"}})
+    assert push(sha="a1b2c3d4").json()["release"]["version"] == 3
+    rollback = "/v2/apps/blue/releases/rollback/"
+    for body, text in (
+        ({"version": 2}, "v2 has no build that could run; only its config can come back."),
+        ({"version": 2, "only": "code"}, "v2 has no build that could run; only its config can come back."),
+        ({}, "Nothing ran before v3: there is no release to go back to."),
+    ):
+        answer = blue.post(rollback, body)
+        assert (answer.status_code, answer.json()) == (400, {"detail": text})
+    assert max(listed(blue)) == 3
+    assert blue.post(rollback, {"version": 2, "only": "config"}).json() == {"version": 4}
+
+
+def test_a_rollback_from_an_empty_release_goes_live(blue, push, cluster):
+    push(sha="a1b2c3d4")
+    app = App.objects.get(name="blue")
+    empty = app.releases.get(version=1)
+    app.releases.create(owner=app.owner, version=3, config=empty.config, summary="nothing", structure={"web": 1})
+    assert blue.post("/v2/apps/blue/releases/rollback/", {"version": 2}).json() == {"version": 4}
+    [deployment] = cluster.all("Deployment", "blue")
+    assert deployment["metadata"]["annotations"]["deis.io/release"] == "v4"
+
+
 def test_a_rollback_of_something_else_is_refused_by_name(live):
     assert list(live.post("/v2/apps/blue/releases/rollback/", {"only": "all"}).json()) == ["only"]
 
