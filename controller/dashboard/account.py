@@ -12,7 +12,7 @@ from controller.actions import audit, invitations, second_factor, sessions, toke
 from controller.actions.auth import change_password, prove_password
 from controller.actions.notices import require_mail
 from controller.dashboard import forms, pages
-from controller.dashboard.edge import dressed, page, sentence, write
+from controller.dashboard.edge import Next, dressed, page, sentence, write
 from controller.dashboard.sessions import note_browser, start_session
 from controller.dashboard.views import Entered
 from controller.errors import BadRequest, PaasError, Unauthorized
@@ -21,8 +21,6 @@ from controller.models.token import SCOPES
 from controller.peer import client_address
 
 TOKEN_LIVES = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "ever"))
-
-Next = tuple[tuple[str, ...], str]
 
 
 def show_account(request: HttpRequest, entered: Entered | None = None, **more: object) -> HttpResponse:

@@ -9,18 +9,17 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
 from django.utils import timezone
 
-from controller.access import DEVELOP, READ, app_for, may
+from controller.access import DEVELOP, app_for, may
 from controller.actions import build_runs
 from controller.builder_api import BuilderAway, BuildOutput, builds_in_line, output_of_build
 from controller.dashboard import pages
-from controller.dashboard.edge import ended, page, write
+from controller.dashboard.edge import Next, ended, page, write
 from controller.dashboard.listing import page_of
-from controller.dashboard.observe import Observed, observe
+from controller.dashboard.observe import Observed
 from controller.dashboard.pages import BAD, BUSY, GOOD, IDLE
-from controller.dashboard.views import Context, Entered, app_page, head_context, live, version_of
+from controller.dashboard.views import Context, ContextOf, Entered, app_page, live_part, versioned
 from controller.errors import Missing
 from controller.models import App, BuildRun, GitSource
 
@@ -46,8 +45,6 @@ SOURCES = {
 }
 
 BY_BUILDER = SOURCES.keys() - {"image", "docker-push"}
-
-Next = tuple[tuple[Any, ...], str]
 
 
 def build_row(run: BuildRun, ahead: Mapping[UUID, int]) -> Context:
@@ -106,8 +103,7 @@ def builds_context(request: HttpRequest, app: App, observed: Observed) -> Contex
         "may_stop": may(request.user, app, DEVELOP),
         "git": GitSource.objects.filter(app=app).first(),
     }
-    whole = head_context(app, observed) | context
-    return context | {"version": version_of(render_to_string("dashboard/parts/builds.html", whole, request))}
+    return versioned(request, app, observed, "dashboard/parts/builds.html", context)
 
 
 def show_builds(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
@@ -119,13 +115,14 @@ builds = page(show_builds)
 
 @page
 def builds_live(request: HttpRequest, app: str) -> HttpResponse:
-    found = app_for(request.user, app, READ)
-    observed = observe([found])
-    context = head_context(found, observed) | builds_context(request, found, observed)
-    return live(request, "dashboard/parts/builds.html", context)
+    return live_part(request, app, "dashboard/parts/builds.html", builds_context)
 
 
 # One build
+
+
+def context_of_build(number: int) -> ContextOf:
+    return lambda request, app, observed: build_context(request, app, observed, number)
 
 
 def build_context(request: HttpRequest, app: App, observed: Observed, number: int) -> Context:
@@ -140,8 +137,7 @@ def build_context(request: HttpRequest, app: App, observed: Observed, number: in
         "may_read": developer,
         **(output_context(run) if developer else {}),
     }
-    whole = head_context(app, observed) | context
-    return context | {"version": version_of(render_to_string("dashboard/parts/build.html", whole, request))}
+    return versioned(request, app, observed, "dashboard/parts/build.html", context)
 
 
 def output_context(run: BuildRun) -> Context:
@@ -167,10 +163,7 @@ def kind_of(line: str) -> str:
 
 
 def show_build(request: HttpRequest, app: str, number: int, entered: Entered | None = None) -> HttpResponse:
-    def context(request: HttpRequest, app: App, observed: Observed) -> Context:
-        return build_context(request, app, observed, number)
-
-    return app_page(request, app, "builds", "dashboard/build.html", context, entered)
+    return app_page(request, app, "builds", "dashboard/build.html", context_of_build(number), entered)
 
 
 build = page(show_build)
@@ -178,10 +171,7 @@ build = page(show_build)
 
 @page
 def build_live(request: HttpRequest, app: str, number: int) -> HttpResponse:
-    found = app_for(request.user, app, READ)
-    observed = observe([found])
-    context = head_context(found, observed) | build_context(request, found, observed, number)
-    return live(request, "dashboard/parts/build.html", context)
+    return live_part(request, app, "dashboard/parts/build.html", context_of_build(number))
 
 
 @page

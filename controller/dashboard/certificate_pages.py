@@ -13,13 +13,11 @@ from controller.access import OPERATE, apps_with
 from controller.actions import certificates as actions
 from controller.actions.upkeep import WARNED_BEFORE
 from controller.dashboard import forms, pages, settings_forms
-from controller.dashboard.edge import page, write
+from controller.dashboard.edge import Next, page, write
 from controller.dashboard.listing import page_of
 from controller.dashboard.views import Context, Entered
 from controller.errors import Invalid, Missing
 from controller.models import Certificate, Domain
-
-Next = tuple[tuple[str, ...], str]
 
 OFFERED = 100  # domains in the list to choose from; any name can be typed
 

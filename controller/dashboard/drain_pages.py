@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from controller.access import OPERATE, app_for, may
 from controller.actions import log_drains
 from controller.dashboard import forms, pages
-from controller.dashboard.edge import page, write
+from controller.dashboard.edge import Next, page, write
 from controller.dashboard.observe import Observed
 from controller.dashboard.views import Context, Entered, app_page
 from controller.models import App
@@ -19,8 +19,6 @@ STATES = {  # in the store's words, up to a colon and the reason
     "refused": (pages.BAD, "Refused"),
 }
 UNKNOWN = (pages.IDLE, "State unknown")
-
-Next = tuple[tuple[str, ...], str]
 
 
 def drains_context(request: HttpRequest, app: App, observed: Observed) -> Context:

@@ -24,6 +24,8 @@ CONTENT_POLICY = (
 )
 
 View = Callable[..., HttpResponse]
+Next = tuple[tuple[Any, ...], str]
+"""After a write: the route to go to with its arguments, and the sentence to say there ("": none)."""
 
 
 def dressed(response: HttpResponse) -> HttpResponse:
@@ -52,9 +54,9 @@ def page(view: View) -> View:
 
 
 def write(show: View) -> Callable[[View], View]:
-    """A form's target. The view does it and answers with (where to go next, what to say), or with a page that shows
-    something this once;
-    what goes wrong is said on the page `show`, with what was typed still there.
+    """A form's target: the view does it and answers with what comes `Next`, or with a page shown this once.
+
+    What goes wrong is said on the page `show`, with what was typed still there.
     """
 
     def decorate(view: View) -> View:

@@ -7,14 +7,12 @@ from django.http import HttpRequest, HttpResponse
 from controller.access import OWN, READ, app_for, may
 from controller.actions import perms
 from controller.dashboard import forms
-from controller.dashboard.edge import page, write
+from controller.dashboard.edge import Next, page, write
 from controller.dashboard.observe import Observed
 from controller.dashboard.views import Context, Entered, app_page
 from controller.errors import BadRequest, Forbidden, Missing
 from controller.models import App
 from controller.models.roles import ROLES
-
-Next = tuple[tuple[str, ...], str]
 
 
 def access_context(request: HttpRequest, app: App, observed: Observed) -> Context:

@@ -12,14 +12,12 @@ from controller.actions import pipelines as actions
 from controller.actions.promotion import promote as promote_release
 from controller.actions.release_diff import diff_releases
 from controller.dashboard import forms
-from controller.dashboard.edge import page, write
+from controller.dashboard.edge import Next, page, write
 from controller.dashboard.listing import page_of
 from controller.dashboard.release_pages import change_groups
 from controller.dashboard.views import Context, Entered, show_processes
 from controller.errors import BadRequest, Conflict, Missing
 from controller.models import App, Pipeline, PipelineApp
-
-Next = tuple[tuple[str, ...], str]
 
 
 def show_pipelines(request: HttpRequest, entered: Entered | None = None) -> HttpResponse:

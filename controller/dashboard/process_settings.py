@@ -15,15 +15,13 @@ from controller.actions.config import change_config
 from controller.cluster.render import GRACE
 from controller.config_fields import PROBE_NUMBERS, PROBES, Refused, check_health, checked
 from controller.dashboard import forms, settings_forms
-from controller.dashboard.edge import page, write
+from controller.dashboard.edge import Next, page, write
 from controller.dashboard.observe import Observed
 from controller.dashboard.settings_pages import kinds_of, section_page
 from controller.dashboard.views import Context, Entered
 from controller.dashboard.writes import said_of_config
 from controller.errors import Invalid
 from controller.models import App
-
-Next = tuple[tuple[str, ...], str]
 
 LIMITS = ("memory", "cpu", "termination_grace_period")
 ROUTED = "web/cmd"  # the key of checks for the type that has the app's traffic

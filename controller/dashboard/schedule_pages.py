@@ -15,7 +15,7 @@ from controller.actions.settings import change_settings
 from controller.cluster.cron_runs import Run
 from controller.cron import POLICIES
 from controller.dashboard import forms, pages
-from controller.dashboard.edge import ended, page, write
+from controller.dashboard.edge import Next, ended, page, write
 from controller.dashboard.observe import Observed
 from controller.dashboard.views import Context, Entered, app_page
 from controller.errors import BadRequest, ClusterTrouble
@@ -35,8 +35,6 @@ TARGET_UNITS = {
     "requests_per_second": "requests a second each",
     "latency_ms": "ms for 95% of the requests",
 }
-
-Next = tuple[tuple[str, ...], str]
 
 
 def schedule_context(request: HttpRequest, app: App, observed: Observed) -> Context:

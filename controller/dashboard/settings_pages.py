@@ -12,13 +12,11 @@ from controller.actions import settings as actions
 from controller.actions.app import destroy_app, transfer_app
 from controller.config_fields import Refused, check_type, checked
 from controller.dashboard import forms, pages, settings_forms
-from controller.dashboard.edge import page, write
+from controller.dashboard.edge import Next, page, write
 from controller.dashboard.observe import Observed
 from controller.dashboard.views import Context, Entered, app_page
 from controller.errors import BadRequest, Invalid, Missing
 from controller.models import App
-
-Next = tuple[tuple[str, ...], str]
 
 SECTIONS = (
     ("settings", "General", READ),

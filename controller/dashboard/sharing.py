@@ -8,12 +8,10 @@ from django.shortcuts import render
 from controller.access import CONFIGURE, app_for
 from controller.actions import config_sharing as actions
 from controller.dashboard import forms, pages
-from controller.dashboard.edge import page, write
+from controller.dashboard.edge import Next, page, write
 from controller.dashboard.listing import page_of
 from controller.dashboard.views import Entered, show_config
 from controller.errors import BadRequest, Forbidden, Missing
-
-Next = tuple[tuple[str, ...], str]
 
 
 def show_groups(request: HttpRequest, entered: Entered | None = None) -> HttpResponse:

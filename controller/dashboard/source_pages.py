@@ -16,7 +16,7 @@ from controller.cluster.rules import BOUNDS
 from controller.config_fields import checked
 from controller.dashboard import forms, settings_forms
 from controller.dashboard.build_pages import show_builds
-from controller.dashboard.edge import page, write
+from controller.dashboard.edge import Next, page, write
 from controller.dashboard.observe import Observed
 from controller.dashboard.settings_pages import section_page
 from controller.dashboard.views import Context, Entered
@@ -24,8 +24,6 @@ from controller.dashboard.writes import said_of_config
 from controller.errors import BadRequest, Invalid
 from controller.models import App, GitSource
 from controller.peer import client_address
-
-Next = tuple[tuple[Any, ...], str]
 
 RULES = {  # title, and what a number means
     "surge": ("Processes started beyond the number", "or a part: 25%"),

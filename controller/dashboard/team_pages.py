@@ -12,7 +12,7 @@ from django.utils import timezone
 from controller.actions import invitations as invitation_actions
 from controller.actions import teams as actions
 from controller.dashboard import forms, pages
-from controller.dashboard.edge import page, write
+from controller.dashboard.edge import Next, page, write
 from controller.dashboard.listing import page_of, tabs_of
 from controller.dashboard.views import Context, Entered
 from controller.errors import BadRequest, Missing
@@ -20,8 +20,6 @@ from controller.models import Invitation
 from controller.models.roles import ROLES
 
 TABS = (("teams", "Teams"), ("invitations", "Invitations"))
-
-Next = tuple[tuple[str, ...], str]
 
 
 def show_teams(request: HttpRequest, entered: Entered | None = None) -> HttpResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,6 +35,7 @@ LOG_SOURCES = ("app", "router", "build", "release", "platform")
 
 Context = dict[str, Any]
 Entered = Mapping[str, str]
+ContextOf = Callable[[HttpRequest, App, Observed], Context]
 
 
 def version_of(html: str) -> str:
@@ -115,7 +116,7 @@ def app_page(
     name: str,
     tab: str,
     template: str,
-    context_of: Any,
+    context_of: ContextOf,
     entered: Entered | None = None,
     right: Right = READ,
 ) -> HttpResponse:
@@ -137,6 +138,19 @@ def app_page(
     }
     context |= context_of(request, app, observed)
     return render(request, template, context)
+
+
+def versioned(request: HttpRequest, app: App, observed: Observed, part: str, context: Context) -> Context:
+    """`context` with the version of what `part` looks like with it, by which the page asks for changes."""
+    html = render_to_string(part, head_context(app, observed) | context, request)
+    return context | {"version": version_of(html)}
+
+
+def live_part(request: HttpRequest, name: str, part: str, context_of: ContextOf) -> HttpResponse:
+    """`part` of the app's page as it is now."""
+    app = app_for(request.user, name, READ)
+    observed = observe([app])
+    return live(request, part, head_context(app, observed) | context_of(request, app, observed))
 
 
 def push_context(request: HttpRequest, app: App) -> Context:
@@ -163,8 +177,7 @@ def processes_context(request: HttpRequest, app: App, observed: Observed) -> Con
         "running": any(app.structure.values()),
     }
     context |= releases_context(app, observed, RELEASES_ON_FIRST_TAB)
-    html = render_to_string("dashboard/parts/processes.html", {**head_context(app, observed), **context}, request)
-    return context | {"version": version_of(html)}
+    return versioned(request, app, observed, "dashboard/parts/processes.html", context)
 
 
 def show_processes(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
@@ -176,10 +189,7 @@ processes = page(show_processes)
 
 @page
 def processes_live(request: HttpRequest, app: str) -> HttpResponse:
-    found = app_for(request.user, app, READ)
-    observed = observe([found])
-    context = head_context(found, observed) | processes_context(request, found, observed)
-    return live(request, "dashboard/parts/processes.html", context)
+    return live_part(request, app, "dashboard/parts/processes.html", processes_context)
 
 
 # Releases
@@ -197,8 +207,7 @@ def releases_context(app: App, observed: Observed, count: int, before: int | Non
 def releases_page_context(request: HttpRequest, app: App, observed: Observed) -> Context:
     before = request.GET.get("before", "")
     context = releases_context(app, observed, RELEASES_SHOWN, int(before) if before.isdecimal() else None)
-    whole = head_context(app, observed) | context
-    return context | {"version": version_of(render_to_string("dashboard/parts/releases.html", whole, request))}
+    return versioned(request, app, observed, "dashboard/parts/releases.html", context)
 
 
 def show_releases(request: HttpRequest, app: str, entered: Entered | None = None) -> HttpResponse:
@@ -210,10 +219,7 @@ releases = page(show_releases)
 
 @page
 def releases_live(request: HttpRequest, app: str) -> HttpResponse:
-    found = app_for(request.user, app, READ)
-    observed = observe([found])
-    context = head_context(found, observed) | releases_page_context(request, found, observed)
-    return live(request, "dashboard/parts/releases.html", context)
+    return live_part(request, app, "dashboard/parts/releases.html", releases_page_context)
 
 
 # Config

@@ -12,7 +12,7 @@ from controller.access import OPERATE, app_for
 from controller.actions import notices
 from controller.actions.app_webhooks import add_webhook, delivery_of, remove_webhook, webhook_of
 from controller.dashboard import forms, pages
-from controller.dashboard.edge import page, write
+from controller.dashboard.edge import Next, page, write
 from controller.dashboard.listing import page_of
 from controller.dashboard.observe import Observed
 from controller.dashboard.views import Context, Entered, app_page
@@ -26,8 +26,6 @@ STATES = {
     Delivery.SENT: (pages.GOOD, "Delivered"),
     Delivery.FAILED: (pages.BAD, "Given up"),
 }
-
-Next = tuple[tuple[Any, ...], str]
 
 
 def shown_address(url: str) -> str:

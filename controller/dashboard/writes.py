@@ -15,9 +15,7 @@ from controller.actions.keys import add_key, remove_key
 from controller.actions.processes import restart as restart_processes
 from controller.actions.release import roll_back
 from controller.dashboard import forms, views
-from controller.dashboard.edge import write
-
-Next = tuple[tuple[str, ...], str]
+from controller.dashboard.edge import Next, write
 
 
 @write(views.show_apps)

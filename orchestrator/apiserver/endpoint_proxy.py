@@ -63,15 +63,8 @@ class EndpointProxy:
             await exchange.answer(b"", 301, b"text/plain", [(b"location", location.encode("latin-1"))])
             return
         body = await exchange.body(self.api.settings.max_body)
-        gone = asyncio.create_task(exchange.disconnected(), name="proxy-disconnect")
-        relay = asyncio.create_task(self._relay(exchange, place, path or "/", query, body, prefix), name="proxy-relay")
-        try:
-            await asyncio.wait((gone, relay), return_when=asyncio.FIRST_COMPLETED)
-            if relay.done():
-                relay.result()
-        finally:
-            gone.cancel()
-            relay.cancel()
+        relay = self._relay(exchange, place, path or "/", query, body, prefix)
+        await exchange.while_connected(relay, "proxy-relay")
 
     def _place(self, call: Call) -> Place:
         scheme, name, port = split_name(call.name)

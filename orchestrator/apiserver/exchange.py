@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -112,6 +113,18 @@ class Exchange:
         """Return when the client is gone."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+    async def while_connected(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work`, which writes the answer, until it ends or the client is gone; its error is raised."""
+        gone = asyncio.create_task(self.disconnected(), name=f"{name}-disconnect")
+        working = asyncio.create_task(work, name=name)
+        try:
+            await asyncio.wait((gone, working), return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            gone.cancel()
+            working.cancel()
 
     async def start(self, status: int, content_type: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         self._started, self.status = True, status

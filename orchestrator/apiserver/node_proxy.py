@@ -6,7 +6,6 @@ come from the cluster's authority and carry the node's name; ours is the one age
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from dataclasses import dataclass
@@ -55,7 +54,9 @@ class NodeProxy:
         """Logs and `nodes/NAME/proxy/…`; the upgraded streams come in by `target` alone."""
         match call.resource.storage_key, call.subresource:
             case ("pods", "log") | ("nodes", "proxy"):
-                await self._stream(exchange, self.target(exchange, call, route))
+                await exchange.while_connected(
+                    self._relay(exchange, self.target(exchange, call, route)), "stream-relay"
+                )
             case ("pods", "exec" | "attach" | "portforward"):
                 self.target(exchange, call, route)
                 raise errors.BadRequest("Upgrade request required")
@@ -96,17 +97,6 @@ class NodeProxy:
         if record is None:
             raise errors.ServiceUnavailable(f"the node {name} that ran the pod is gone, and its containers with it")
         return record.obj
-
-    async def _stream(self, exchange: Exchange, target: Target) -> None:
-        gone = asyncio.create_task(exchange.disconnected(), name="stream-disconnect")
-        relay = asyncio.create_task(self._relay(exchange, target), name="stream-relay")
-        try:
-            await asyncio.wait((gone, relay), return_when=asyncio.FIRST_COMPLETED)
-            if relay.done():
-                relay.result()
-        finally:
-            gone.cancel()
-            relay.cancel()
 
     async def _relay(self, exchange: Exchange, target: Target) -> None:
         response = await self._open(target)
