@@ -3,8 +3,9 @@
 As Kubernetes does, with one addition: until a readiness or startup probe first succeeds it is also tried between its
 periods, so that a pod is ready as soon as it listens. Such extra tries never count as failures.
 
-A check that couldn't be made (no such command in the image, no such port name, an engine that is away) is neither
-success nor failure. Source: kubernetes pkg/probe/exec/exec.go, pkg/kubelet/prober/prober.go and worker.go.
+A check that couldn't be made (no such command in the image, no such port name, an engine that is away, a container
+that ended under it) is neither success nor failure.
+Source: kubernetes pkg/probe/exec/exec.go, pkg/kubelet/prober/prober.go and worker.go.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from orchestrator.kubelet.runtime import CommandNotStarted, ContainerStatus, ProbeOutcome, Runtime, RuntimeFailure
+from orchestrator.kubelet.runtime import (
+    CommandNotStarted,
+    ContainerGone,
+    ContainerStatus,
+    ProbeOutcome,
+    Runtime,
+    RuntimeFailure,
+)
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +32,8 @@ Kind = Literal["startup", "liveness", "readiness"]
 FIELDS: dict[Kind, str] = {"startup": "startupProbe", "liveness": "livenessProbe", "readiness": "readinessProbe"}
 
 EAGER_DELAY, EAGER_GROWTH, EAGER_LONGEST = 0.1, 1.2, 1.0  # seconds between extra tries, growing
+KILLED = 137  # how a command ends that is killed, as those are that run in a container when it ends
+SETTLING = 1.0  # seconds after which the engine knows of a container's end, when it knows of its commands'
 FIRST_COUNT = 1.0  # seconds a container gets before the first failure of an eager probe counts
 
 
@@ -191,4 +201,20 @@ class ContainerProbes:
             return ProbeOutcome(False, f"command timed out: {list(command)!r} timed out after {deadline:g}s")
         if code == 0:
             return ProbeOutcome(True)
+        if code == KILLED and await self._ended():
+            return ProbeOutcome(None)
         return ProbeOutcome(False, output.decode(errors="replace").strip()[:1024] or f"command exited with {code}")
+
+    async def _ended(self) -> bool:
+        """Whether the container is over, or is within a moment."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SETTLING
+        while True:
+            try:
+                if (await self._runtime.inspect(self._status.id)).state != "running":
+                    return True
+            except ContainerGone:
+                return True
+            if loop.time() >= until:
+                return False
+            await asyncio.sleep(EAGER_DELAY)

@@ -300,6 +300,38 @@ async def test_a_probe_that_cannot_be_tried_says_nothing_of_the_container(
     assert await world.until_event("web", "Unhealthy", said)
 
 
+@pytest.mark.parametrize(("ends", "said"), [(True, []), (False, ["Startup probe failed: command exited with 137"])])
+async def test_a_check_that_its_container_took_along_is_no_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch, ends: bool, said: list[str]
+) -> None:
+    tried, twice = [], asyncio.Event()
+
+    async def execute(container_id: str, command: object, deadline: float) -> tuple[int, bytes]:
+        tried.append(container_id)
+        if len(tried) == 2:
+            twice.set()
+            await asyncio.Event().wait()
+        if ends:  # which an engine tells only after the end of the command
+            asyncio.get_running_loop().call_later(0.02, world.runtime._end, container_id, 0)
+        return 137, b""
+
+    monkeypatch.setattr(probes, "SETTLING", 0.2)
+    monkeypatch.setattr(world.runtime, "execute", execute)
+    await world.create(make_pod(make_container(command=["top"]), restartPolicy="Never"))
+    await world.until("web", is_ready)
+    [status] = await world.runtime.containers()
+    complaints: list[str] = []
+    container = make_container(startupProbe={"exec": {"command": ["check"]}, "periodSeconds": 0.05})
+    checks = probes.ContainerProbes(
+        world.runtime, container, status, "127.0.0.1", report=lambda kind, state: None, complain=complaints.append
+    )
+    checks.start()
+    async with asyncio.timeout(5):
+        await twice.wait()
+    checks.stop()
+    assert complaints == said
+
+
 @pytest.mark.parametrize(
     "step", ["claim_sandbox", "image", "pull", "create_container", "start_container", "inspect", "execute"]
 )
