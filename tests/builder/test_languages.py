@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from builder.detect import named_buildpacks, needed_languages, our_buildpack
 from builder.host_config import HostConfig
@@ -37,6 +38,31 @@ def test_the_languages_installed_are_those_the_buildpacks_detect(tmp_path, files
     assert needed_languages(files, []) == ({language} if language else set())
     if language:
         assert subprocess.run([PACKS / language / "bin/detect", tmp_path], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "programs", "web"),
+    [
+        ({"app.py": "app = Flask(__name__)\n"}, ["gunicorn"], "gunicorn app:app --bind 0.0.0.0:$PORT"),
+        ({"main.py": "api: Any = flask.Flask('x')\n"}, ["gunicorn"], "gunicorn main:api --bind 0.0.0.0:$PORT"),
+        ({"main.py": "app = FastAPI()\n"}, ["uvicorn"], "uvicorn main:app --host 0.0.0.0 --port $PORT"),
+        ({"main.py": "app = FastAPI()\n"}, ["gunicorn"], "python main.py"),
+        ({"app.py": "app = Flask(__name__)\n"}, [], "python app.py"),
+        ({"app.py": "app = Flask(__name__)\napp.run(port=environ['PORT'])\n"}, ["gunicorn"], "python app.py"),
+        ({"app.py": "import bot\n", "main.py": "app = Flask(__name__)\n"}, ["gunicorn"], "python app.py"),
+        ({"wsgi.py": "", "app.py": ""}, ["gunicorn"], "gunicorn wsgi --bind 0.0.0.0:$PORT"),
+        ({"shop/wsgi.py": "", "manage.py": ""}, ["gunicorn"], "gunicorn shop.wsgi --bind 0.0.0.0:$PORT"),
+        ({"tasks.py": ""}, ["gunicorn"], ""),
+    ],
+)
+def test_the_usual_process_of_a_python_app(tmp_path, files, programs, web):
+    for name, text in (files | {f".heroku/python/bin/{program}": "" for program in programs}).items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    said = subprocess.run([PACKS / "python/bin/release", tmp_path], capture_output=True, text=True, check=True).stdout
+    assert yaml.safe_load(said) == ({"default_process_types": {"web": web}} if web else {})
 
 
 def test_named_buildpacks_decide_instead_of_files():
