@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 DATA = "..data"
+FOLDER_MODE = 0o755  # containers run as anybody, whatever the umask here is
 
 
 class Entry(NamedTuple):
@@ -27,15 +28,18 @@ Payload = Mapping[str, Entry]
 def write_atomically(folder: Path, payload: Payload, *, group: int | None = None) -> bool:
     """Makes `folder` hold exactly `payload`; False when it did already."""
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(FOLDER_MODE)
     link = folder / DATA
     files = dict(payload) if group is None else {name: readable_by_group(entry) for name, entry in payload.items()}
     if link.is_symlink() and read_files(link) == files:
         return False
     fresh = Path(tempfile.mkdtemp(prefix="..", dir=folder))
-    fresh.chmod(0o755)
+    fresh.chmod(FOLDER_MODE)
     for name, entry in files.items():
         path = fresh / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for above in reversed(path.relative_to(folder).parents[:-2]):
+            (folder / above).mkdir(exist_ok=True)
+            (folder / above).chmod(FOLDER_MODE)
         path.write_bytes(entry.content)
         path.chmod(entry.mode)
         if group is not None:

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import time
@@ -42,6 +43,7 @@ KUBECONFIG_DEADLINE, KUBECONFIG_POLL = 60.0, 0.2  # seconds to wait for the kube
 THREADS = 6  # for files, mounts and the host names of starting containers
 M_ARENA_MAX = -8  # of mallopt(3): how many heaps the threads share
 TRIM_EVERY = 60.0  # seconds between returning freed memory to the system
+UMASK = 0o022  # volumes are read by whoever a container runs as, however strict the agent's parent was
 
 
 async def run(settings: AgentSettings) -> None:
@@ -51,6 +53,7 @@ async def run(settings: AgentSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+    os.umask(UMASK)
     await wait_for_file(settings.kubeconfig, stop)
     client = HttpClient.from_kubeconfig(settings.kubeconfig)
     agent = Agent(settings, client)

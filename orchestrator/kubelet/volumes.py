@@ -154,7 +154,7 @@ class Volumes:
             return await asyncio.to_thread(host_path, {"type": "DirectoryOrCreate", **spec["hostPath"]})
         if "local" not in spec:
             raise ConfigError(f"volume {volume['metadata']['name']} is neither a hostPath nor a local one")
-        path = await asyncio.to_thread(host_path, {"type": "DirectoryOrCreate", "path": spec["local"]["path"]})
+        path = await asyncio.to_thread(local_path, Path(spec["local"]["path"]))
         if (group := group_of(pod)) is not None:
             on_mismatch = pod["spec"]["securityContext"].get("fsGroupChangePolicy") == "OnRootMismatch"
             await asyncio.to_thread(give_all_to_group, path, group, only_on_mismatch=on_mismatch)
@@ -208,6 +208,14 @@ def give_all_to_group(folder: Path, group: int, *, only_on_mismatch: bool) -> No
                 os.chown(path, -1, group)
                 path.chmod(path.stat().st_mode & 0o7777 | (0o2070 if path.is_dir() else 0o060))
     give_to_group(folder, group)
+
+
+def local_path(path: Path) -> Path:
+    """The folder of a claim: a fresh one is anybody's to write, for containers that run as a user and ask no group."""
+    if not path.exists():
+        path.mkdir(mode=0o755, parents=True)
+        path.chmod(0o777)
+    return host_path({"type": "Directory", "path": str(path)})
 
 
 def host_path(source: Mapping[str, Any]) -> Path:

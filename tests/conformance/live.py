@@ -43,8 +43,9 @@ class Cluster:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "NODE_NAME": "node-a", **self.variables, **variables}
         with (self.folder / f"{program}.log").open("ab") as output:
             self._processes[program] = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator", program], env=environment, stdout=output, stderr=output
-            )
+                [sys.executable, "-m", "orchestrator", program], env=environment, stdout=output, stderr=output,
+                umask=0o027,  # as the supervisor has it
+            )  # fmt: skip
 
     def start(self) -> None:
         self.start_server()

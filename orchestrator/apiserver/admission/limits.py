@@ -13,6 +13,7 @@ from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.call import Call
 from orchestrator.objects import kinds
 from orchestrator.objects.meta import Obj
+from orchestrator.objects.pod_status import qos_class
 from orchestrator.objects.quantity import parse_quantity
 
 Amounts = Mapping[str, str]
@@ -34,6 +35,7 @@ def apply_limit_ranges(api: Api, call: Call, obj: Obj, old: Obj | None) -> None:
     else:
         for container in _containers(obj):
             _fill_in(container, [item for item in limits if item.get("type") == "Container"])
+        obj.setdefault("status", {})["qosClass"] = qos_class(obj["spec"])
         broken = [text for item in limits for text in _broken_by_pod(item, obj)]
     if broken:
         text = broken[0] if len(broken) == 1 else f"[{', '.join(broken)}]"

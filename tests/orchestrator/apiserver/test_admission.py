@@ -87,6 +87,7 @@ async def test_limit_ranges_fill_in_and_refuse(client, pod):
     )
     made = await client.create(kinds.PODS, pod("p"))
     assert made["spec"]["containers"][0]["resources"] == {"limits": {"cpu": "200m"}, "requests": {"cpu": "100m"}}
+    assert made["status"]["qosClass"] == "Burstable", "by what it got"
     greedy = pod("g")
     greedy["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "2"}}
     with pytest.raises(errors.Forbidden, match="maximum cpu usage per Container is 1, but limit is 2"):

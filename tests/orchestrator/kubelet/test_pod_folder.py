@@ -13,7 +13,7 @@ from orchestrator.kubelet.atomic_files import Entry, read_files, write_atomicall
 from orchestrator.kubelet.environment import ConfigError
 from orchestrator.kubelet.mounts import path_inside, render_mounts
 from orchestrator.kubelet.pod_files import hostname_of, kernel_hostname_of, render_hosts, render_resolv_conf
-from orchestrator.kubelet.volumes import give_all_to_group, host_path
+from orchestrator.kubelet.volumes import give_all_to_group, host_path, local_path
 
 HOST = "nameserver 192.0.2.53\nsearch example.test\noptions edns0\n"
 
@@ -28,6 +28,18 @@ def test_a_folder_changes_as_a_whole(tmp_path: Path) -> None:
     assert (folder / "a").read_bytes() == b"3" and not (folder / "d").exists()
     assert not (folder / first).exists(), "the old files must go"
     assert read_files(folder / "..data") == {"a": Entry(b"3", 0o644)}
+
+
+def test_a_strict_umask_locks_nobody_out(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_atomically(tmp_path / "v", {"a/b/c": Entry(b"1", 0o644)})
+        claimed = local_path(tmp_path / "claim")
+    finally:
+        os.umask(before)
+    folders = [path for path in (tmp_path / "v").rglob("*") if path.is_dir() and not path.is_symlink()]
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "v", *folders)] == [0o755] * 4
+    assert claimed.stat().st_mode & 0o777 == 0o777
 
 
 def test_a_reader_of_the_old_files_keeps_them(tmp_path: Path) -> None:
