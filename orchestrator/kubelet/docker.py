@@ -265,6 +265,10 @@ class DockerRuntime:
         inspected = await self._inspect(container_id)
         params = {"stream": True, "stdin": request.stdin, "stdout": request.stdout, "stderr": request.stderr}
         reader, writer = await self._engine.hijack(f"/containers/{container_id}/attach", params=params)
+        # An engine attaches to a container that has ended, too, whose streams never end: looked at once they are ours.
+        if (await self._inspect(container_id))["State"]["Status"] not in STATES:
+            writer.close()
+            raise ContainerGone(f"container {container_id[:12]} isn't running; its logs may tell")
         framed = not inspected["Config"].get("Tty")
         return DockerStream(self._engine, f"/containers/{container_id}", reader, writer, framed=framed)
 

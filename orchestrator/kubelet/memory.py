@@ -211,7 +211,8 @@ class MemoryRuntime:
         return MemoryProcess(pretend(request.command, self._specs[container_id].environment), echo=request.stdin)
 
     async def attach(self, container_id: str, request: ExecRequest) -> MemoryProcess:
-        await self.inspect(container_id)
+        if (await self.inspect(container_id)).state == "exited":
+            raise ContainerGone(f"container {container_id[:12]} isn't running")
         return MemoryProcess(pretend((), {}), echo=request.stdin)
 
     async def probe(self, action: Mapping[str, Any], address: str, deadline: float) -> ProbeOutcome:

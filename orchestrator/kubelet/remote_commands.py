@@ -49,7 +49,7 @@ async def serve_attach(
         raise BadRequest(f"Unable to use a TTY - container {status.name} did not allocate one")
     if asked.stdin and not container.get("stdin"):
         raise BadRequest(f"stdin is not open in container {status.name}")
-    return await serve_process(request, asked, runtime.attach(status.id, asked))
+    return await serve_process(request, asked, runtime.attach(status.id, asked), tells_exit_code=False)
 
 
 def exec_request(query: MultiMapping[str]) -> ExecRequest:
@@ -70,7 +70,10 @@ def exec_request(query: MultiMapping[str]) -> ExecRequest:
     return asked
 
 
-async def serve_process(request: web.Request, asked: ExecRequest, opening: Any) -> web.StreamResponse:
+async def serve_process(
+    request: web.Request, asked: ExecRequest, opening: Any, *, tells_exit_code: bool = True
+) -> web.StreamResponse:
+    """Of a container attached to, clients read the exit code in the pod's status, and take a failure for one of ours."""
     try:
         channels = channels_of(request, asked)
     except ApiError:
@@ -89,7 +92,7 @@ async def serve_process(request: web.Request, asked: ExecRequest, opening: Any) 
     failure = ""
     try:
         await write_output(channels, process, asked)
-        await channels.send_result(result_of(await process.exit_code()))
+        await channels.send_result(result_of(await process.exit_code() if tells_exit_code else 0))
     except RuntimeFailure as exc:
         failure = str(exc)
     except (ConnectionError, web.HTTPException):

@@ -175,6 +175,14 @@ async def test_streams_of_a_command(setting: tuple[Runtime, str]) -> None:
     await echoing.close()
 
 
+async def test_nobody_waits_for_the_streams_of_a_container_that_has_ended(setting: tuple[Runtime, str]) -> None:
+    runtime, _ = setting
+    container_id = await run_container(setting, ("sh", "-c", "exit 3"))
+    await ended(runtime, container_id)
+    with pytest.raises(ContainerGone):
+        await runtime.attach(container_id, ExecRequest((), stdin=True))
+
+
 async def test_missing_things_have_their_own_errors(setting: tuple[Runtime, str]) -> None:
     runtime, _ = setting
     with pytest.raises(ImageMissing):
