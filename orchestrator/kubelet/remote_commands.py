@@ -73,7 +73,7 @@ def exec_request(query: MultiMapping[str]) -> ExecRequest:
 async def serve_process(
     request: web.Request, asked: ExecRequest, opening: Any, *, tells_exit_code: bool = True
 ) -> web.StreamResponse:
-    """Of a container attached to, clients read the exit code in the pod's status, and take a failure for one of ours."""
+    """Attached to a container, clients read the exit code in the pod's status, and take a failure for ours."""
     try:
         channels = channels_of(request, asked)
     except ApiError:

@@ -136,8 +136,8 @@ def test_run_tells_how_a_short_command_ended(kubectl, namespace, image):
     """However soon: its end comes before, while and after kubectl attaches."""
     for pause in (0, 0, 0.1, 0.2, 0.4):
         done = kubectl.run(
-            "-n", namespace, "run", "short", "-i", "--rm", f"--image={image}", "--restart=Never", "--quiet", "--command",
-            "--", "sh", "-c", f"sleep {pause}; echo said; exit 3", deadline=20,
+            "-n", namespace, "run", "short", "-i", "--rm", f"--image={image}", "--restart=Never", "--quiet",
+            "--command", "--", "sh", "-c", f"sleep {pause}; echo said; exit 3", deadline=20,
         )  # fmt: skip
         assert done.returncode == 3 and done.stdout.count("said") <= 1, done.stderr  # what came before is in the logs
         assert "exit code 3" not in done.stderr, "the command failed, not the attaching"
