@@ -115,9 +115,11 @@ def resolve(words: list[str]) -> tuple[Command | None, list[str]]:
 
 
 def unknown_text(name: str) -> str:
-    close = nearest(name)
-    hint = f"did you mean `paas {close[0]}`?" if close else "`paas help` lists the commands."
-    return f"Found no command '{name}'; {hint}"
+    if close := nearest(name):
+        return f"Found no command '{name}'; did you mean `paas {close[0]}`?"
+    topic = name.replace(" ", ":").partition(":")[0]
+    where = f"paas help {topic}" if topic in NOUNS else "paas help"
+    return f"Found no command '{name}'; `{where}` lists the commands."
 
 
 def run_plugin(words: list[str]) -> int:

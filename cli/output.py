@@ -76,9 +76,14 @@ def pairs(rows: Sequence[tuple[str, Any]], gap: int = 2, suffix: str = "") -> No
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    columns([header, *rows])
+
+
+def columns(rows: Sequence[Sequence[Any]]) -> None:
+    """Rows of as many cells each, every column as wide as its widest cell."""
     cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
-    for row in [list(header), *cells]:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
         line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 

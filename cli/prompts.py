@@ -12,6 +12,7 @@ def ask(question: str) -> str:
     try:
         return input(question).strip()
     except EOFError:
+        print()  # what follows is not on the question's line
         raise unanswered(question) from None
 
 
@@ -23,6 +24,7 @@ def ask_secret(question: str) -> str:
     try:
         return getpass(question)
     except EOFError:
+        print()
         raise unanswered(question) from None
 
 

@@ -93,8 +93,10 @@ def error_of(status: int, data: Any, controller: str, where: str = "") -> CliErr
         if text.rstrip(".") in ("", known):
             text = f"You have no permission to do that; {who_can(where)}"
         return NotAllowed(sentence(text))
+    if "Release matching query does not exist" in text:
+        return NotFound(not_found_text("No Release matches the given query."))
     if status == 404:
-        if "<html" in text[:200].lower() or not text:
+        if text.startswith("<") or not text:
             return UnknownRoute(f"{controller} does not know this command's route; it may run an older version.")
         return NotFound(not_found_text(text, where))
     if status == 409:
@@ -129,9 +131,14 @@ def refusal_text(data: Any) -> str:
         for field, value in data.items():
             if not (words := refusal_text(value)):
                 continue
-            parts.append(words if field in SPEAK_FOR_THEMSELVES else f"{field}: {words}")
+            parts.append(words if says_itself(field, words) else f"{field}: {words}")
         return "; ".join(parts)
     return str(data)
+
+
+def says_itself(field: str, words: str) -> bool:
+    """Whether naming `field` before `words` would tell nothing: they name it, or it is a place in a list."""
+    return field in SPEAK_FOR_THEMSELVES or field.isdigit() or field.lower() in words.lower()
 
 
 def not_found_text(text: str, where: str = "") -> str:

@@ -226,8 +226,12 @@ def find(name: str) -> Command | None:
 
 
 def nearest(name: str) -> list[str]:
-    """Up to three names that look like `name`, best first."""
+    """Up to three names that look like `name`, best first; of a known topic, those whose verb looks like its verb."""
     from difflib import get_close_matches
 
-    known = [*(entry.name for entry in every_command()), *SHORTCUTS, *NOUNS]
-    return get_close_matches(name, known, n=3, cutoff=0.6)
+    names = [entry.name for entry in every_command()]
+    topic, colon, verb = name.replace(" ", ":").partition(":")
+    if colon and topic in NOUNS:
+        verbs = [known.removeprefix(f"{topic}:") for known in names if known.startswith(f"{topic}:")]
+        return [f"{topic}:{close}" for close in get_close_matches(verb, verbs, n=3, cutoff=0.6)]
+    return get_close_matches(name, [*names, *SHORTCUTS, *NOUNS], n=3, cutoff=0.6)

@@ -13,6 +13,7 @@ from cli.system import read_text
 from cli.table import APP, JSON, LIMIT, WAITING, Arg, Option, command
 
 NUMBER = Arg("number", "as `paas builds --all` shows it; default: the newest", required=False)
+WHEN_UNSET = {"root": "the top folder", "paths": "all of the root", "submodules": "no"}
 STATES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "building": "cyan", "queued": "cyan"}
 
 
@@ -140,13 +141,13 @@ def settings(session: Session) -> None:
     if session.shown_as_json(values):
         return
     output.heading(f"{session.app} Build Settings")
-    output.pairs([(name, shown(value)) for name, value in sorted(values.items())])
+    output.pairs([(name, shown(name, value)) for name, value in sorted(values.items())])
 
 
-def shown(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(value)
-    return "yes" if value is True else "no" if value is False else str(value)
+def shown(name: str, value: Any) -> str:
+    if not value:
+        return WHEN_UNSET[name]
+    return ",".join(value) if isinstance(value, list) else "yes" if value is True else str(value)
 
 
 @command(

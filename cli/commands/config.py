@@ -45,6 +45,8 @@ def list_config(session: Session, oneline: bool | None = None, diff: bool | None
         output.heading(f"{session.app} Config")
         output.pairs(rows, gap=6)
         show_shared(config.get("shared") or {})
+        if not rows and not config.get("shared"):
+            output.note("None yet; `paas config:set KEY=value` sets one.")
 
 
 def show_shared(shared: dict[str, dict[str, str]]) -> None:

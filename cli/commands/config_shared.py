@@ -22,6 +22,8 @@ def list_groups(session: Session, limit: int | None) -> None:
         return
     output.heading("Config Groups", len(groups), total)
     output.pairs([(group["name"], f"team {group['team']}" if group["team"] else group["owner"]) for group in groups])
+    if not groups:
+        output.note("None yet; `paas config:groups:create shared` makes one.")
 
 
 @command(

@@ -20,7 +20,7 @@ def list_cron(session: Session) -> None:
         return
     output.heading(f"{session.app} Cron")
     if not rows:
-        output.line("None; `paas cron:add '0 3 * * *' -- ./nightly` adds one, as do `cron` entries of app.json.")
+        output.note("None; `paas cron:add '0 3 * * *' -- ./nightly` adds one, as do `cron` entries of app.json.")
         return
     cells = []
     for row in rows:
@@ -102,7 +102,7 @@ def history(session: Session, name: str) -> None:
         return
     output.heading(f"{session.app} {name} Runs")
     if not rows:
-        output.line(f"None yet; `paas cron:run {name}` runs it now.")
+        output.note(f"None yet; `paas cron:run {name}` runs it now.")
         return
     cells = []
     for row in rows:

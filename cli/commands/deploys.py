@@ -33,14 +33,14 @@ def list_rules(session: Session) -> None:
 def show_rules(session: Session, rules: dict[str, Any]) -> None:
     if session.shown_as_json(rules):
         return
-    output.heading(f"{session.app} Deploy")
+    output.heading(f"{session.app} Deploys")
     rows = []
     for name, meaning in MEANINGS.items():
         value = rules.get(name)
         text = ("on" if value else "off") if name == "rollback" else "one per node" if value is None else value
         own = "" if name in rules.get("set", ()) else " (default)"
-        rows.append((name.replace("_", "-"), f"{f'{text}{own}':<20}  {meaning}"))
-    output.pairs(rows)
+        rows.append((name.replace("_", "-"), f"{text}{own}", meaning))
+    output.columns(rows)
 
 
 @command(

@@ -29,6 +29,8 @@ def list_invitations(session: Session, limit: int | None) -> None:
     ]
     if cells:
         output.table(("ID", "FOR", "GIVES", "STATE"), cells)
+    else:
+        output.note("None yet; `paas invitations:create --email=MAIL` makes one.")
 
 
 def gives(row: dict[str, Any]) -> str:

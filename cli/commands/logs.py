@@ -100,9 +100,9 @@ def list_drains(session: Session) -> None:
     rows = session.api.get(session.app_path("logs", "drains", ""))["results"]
     if session.shown_as_json(rows):
         return
-    output.heading(f"{session.app} Log drains")
+    output.heading(f"{session.app} Log Drains")
     if not rows:
-        output.line("None; `paas logs:drains:add syslog+tls://logs.example.com:6514` adds one.")
+        output.note("None; `paas logs:drains:add syslog+tls://logs.example.com:6514` adds one.")
         return
     cells = [(row["uuid"], row["url"], row["state"], row["waiting"]) for row in rows]
     output.table(("Id", "Address", "State", "Waiting"), cells)
@@ -153,5 +153,5 @@ def retention(session: Session, days: int | None, megabytes: int | None) -> None
     kept = session.api.post(where, changes) if changes else session.api.get(where)
     if session.shown_as_json(kept):
         return
-    output.heading(f"{session.app} Log retention")
+    output.heading(f"{session.app} Log Retention")
     output.pairs([(name, kept[name] or "the platform's limit") for name in ("days", "megabytes")], suffix=":")

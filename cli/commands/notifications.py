@@ -18,6 +18,8 @@ def list_notifications(session: Session) -> None:
         return
     output.heading(f"Mail to {found['email'] or 'nobody: your account has no address'}")
     output.pairs([(row["app"] or "every app", ", ".join(row["events"]) or "all events") for row in found["mail"]])
+    if not found["mail"]:
+        output.note("You get no mail; `paas notifications:on` has you told about every app you may see.")
 
 
 @command(

@@ -27,6 +27,8 @@ def list_perms(session: Session, admin: bool | None, limit: int | None) -> None:
     output.heading(title, len(names), total)
     for name in names:
         output.line(name)
+    if not names:
+        output.note("Nobody but its owner; `paas perms:create USERNAME` lets somebody in.")
 
 
 @command(

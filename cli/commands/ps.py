@@ -191,7 +191,7 @@ def resize(session: Session, changes: list[str]) -> None:
     rows = session.api.get(where)
     if session.shown_as_json(rows):
         return
-    output.heading(f"{session.app} Process sizes")
+    output.heading(f"{session.app} Process Sizes")
     cells = [
         (kind, row["size"] or "custom", row["memory"] or "unlimited", row["cpu"] or "unlimited", row["count"])
         for kind, row in sorted(rows.items())

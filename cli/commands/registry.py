@@ -20,6 +20,8 @@ def list_registry(session: Session) -> None:
         return
     output.heading(f"{session.app} Registry")
     output.pairs(sorted(values.items()), gap=6)
+    if not values:
+        output.note("None; a private image needs `paas registry:set username=NAME password=SECRET`.")
 
 
 @command(

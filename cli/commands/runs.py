@@ -39,9 +39,9 @@ def list_runs(session: Session, limit: int | None) -> None:
     rows, total = session.page(session.app_path("runs", ""), limit)
     if session.shown_as_json(rows):
         return
-    output.heading(f"{session.app} One-off commands", len(rows), total)
+    output.heading(f"{session.app} One-off Commands", len(rows), total)
     if not rows:
-        output.line("None; `paas run` and `paas run:detached` make some.")
+        output.note("None; `paas run` and `paas run:detached` make some.")
         return
     cells = [(short_name(session, row), ending(row), row["release"], row["created"], row["command"]) for row in rows]
     output.table(("Name", "State", "Release", "Began", "Command"), cells)

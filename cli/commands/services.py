@@ -15,6 +15,8 @@ def list_services(session: Session) -> None:
         return
     output.heading(f"{session.app} Services")
     output.pairs([(service["procfile_type"], service["path_pattern"]) for service in services], gap=5)
+    if not services:
+        output.note("None; `paas services:add --type=api --route='/api/.*'` has another process type serve a path.")
 
 
 @command(

@@ -17,6 +17,8 @@ def list_tags(session: Session) -> None:
         return
     output.heading(f"{session.app} Tags")
     output.pairs(sorted(tags.items()), gap=6)
+    if not tags:
+        output.note("None: it runs on any node; `paas tags:set KEY=VALUE` keeps it to nodes with that label.")
 
 
 @command(

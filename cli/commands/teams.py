@@ -18,6 +18,8 @@ def list_teams(session: Session, limit: int | None) -> None:
         return
     output.heading("Teams", len(teams), total)
     output.pairs([(team["name"], f"{team['members']} member{'s' * (team['members'] != 1)}") for team in teams])
+    if not teams:
+        output.note("None yet; `paas teams:create backend` makes one.")
 
 
 @command(

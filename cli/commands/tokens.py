@@ -20,7 +20,7 @@ def list_tokens(session: Session, limit: int | None) -> None:
         return
     output.heading("Tokens", len(tokens), total)
     if not tokens:
-        output.line("None yet; `paas tokens:create NAME --scope=deploy` makes one.")
+        output.note("None yet; `paas tokens:create NAME --scope=deploy` makes one.")
         return
     rows = [
         (

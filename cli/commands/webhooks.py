@@ -25,6 +25,8 @@ def list_webhooks(session: Session, limit: int | None) -> None:
     if hooks:
         rows = [(hook["id"], hook["url"], ", ".join(hook["events"]) or "all") for hook in hooks]
         output.table(("ID", "URL", "EVENTS"), rows)
+    else:
+        output.note("None yet; `paas webhooks:add URL` adds one.")
 
 
 @command(

@@ -17,6 +17,8 @@ def list_whitelist(session: Session) -> None:
     output.heading(f"{session.app} Whitelisted Addresses")
     for address in addresses:
         output.line(address)
+    if not addresses:
+        output.note("None: every address may reach it; `paas whitelist:add 192.0.2.0/24` lets only those in.")
 
 
 @command(

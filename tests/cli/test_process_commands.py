@@ -34,7 +34,7 @@ def test_schedules_are_listed(platform, paas):
         "report  0 3 * * *  UTC        paused    python report.py\n"
     )
     platform.on("GET /v2/apps/hello/cron/", listed())
-    assert "`paas cron:add '0 3 * * *' -- ./nightly` adds one" in paas("cron", "-a", "hello").out
+    assert "`paas cron:add '0 3 * * *' -- ./nightly` adds one" in paas("cron", "-a", "hello").err
 
 
 def test_a_schedule_is_added_with_only_what_was_said(platform, paas):
@@ -85,7 +85,7 @@ def test_a_detached_command(platform, paas):
     assert platform.bodies("POST /v2/apps/hello/runs/") == [{"command": "./import", "timeout": 60}]
     platform.page("/v2/apps/hello/runs/", [RUN, RUN | {"state": "failed", "exit_code": 3, "ended": "x"}])
     assert paas("runs", "-a", "hello").out == (
-        "=== hello One-off commands\n"
+        "=== hello One-off Commands\n"
         "Name       State       Release  Began                 Command\n"
         "run-x7k2p  running     v3       2026-01-02T03:04:05Z  ./import\n"
         "run-x7k2p  failed (3)  v3       2026-01-02T03:04:05Z  ./import\n"
@@ -119,7 +119,7 @@ def test_sizes(platform, paas):
     platform.on("POST /v2/apps/hello/ps/sizes", rows, 201)
     platform.on("GET /v2/sizes/", {"small": {"memory": "256M", "cpu": "250m"}})
     shown = paas("ps:type", "-a", "hello")
-    assert shown.out == ("=== hello Process sizes\nType  Size   Memory  CPU   Count\nweb   small  256M    250m  2\n")
+    assert shown.out == ("=== hello Process Sizes\nType  Size   Memory  CPU   Count\nweb   small  256M    250m  2\n")
     assert "Sizes: small (256M, 250m)" in shown.err
     assert paas("ps:type", "web=small", "-a", "hello").out.startswith("Changing sizes... done\n")
     assert platform.bodies("POST /v2/apps/hello/ps/sizes") == [{"sizes": {"web": "small"}}]
@@ -155,7 +155,7 @@ def test_drains_and_retention(platform, paas):
     assert paas("logs:drains:add", "https://x.example/", "-a", "hello").out == "Adding log drain... done, d1\n"
     platform.on("GET /v2/apps/hello/logs/drains/", listed(row))
     assert paas("logs", "drains", "-a", "hello").out == (
-        "=== hello Log drains\n"
+        "=== hello Log Drains\n"
         "Id  Address                   State       Waiting\n"
         "d1  https://bob:…@x.example/  delivering  3\n"
     )
@@ -163,6 +163,6 @@ def test_drains_and_retention(platform, paas):
     assert paas("logs", "drains", "remove", "d1", "-a", "hello").out == "Removing log drain... done\n"
     platform.on("POST /v2/apps/hello/logs/retention/", {"days": 3, "megabytes": None})
     kept = paas("logs:retention", "--days=3", "--megabytes=0", "-a", "hello")
-    assert kept.out == "=== hello Log retention\ndays:       3\nmegabytes:  the platform's limit\n"
+    assert kept.out == "=== hello Log Retention\ndays:       3\nmegabytes:  the platform's limit\n"
     assert platform.bodies("POST /v2/apps/hello/logs/retention/") == [{"days": 3, "megabytes": None}]
     assert json.loads(paas("logs:drains", "--json", "-a", "hello").out)[0]["uuid"] == "d1"

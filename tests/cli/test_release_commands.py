@@ -119,7 +119,7 @@ def test_how_releases_go_live_is_shown_and_set(platform, paas):
     platform.on("GET /v2/apps/hello/deploy/", RULES)
     platform.on("POST /v2/apps/hello/deploy/", RULES, status=201)
     shown = paas("deploys", "-a", "hello").out.splitlines()
-    assert shown[0] == "=== hello Deploy"
+    assert shown[0] == "=== hello Deploys"
     assert [line.split("  ")[0] for line in shown[1:]] == [
         "surge", "unavailable", "timeout", "release-timeout", "watch", "rollback", "errors",
     ]  # fmt: skip
