@@ -133,7 +133,10 @@ def look_at_certificates() -> Iterator[Finding]:
     ending = [row for row in Certificate.objects.order_by("expires") if (row.expires - timezone.now()).days < SOON]
     for row in ending[:10]:
         over = row.expires <= timezone.now()
-        fix = f"`paas certs:remove {row.name}`, then `paas certs:add` with a new one"
+        shown = row.domains.first()
+        fix = f"no domain shows it: `paas certs:remove {row.name}`"
+        if shown:
+            fix = f"`paas certs:add NAME CERT KEY`, then `paas certs:attach NAME {shown.domain}`"
         yield Finding("certificate", FAIL if over else WARN, f"{row.name} ends {row.expires:%Y-%m-%d}", fix)
     if not ending:
         yield Finding("certificates", OK, f"none of {Certificate.objects.count()} ends within {SOON} days")

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from controller import disk
 from controller.actions import doctor, platform_certificates
-from controller.models import App, Certificate, Operation, User
+from controller.models import App, Certificate, Domain, Operation, User
 
 
 def levels(admin):
@@ -55,11 +55,16 @@ def test_large_disks_are_low_by_bytes_not_by_share():
 def test_an_ending_certificate_and_waiting_work_are_told(live, admin):
     bob, app = User.objects.get(username="bob"), App.objects.get(name="blue")
     now = timezone.now()
-    Certificate.objects.create(owner=bob, name="old", expires=now - timedelta(days=1), starts=now - timedelta(days=90))
+    old = Certificate.objects.create(
+        owner=bob, name="old", expires=now - timedelta(days=1), starts=now - timedelta(days=90)
+    )
     row = Operation.objects.filter(app=app).first()
     Operation.objects.filter(pk=row.pk).update(state=Operation.QUEUED, created=now - timedelta(minutes=5))
     found = levels(admin)
     assert found["certificate"]["level"] == "fail" and "old ends" in found["certificate"]["text"]
+    assert found["certificate"]["fix"] == "no domain shows it: `paas certs:remove old`"
+    Domain.objects.create(app=app, owner=bob, domain="a.test", canonical="a.test", certificate=old)
+    assert levels(admin)["certificate"]["fix"].endswith("`paas certs:attach NAME a.test`")
     assert found["work"]["level"] == "fail"
 
 
