@@ -53,6 +53,11 @@ def configuration() -> dict:
             "recover-operations": {"task": "controller.recover_operations", "schedule": settings.RECOVERY_PERIOD},
             "resync-apps": {"task": "controller.resync_apps", "schedule": 15.0},
             "autoscale": {"task": "controller.autoscale", "schedule": 15.0},
+            "measure-usage": {
+                "task": "controller.measure_usage",
+                "schedule": crontab(),  # at each minute's beginning
+                "options": {"expires": 50},
+            },
             "tend-one-offs": {"task": "controller.tend_one_offs", "schedule": 10.0},
             "tidy-one-offs": {"task": "controller.tidy_one_offs", "schedule": 60.0},
             "watch-releases": {

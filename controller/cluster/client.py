@@ -32,6 +32,7 @@ PATHS = {
     "Deployment": ("apis/apps/v1", "deployments", True),
     "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices", True),
     "ReplicaSet": ("apis/apps/v1", "replicasets", True),
+    "PodMetrics": ("apis/metrics.k8s.io/v1beta1", "pods", True),
     "HorizontalPodAutoscaler": ("apis/autoscaling/v2", "horizontalpodautoscalers", True),
     "Job": ("apis/batch/v1", "jobs", True),
     "CronJob": ("apis/batch/v1", "cronjobs", True),

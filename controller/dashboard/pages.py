@@ -21,6 +21,7 @@ LOG_COLOURS = 5
 ROLLED_BACK_TO = 2  # the lowest version with something to go back to: v1 is the empty start
 TABS = (
     ("app", "Processes", READ),
+    ("metrics", "Metrics", READ),
     ("builds", "Builds", READ),
     ("releases", "Releases", READ),
     ("config", "Config", CONFIGURE),

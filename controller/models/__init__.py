@@ -27,6 +27,7 @@ from controller.models.service import Service
 from controller.models.sign_in import SignIn
 from controller.models.team import Member, Team, TeamAccess
 from controller.models.token import PersonalToken
+from controller.models.usage import TrafficReading, Usage
 from controller.models.user import User
 from controller.models.watch import Watch
 
@@ -76,6 +77,8 @@ __all__ = (
     "SignIn",
     "Team",
     "TeamAccess",
+    "TrafficReading",
+    "Usage",
     "User",
     "Webhook",
     "Watch",

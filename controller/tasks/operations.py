@@ -12,6 +12,7 @@ from controller.actions import (
     notices,
     outputs,
     sessions,
+    usage,
     watches,
 )
 from controller.actions import operations as actions
@@ -56,6 +57,7 @@ def tidy() -> None:
     sessions.forget_old_sessions()
     build_runs.forget_old_runs()
     notices.forget_old_notices()
+    usage.forget_old_usage()
 
 
 @shared_task(name="controller.release_pushed_image")

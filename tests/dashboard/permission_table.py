@@ -58,8 +58,9 @@ PAGES = [
     page("group-value", MEMBER, 404, group="shared", key="REGION"),
     page("pipeline", VIEWER, 404, pipeline="line"),
     *(of_app(name) for name in (
-        "app", "head-live", "processes-live", "builds", "builds-live", "releases", "releases-live", "explain",
-        "domains", "logs", "drains", "schedule", "autoscale", "access", "settings", "deploys", "source",
+        "app", "metrics", "metrics-live", "head-live", "processes-live", "builds", "builds-live", "releases",
+        "releases-live", "explain", "domains", "logs", "drains", "schedule", "autoscale", "access", "settings",
+        "deploys", "source",
     )),
     *(of_app(name, DEVELOPER) for name in ("limits", "health")),
     page("certificate", OWNER_ALONE, 404, certificate="www"),
