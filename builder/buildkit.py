@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from builder.settings import BuildLimits
 
 TRACE = "moby.buildkit.trace"
 POLL = 0.1  # seconds between looks for new processes
+BECOMING = 10.0  # seconds in which a new process may become a step: it is runc's own first, without the mark
 UPPER = re.compile(r"^overlay / .*?\bupperdir=([^,\s]+)", re.MULTILINE)  # of a /proc/PID/mounts
 OURS = re.compile(r"--mount=type=secret,id=\.paas-\S+\s*|,id=[a-z0-9-]+:\S+")  # what we added to a step
 
@@ -76,7 +78,8 @@ class Caps:
         self, mark: str, limits: BuildLimits, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
     ):
         self._mark, self._limits, self._proc, self._cgroups = mark.encode(), limits, proc, cgroups
-        self._seen: set[str] = set()
+        self._there: dict[str, float] = {}  # process → when it was first seen
+        self._done: set[str] = set()
         self._capped: set[str] = set()
         self._layers: set[Path] = set()  # where the steps' containers write
 
@@ -100,17 +103,23 @@ class Caps:
             raise BuildFailed(too_much(limit))
 
     def look(self) -> None:
-        """One turn: every process that wasn't there at the last one."""
+        """One turn: every new process, until it is under the limits or clearly nothing of this build's."""
         there = {entry.name for entry in self._proc.iterdir() if entry.name.isdigit()}
-        for number in there - self._seen:
+        now = time.monotonic()
+        new = now if self._there else now - BECOMING  # what is older than this build won't become one of its steps
+        self._there = {number: self._there.get(number, new) for number in there}
+        self._done &= there
+        for number in there - self._done:
             try:
                 if self._mark in (self._proc / number / "environ").read_bytes():
                     self._cap((self._proc / number / "cgroup").read_text())
                     if found := UPPER.search((self._proc / number / "mounts").read_text()):
                         self._layers.add(Path(found[1]))
+                elif now - self._there[number] < BECOMING:
+                    continue
             except OSError:
-                continue  # it ended meanwhile
-        self._seen = there
+                continue  # it ended meanwhile, or has more memory already than it may get: looked at again
+            self._done.add(number)
 
     def _cap(self, text: str) -> None:
         """Write the limits into the groups of a `/proc/PID/cgroup`."""
@@ -118,12 +127,12 @@ class Caps:
             _, kinds, path = line.split(":", 2)
             if line in self._capped or "buildkit" not in path:
                 continue
-            self._capped.add(line)
             for kind in kinds.split(",") if kinds else [""]:
                 folder = self._cgroups / kind / path.lstrip("/")
                 for name, value in self._values(kind):
                     if (folder / name).exists():
                         (folder / name).write_text(value)
+            self._capped.add(line)
 
     def _values(self, kind: str) -> list[tuple[str, str]]:
         limits = self._limits

@@ -61,3 +61,31 @@ def test_only_marked_processes_of_buildkit_are_capped_in_either_hierarchy(tmp_pa
     assert (groups / "memory/docker/buildkit/theirs/memory.limit_in_bytes").read_text() == ""
     assert (groups / "system.slice/buildkit-ours/cpu.max").read_text() == "150000 100000"
     assert (groups / "system.slice/buildkit-ours/pids.max").read_text() == "99"
+
+
+def test_a_process_is_capped_that_carries_the_mark_only_after_it_was_seen(tmp_path):
+    """runc begins a step as a process of its own, without the step's environment."""
+    proc, group = tmp_path / "proc", tmp_path / "cgroup/memory/docker/buildkit/ours"
+    group.mkdir(parents=True)
+    (group / "memory.limit_in_bytes").write_text("")
+    process(proc, "1", b"A=1\0", "4:memory:/\n")
+    caps = Caps("mark", LIMITS, proc, tmp_path / "cgroup")
+    caps.look()
+    process(proc, "10", b"_LIBCONTAINER=1\0", "4:memory:/docker/buildkit/ours\n")
+    caps.look()
+    assert (group / "memory.limit_in_bytes").read_text() == ""
+    (proc / "10/environ").write_bytes(b"NO_PROXY=mark\0")
+    caps.look()
+    assert (group / "memory.limit_in_bytes").read_text() == str(1 << 28)
+
+
+def test_a_limit_that_could_not_be_set_is_set_at_the_next_look(tmp_path):
+    proc, group = tmp_path / "proc", tmp_path / "cgroup/memory/docker/buildkit/ours"
+    (group / "memory.limit_in_bytes").mkdir(parents=True)  # as a kernel that refuses it: writing fails
+    process(proc, "10", b"NO_PROXY=mark\0", "4:memory:/docker/buildkit/ours\n")
+    caps = Caps("mark", LIMITS, proc, tmp_path / "cgroup")
+    caps.look()
+    (group / "memory.limit_in_bytes").rmdir()
+    (group / "memory.limit_in_bytes").write_text("")
+    caps.look()
+    assert (group / "memory.limit_in_bytes").read_text() == str(1 << 28)

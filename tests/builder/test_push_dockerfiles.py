@@ -113,7 +113,7 @@ def test_secrets_and_caches_are_mounted_by_buildkit_and_stay_out_of_the_image(
 
 def test_a_buildkit_step_is_killed_when_it_takes_too_much_memory(base, builder, controller, registry, tmp_path):
     client = builder.client(tmp_path / "c", apps=("greedy",))
-    eat = "python3 -c 'import time; time.sleep(0.5); x = b\"x\" * (1 << 30)'"
+    eat = "python3 -c 'import time; any(time.sleep(1) or not b\"x\" * (1 << 30) for _ in range(60))'"
     text = f"FROM paas-test-base\nRUN --mount=type=cache,target=/app/c {eat}\nCMD true\n"
     out = client.push(client.repository("greedy", {"Dockerfile": text}), check=False)
     assert "out of memory at 256 MiB" in out
