@@ -110,7 +110,7 @@ class FakeController:
         self.runs[run["uuid"]] = run
         return run
 
-    def end_of(self, app: str, seconds: float = 10) -> dict:
+    def end_of(self, app: str, seconds: float = 60) -> dict:
         """How the last build of `app` ended, as soon as the builder has told."""
         deadline = time.monotonic() + seconds
         while True:
@@ -174,7 +174,7 @@ def registry(tmp_path_factory):
     running.stop()
 
 
-def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 20) -> None:
+def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert process.poll() is None, f"ended with {process.returncode}"
@@ -212,7 +212,7 @@ class RunningBuilder:
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process and self.process.poll() is None:
             self.process.send_signal(number)
-            self.process.wait(40)
+            self.process.wait(60)
 
     def client(self, folder: Path, user: str = "alice", apps: tuple[str, ...] = ()) -> Client:
         """A user with a key of their own; `apps` exist afterwards and are theirs."""

@@ -7,7 +7,6 @@ import io
 import json
 import tarfile
 import threading
-import time
 
 import pytest
 
@@ -38,6 +37,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int = 
 class Deployer:
     def __init__(self, builder):
         self.builder = builder
+        self.pieces: list[bytes] = []  # of all answers, as they come
         builder.controller.tokens[TOKEN] = "dora"
 
     def app(self, name: str) -> str:
@@ -49,7 +49,11 @@ class Deployer:
         try:
             connection.request(method, path, body, headers={"Authorization": f"token {token}"})
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            said = []
+            while piece := answer.read1():
+                said.append(piece)
+                self.pieces.append(piece)
+            return answer.status, b"".join(said)
         finally:
             connection.close()
 
@@ -137,21 +141,26 @@ def test_deploys_of_one_app_wait_for_each_other_and_can_be_stopped(deployer, con
     outs: dict[str, tuple[str, dict]] = {}
     first = threading.Thread(target=lambda: outs.update(first=deployer.deploy(app, archive(SLOW))))
     first.start()
-    wait_until(build_runs, 30, "the build doesn't start")
+    wait_until(build_runs, 60, "the build doesn't start")
+    number = list(controller.runs.values())[-1]["number"]
     second = threading.Thread(target=lambda: outs.update(second=deployer.deploy(app, archive(APP))))
     second.start()
-    number = list(controller.runs.values())[-1]["number"]
     followed = threading.Thread(
         target=lambda: outs.update(
             followed=deployer.ask("GET", f"/builder/apps/{app}/builds/{number}/output?follow=true")
         )
     )
     followed.start()
-    time.sleep(0.5)
+    wait_until(lambda: b"Waiting for dora" in b"".join(deployer.pieces), 60, "the second deploy doesn't wait")
+    wait_until(
+        lambda: b"".join(deployer.pieces).count(b"waiting in the build") == 2,
+        60,
+        "nobody follows the first one's output",
+    )
     assert deployer.ask("POST", f"/builder/apps/{app}/builds/{number}/cancel")[0] == 200
-    wait_until(lambda: not build_runs(), 2, "the build goes on")
+    wait_until(lambda: not build_runs(), 20, "the build goes on")
     for thread in (first, second, followed):
-        thread.join(30)
+        thread.join(60)
     out, end = outs["first"]
     assert cause("remote: " + out.splitlines()[-1]) == ["The build was cancelled by dora."]
     assert end["state"] == "cancelled" and b"waiting in the build" in outs["followed"][1]

@@ -37,12 +37,12 @@ def running(builder, registry, image, *command, env=None, port=5000):
         subprocess.run(["docker", "rmi", "-f", image], capture_output=True)
 
 
-def get(url, seconds=10.0, **headers):
+def get(url, seconds=60.0, **headers):
     """Status, headers and body, tried until the process listens."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
                 return answer.status, answer.headers, answer.read().decode(errors="replace")
         except urllib.error.HTTPError as exc:
             return exc.code, exc.headers, exc.read().decode()
@@ -92,7 +92,7 @@ def test_code_that_is_installed_is_installed_anew_when_it_changes(builder, contr
     client.push(path)
     image = controller.builds[-1]["image"]
     with running(builder, registry, image, "/runner/init", "start", "web") as (_, container):
-        subprocess.run(["docker", "wait", container], capture_output=True, timeout=20)
+        subprocess.run(["docker", "wait", container], capture_output=True, timeout=60)
         logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True).stdout
     assert "second" in logs and "first" not in logs
 
@@ -140,7 +140,7 @@ def test_a_node_build_script_runs_with_everything_and_ships_without(builder, con
         client.commit(path, {"note.txt": out[:10]})
     assert controller.builds[-1]["procfile"] == {"web": "npm start"}
     with running(builder, registry, controller.builds[-1]["image"], "/runner/init", "start", "web") as (_, container):
-        subprocess.run(["docker", "wait", container], capture_output=True, timeout=20)
+        subprocess.run(["docker", "wait", container], capture_output=True, timeout=60)
         logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True).stdout
         assert "built function false" in logs
 

@@ -21,7 +21,7 @@ setup(name="fast", version="1", packages=["fast"], ext_modules=[Extension("fast.
 
 def said(builder, registry, image):
     with running(builder, registry, image, "/runner/init", "start", "web") as (_, container):
-        subprocess.run(["docker", "wait", container], capture_output=True, timeout=20)
+        subprocess.run(["docker", "wait", container], capture_output=True, timeout=60)
         return subprocess.run(["docker", "logs", container], capture_output=True, text=True).stdout.strip()
 
 

@@ -17,7 +17,7 @@ PURE = {
 def idle_container(builder, before=""):
     """The container that waits for a build, as soon as there is one that isn't `before`."""
     words = ["docker", "ps", "-q", "--filter", f"label=paas.io/instance={builder.env['BUILDER_INSTANCE']}"]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
         if len(found) == 1 and found[0] != before:

@@ -51,7 +51,7 @@ def slow(hasty, tmp_path, request):
 
 def connected(hasty, app):
     """A socket on which a chunked push has begun, its commands sent."""
-    link = socket.create_connection(("127.0.0.1", hasty.http_port), timeout=20)
+    link = socket.create_connection(("127.0.0.1", hasty.http_port), timeout=60)
     head = (
         f"POST /{app}.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
         "Content-Type: application/x-git-receive-pack-request\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -76,7 +76,7 @@ def session(hasty, client, app):
 
 def dribble(send):
     """A byte now and then, until the other side has had enough."""
-    deadline, rest = time.monotonic() + 20, byte_by_byte()
+    deadline, rest = time.monotonic() + 60, byte_by_byte()
     with contextlib.suppress(OSError):
         while time.monotonic() < deadline:
             send(next(rest))
@@ -107,7 +107,7 @@ def test_a_trickle_over_http(hasty, slow, tmp_path):
     app, _ = slow
     with connected(hasty, app) as link:
         link.settimeout(0.1)
-        said, deadline, rest = b"", time.monotonic() + 20, byte_by_byte()
+        said, deadline, rest = b"", time.monotonic() + 60, byte_by_byte()
         while b"0000" not in said.partition(b"ng refs")[2] and time.monotonic() < deadline:
             with contextlib.suppress(BrokenPipeError):
                 link.sendall(chunk(next(rest)))
@@ -136,21 +136,21 @@ def test_a_trickle_over_ssh(hasty, slow):
     with contextlib.suppress(OSError):
         process.stdin.close()
     said = process.stdout.read()
-    assert process.wait(10) == 1 and said.count(b" !     The push comes too slowly") == 1, said
+    assert process.wait(60) == 1 and said.count(b" !     The push comes too slowly") == 1, said
 
 
 def test_a_client_that_froze_over_ssh(hasty, slow, tmp_path):
     process = session(hasty, slow[1], slow[0])
-    wait_until(lambda: is_held(hasty, slow[0]), 10, "the push doesn't begin")
+    wait_until(lambda: is_held(hasty, slow[0]), 60, "the push doesn't begin")
     process.send_signal(signal.SIGSTOP)  # its machine keeps the connection open, and nothing comes
     try:
         another_push(hasty, tmp_path, "beside-frozen")
-        wait_until(lambda: not is_held(hasty, slow[0]), 15, "the app is held by who is gone")
+        wait_until(lambda: not is_held(hasty, slow[0]), 60, "the app is held by who is gone")
     finally:
         process.send_signal(signal.SIGCONT)
         process.stdin.close()
         said = process.stdout.read()
-        process.wait(10)
+        process.wait(60)
     assert said.count(b"Nothing came for 2 s") == 1, said
 
 
@@ -169,15 +169,15 @@ def test_a_client_that_reads_no_output(hasty, slow, tmp_path):
         words, cwd=path, env=loud.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
     try:
-        wait_until(lambda: is_held(hasty, app), 20, "the push doesn't begin")
+        wait_until(lambda: is_held(hasty, app), 60, "the push doesn't begin")
         while b"the same again" not in process.stdout.readline():
             pass
         os.killpg(process.pid, signal.SIGSTOP)
         another_push(hasty, tmp_path, "beside-unread")
-        wait_until(lambda: not is_held(hasty, app), 30, "the app is held by who doesn't read")
+        wait_until(lambda: not is_held(hasty, app), 60, "the app is held by who doesn't read")
     finally:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
     end = hasty.controller.end_of(app)
     assert end["state"] in ("cancelled", "failed"), end

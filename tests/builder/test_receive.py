@@ -27,7 +27,7 @@ async def hook(server, token, lines=b"a b c\n"):
         sys.executable, "-I", "-S", str(HOOK), env=env,
         stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, out = await asyncio.wait_for(process.communicate(lines), 20)
+    _, out = await asyncio.wait_for(process.communicate(lines), 60)
     return process.returncode, out
 
 
@@ -77,8 +77,8 @@ async def test_a_push_that_ends_early_stops_its_work(server):
 
     with server.announce(handler) as token:
         waiting = asyncio.ensure_future(hook(server, token))
-        await asyncio.wait_for(started.wait(), 10)
-    await asyncio.wait_for(stopped.wait(), 10)
+        await asyncio.wait_for(started.wait(), 60)
+    await asyncio.wait_for(stopped.wait(), 60)
     code, out = await waiting
     assert code == 1 and b"The builder stopped" in out
 

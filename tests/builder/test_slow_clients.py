@@ -38,7 +38,7 @@ async def test_a_client_that_falls_silent_before_its_pack_came_is_given_up(hasty
     began = time.monotonic()
     with pytest.raises(PushRefused, match="Nothing came for"):
         await run_service(exchange("/bin/cat"), read, nothing, nothing)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 async def test_a_trickle_is_given_up_and_told_so(hasty):
@@ -127,16 +127,24 @@ async def is_open(reader, seconds):
         return True
 
 
+async def logs_in(door, key):
+    try:
+        async with asyncssh.connect("127.0.0.1", door, client_keys=[key], known_hosts=None) as connection:
+            return (await connection.run("ping")).exit_status == 0
+    except (OSError, asyncssh.Error):
+        return False
+
+
 async def test_who_doesnt_log_in_is_dropped_and_takes_no_more_than_some_places(door, monkeypatch):
     monkeypatch.setattr(ssh, "LOGINS", 3)
     idle = [await asyncio.open_connection("127.0.0.1", door) for _ in range(4)]
     assert [await is_open(reader, 0.2) for reader, _ in idle] == [True, True, True, False]
     for _, writer in idle:
         writer.close()
-    await asyncio.sleep(0.05)
     key = asyncssh.generate_private_key("ssh-ed25519")
-    async with asyncssh.connect("127.0.0.1", door, client_keys=[key], known_hosts=None) as connection:
-        assert (await connection.run("ping")).exit_status == 0, "places are free again"
+    async with asyncio.timeout(60):
+        while not await logs_in(door, key):  # noqa: ASYNC110 - places are free again, once the door has noticed
+            await asyncio.sleep(0.01)
 
 
 async def test_a_login_without_a_session_is_closed(door, monkeypatch):
@@ -144,5 +152,5 @@ async def test_a_login_without_a_session_is_closed(door, monkeypatch):
     key = asyncssh.generate_private_key("ssh-ed25519")
     connection = await asyncssh.connect("127.0.0.1", door, client_keys=[key], known_hosts=None)
     assert (await connection.run("ping")).exit_status == 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await connection.wait_closed()

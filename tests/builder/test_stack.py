@@ -72,12 +72,12 @@ def test_an_interrupt_ends_it_even_when_what_started_it_ignores_them(tmp_path):
     with socket.socket(socket.AF_UNIX) as engine:
         engine.bind(str(path))
         engine.listen()
-        engine.settimeout(20)
+        engine.settimeout(60)
         command = [sys.executable, "-m", "builder", "stack", f"--docker-host=unix://{path}", f"--data={tmp_path}"]
         making = subprocess.Popen(["env", "--ignore-signal=INT", *command], stderr=subprocess.DEVNULL)
         try:
             engine.accept()[0].recv(1)  # it asks the engine, which never answers
             making.send_signal(signal.SIGINT)
-            assert making.wait(10) != 0
+            assert making.wait(60) != 0
         finally:
             making.kill()

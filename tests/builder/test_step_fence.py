@@ -267,7 +267,7 @@ async def test_steps_reach_neither_host_nor_pods_nor_metadata_and_others_reach_a
             told = await steps_output(engine, instance, mark, fenced, places, forged)
             reached = [line.split()[0] for line in told]
             assert reached[:3] == ["REACHED", "FAILED", "FAILED"], "the operator's index is open"
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await left(instance):  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.1)
         finally:

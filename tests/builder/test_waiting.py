@@ -40,7 +40,7 @@ def test_a_build_that_gives_up_frees_its_place():
             assert slots.waiting == 2
         waiting[1].cancel()  # its turn has come, and it is gone
         await asyncio.sleep(0)
-        await asyncio.wait_for(waiting[2], 1)
+        await asyncio.wait_for(waiting[2], 60)
         return slots.waiting
 
     assert asyncio.run(scene()) == 0

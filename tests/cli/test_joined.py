@@ -134,7 +134,7 @@ def test_a_forwarded_connection_carries_bytes_both_ways() -> None:
         received = 0
         while received < 100_000:
             received += len(ours.recv(65536))
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     ours.close()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_TIMEOUT = 20.0  # seconds
+START_TIMEOUT = 60.0  # seconds
 
 
 def free_port() -> int:
@@ -75,7 +75,7 @@ class Cluster:
             process.terminate()
         for process in reversed(self._processes.values()):
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -94,7 +94,7 @@ class Kubectl:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "HOME": str(self.home), "KUBE_EDITOR": self.editor, **self.variables}
 
-    def run(self, *arguments: str, stdin: str = "", deadline: float = 30) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, stdin: str = "", deadline: float = 90) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*arguments), input=stdin, capture_output=True, text=True, timeout=deadline,
             env=self.environment(), check=False,

@@ -51,7 +51,7 @@ DEFINITION = {
 def operator(cluster, kubectl, namespace, tmp_path):
     """`kopf run` over the namespace, and a way to stop and start it."""
     kubectl("apply", "-f", "-", stdin=json.dumps(DEFINITION))
-    kubectl("wait", "--for=condition=Established", "crd/gardens.example.test", "--timeout=10s")
+    kubectl("wait", "--for=condition=Established", "crd/gardens.example.test", "--timeout=60s")
     running: list[subprocess.Popen[bytes]] = []
     log = tmp_path / "operator.log"
 
@@ -64,7 +64,7 @@ def operator(cluster, kubectl, namespace, tmp_path):
     def stop() -> None:
         process = running.pop()
         process.terminate()
-        assert process.wait(20) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
 
     start.stop = stop
     start()
@@ -74,7 +74,7 @@ def operator(cluster, kubectl, namespace, tmp_path):
         process.wait()
     if kubectl("-n", namespace, "get", "gardens", "-o", "name"):  # only when a test failed: nobody lets it go
         kubectl("-n", namespace, "patch", "garden", "rose", "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
-    kubectl("delete", "crd", "gardens.example.test", "--timeout=10s")
+    kubectl("delete", "crd", "gardens.example.test", "--timeout=60s")
 
 
 def garden(**spec: object) -> str:
@@ -82,7 +82,7 @@ def garden(**spec: object) -> str:
     return json.dumps({"apiVersion": "example.test/v1", "kind": "Garden", "metadata": meta, "spec": spec})
 
 
-def until(read, expected: str, deadline: float = 20) -> None:
+def until(read, expected: str, deadline: float = 60) -> None:
     end = time.monotonic() + deadline
     while (found := read()) != expected:
         assert time.monotonic() < end, f"{found!r} did not become {expected!r}"
@@ -113,7 +113,7 @@ def test_an_operator_manages_its_kind_from_birth_to_death(kubectl, namespace, op
     kubectl("-n", namespace, "delete", "garden", "rose", "--wait=false")
     assert field("garden rose", "{.metadata.deletionTimestamp}") != "", "the finalizer holds it"
     operator()
-    kubectl("-n", namespace, "wait", "garden/rose", "--for=delete", "--timeout=20s")
+    kubectl("-n", namespace, "wait", "garden/rose", "--for=delete", "--timeout=60s")
     assert field("cm rose-harvest", "{.data.plants}") == "tea,moss,ivy"
     assert "configmap/rose-unguarded-" in kubectl("-n", namespace, "get", "cm", "-o", "name")
     until(lambda: field("cm rose-plants", "{.metadata.name}"), "")

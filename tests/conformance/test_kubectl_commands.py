@@ -20,7 +20,7 @@ def run(kubectl, namespace):
         return kubectl("-n", namespace, *arguments, stdin=stdin)
 
     call(*CREATE)
-    call("rollout", "status", "deploy/web", "--timeout=30s")
+    call("rollout", "status", "deploy/web", "--timeout=60s")
     return call
 
 
@@ -42,7 +42,7 @@ def test_set_changes_the_template_and_rolls_out(run):
     run("set", "resources", "deploy/web", "--limits=cpu=200m,memory=64Mi", "--requests=cpu=1m,memory=1Mi")
     run("create", "serviceaccount", "robot")
     run("set", "serviceaccount", "deploy/web", "robot")
-    run("rollout", "status", "deploy/web", "--timeout=30s")
+    run("rollout", "status", "deploy/web", "--timeout=60s")
     assert run("set", "env", "deploy/web", "--list").splitlines()[-1] == "COLOUR=red"
     pods = json.loads(run("get", "pods", "-l", "app=web", "-o", "json"))["items"]
     live = [pod["spec"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
@@ -57,8 +57,8 @@ def test_expose_and_autoscale_make_their_objects(run):
     run("wait", "endpointslice", "-l", "kubernetes.io/service-name=front", "--for=jsonpath={.endpoints[1].addresses}")
     assert run("get", "svc", "front", "-o", "jsonpath={.spec.selector.app} {.spec.ports[0].targetPort}") == "web 8080"
     run("autoscale", "deploy/web", "--min=3", "--max=4", "--cpu-percent=80")
-    run("wait", "hpa/web", "--for=jsonpath={.spec.minReplicas}=3", "--timeout=5s")
-    run("wait", "deploy/web", "--for=jsonpath={.status.readyReplicas}=3", "--timeout=25s")
+    run("wait", "hpa/web", "--for=jsonpath={.spec.minReplicas}=3", "--timeout=60s")
+    run("wait", "deploy/web", "--for=jsonpath={.status.readyReplicas}=3", "--timeout=60s")
 
 
 def test_delete_leaves_or_takes_what_is_owned_as_asked(run):
@@ -67,9 +67,9 @@ def test_delete_leaves_or_takes_what_is_owned_as_asked(run):
     assert len(names) == 1 and len(run("get", "pods", "-o", "name").split()) == 2
     assert run("get", *names, "-o", "jsonpath={.metadata.ownerReferences}") == ""
     run(*CREATE)  # adopts it
-    run("wait", *names, "--for=jsonpath={.metadata.ownerReferences[0].name}=web", "--timeout=20s")
+    run("wait", *names, "--for=jsonpath={.metadata.ownerReferences[0].name}=web", "--timeout=60s")
     assert len(run("get", "pods", "-o", "name").split()) == 2
-    run("delete", "deployment", "web", "--cascade=foreground", "--timeout=30s")
+    run("delete", "deployment", "web", "--cascade=foreground", "--timeout=60s")
     assert run("get", "rs,pods", "-o", "name") == ""
 
 
@@ -99,7 +99,7 @@ def test_wait_returns_when_it_happens(run, kubectl, namespace, condition, act):
     if condition.startswith("condition"):
         condition = "condition=Available"
     waiting = subprocess.Popen(
-        kubectl.command("-n", namespace, "wait", f"deployment/{name}", f"--for={condition}", "--timeout=20s"),
+        kubectl.command("-n", namespace, "wait", f"deployment/{name}", f"--for={condition}", "--timeout=60s"),
         env=kubectl.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     run(*act)
@@ -126,10 +126,10 @@ def test_rollouts_pause_resume_and_keep_their_history(run):
     run("set", "image", "deploy/web", "app=registry.test/app:2")
     assert run("get", "rs", "-o", "name").count("replicaset") == 1
     run("rollout", "resume", "deploy/web")
-    run("rollout", "status", "deploy/web", "--timeout=30s")
+    run("rollout", "status", "deploy/web", "--timeout=60s")
     assert "registry.test/app:2" in run("rollout", "history", "deploy/web", "--revision=2")
     run("rollout", "undo", "deploy/web")
-    run("rollout", "status", "deploy/web", "--timeout=30s")
+    run("rollout", "status", "deploy/web", "--timeout=60s")
     assert run("get", "deploy/web", "-o", "jsonpath={.spec.template.spec.containers[0].image}") == "registry.test/app:1"
     assert "ScalingReplicaSet" in run("events", "--for", "deployment/web")
 
@@ -172,19 +172,19 @@ def test_proxy_opens_the_api_on_this_machine(kubectl):
     )
     try:
         address = proxy.stdout.readline().rsplit(" ", 1)[1].strip()
-        with urllib.request.urlopen(f"http://{address}/api/v1/namespaces/default", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}/api/v1/namespaces/default", timeout=60) as answer:
             assert json.load(answer)["kind"] == "Namespace"
     finally:
         proxy.terminate()
-        proxy.wait(10)
+        proxy.wait(60)
         proxy.stdout.close()
 
 
 def test_debug_adds_a_container_to_a_pod_and_to_a_copy_of_it(run):
     pod = run("get", "pods", "-o", "name").split()[0]
     run("debug", pod, "--image=registry.test/tools:1", "--container=lens")
-    run("wait", pod, "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}", "--timeout=20s")
+    run("wait", pod, "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}", "--timeout=60s")
     assert run("get", pod, "-o", "jsonpath={.spec.ephemeralContainers[*].name}") == "lens"
     run("debug", pod, "--image=registry.test/tools:1", "--copy-to=copy", "--container=tools")
-    run("wait", "pod/copy", "--for=condition=Ready", "--timeout=20s")
+    run("wait", "pod/copy", "--for=condition=Ready", "--timeout=60s")
     assert run("get", "pod", "copy", "-o", "jsonpath={.spec.containers[*].name}") == "app tools"

@@ -50,7 +50,7 @@ def widget(name: str, size: str) -> str:
 
 def test_a_definition_makes_a_kind_and_takes_it_away(kubectl):
     kubectl("apply", "-f", "-", stdin=json.dumps(DEFINITION))
-    kubectl("wait", "--for=condition=Established", "crd/widgets.example.test", "--timeout=10s")
+    kubectl("wait", "--for=condition=Established", "crd/widgets.example.test", "--timeout=60s")
     kubectl("apply", "-f", "-", stdin=widget("w", "small"))
     refused = kubectl.refused("apply", "-f", "-", stdin=widget("v", "medium"))
     assert 'spec.size: Unsupported value: "medium": supported values: "small", "large"' in refused
@@ -58,7 +58,7 @@ def test_a_definition_makes_a_kind_and_takes_it_away(kubectl):
     kubectl("scale", "widget", "w", "--replicas=5")
     assert kubectl("get", "widget", "w", "-o", "jsonpath={.spec.replicas} {.metadata.generation}") == "5 2"
     assert "replicas" in kubectl("explain", "widget.spec")
-    kubectl("delete", "crd", "widgets.example.test", "--timeout=10s")
+    kubectl("delete", "crd", "widgets.example.test", "--timeout=60s")
     assert "the server could not find the requested resource" in kubectl.refused(
         "get", "--raw", "/apis/example.test/v1"
     )

@@ -160,7 +160,7 @@ def test_explain_and_api_resources_know_the_kinds(kubectl):
 def test_wait_returns_when_the_condition_holds(kubectl, namespace):
     kubectl("-n", namespace, "create", "configmap", "c")
     waiting = subprocess.Popen(
-        kubectl.command("-n", namespace, "wait", "cm/c", "--for=jsonpath={.data.done}=yes", "--timeout=20s"),
+        kubectl.command("-n", namespace, "wait", "cm/c", "--for=jsonpath={.data.done}=yes", "--timeout=60s"),
         stdout=subprocess.PIPE, text=True, env=kubectl.environment(),
     )  # fmt: skip
     kubectl("-n", namespace, "patch", "cm", "c", "-p", '{"data": {"done": "yes"}}')
@@ -215,6 +215,6 @@ def test_a_token_is_an_identity(cluster, kubectl, namespace):
     plain.write_text("\n".join(kept).replace("  user:\n", "  user: {}\n", 1))
     done = subprocess.run(
         [kubectl.path, f"--kubeconfig={plain}", f"--token={token}", "-n", namespace, "get", "pods"],
-        capture_output=True, text=True, timeout=20, check=False,
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert f'User "system:serviceaccount:{namespace}:robot" cannot list resource "pods"' in done.stderr

@@ -114,7 +114,7 @@ def test_a_webhook_may_be_a_service_of_the_cluster(kubectl, program, namespace, 
     for each in (service, endpoints):
         kubectl("apply", "-f", "-", stdin=json.dumps(each))
     slices = ("get", "endpointslices", "-n", namespace, "-l", "kubernetes.io/service-name=judge", "-o", "name")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not kubectl(*slices) and time.monotonic() < deadline:
         time.sleep(0.1)
     refused = kubectl.refused("create", "configmap", "a", "-n", namespace)
@@ -137,7 +137,7 @@ def test_nobody_gets_into_a_pod_that_a_webhook_guards(kubectl, program, namespac
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": namespace}}
     pod["spec"] = {"containers": [{"name": "c", "image": "registry.test/app:1"}]}
     kubectl("apply", "-f", "-", stdin=json.dumps(pod))
-    kubectl("wait", "--for=condition=Ready", "pod/p", "-n", namespace, "--timeout=20s")
+    kubectl("wait", "--for=condition=Ready", "pod/p", "-n", namespace, "--timeout=60s")
     program.answer = lambda path, request: deny("keep out")
     configured("Validating", webhook("v.exec.test", program.client("/v"), operations=("CONNECT",),
                                      resources=("pods/exec", "pods/attach")))  # fmt: skip
@@ -220,7 +220,7 @@ def test_a_definition_with_a_webhook_serves_each_version(kubectl, program, names
     }  # fmt: skip
     kubectl("apply", "-f", "-", stdin=json.dumps(definition))
     try:
-        kubectl("wait", "--for=condition=Established", "crd/ropes.convert.test", "--timeout=10s")
+        kubectl("wait", "--for=condition=Established", "crd/ropes.convert.test", "--timeout=60s")
         rope = {"apiVersion": "convert.test/v1", "kind": "Rope", "metadata": {"name": "r", "namespace": namespace}}
         kubectl("apply", "-f", "-", stdin=json.dumps({**rope, "spec": {"size": 7}}))
         assert kubectl("get", "ropes.v2.convert.test", "r", "-n", namespace, "-o", "jsonpath={.spec}") == '{"length":7}'

@@ -79,7 +79,7 @@ def test_a_watch_goes_on_after_the_server_was_killed(cluster, api_client):
         if name == "before":
             cluster.kill("server")
             cluster.start_server()
-    assert done.wait(20) and seen == ["before", "after"]
+    assert done.wait(60) and seen == ["before", "after"]
     for name in seen:
         core.delete_namespaced_config_map(name, "kube-public")
 

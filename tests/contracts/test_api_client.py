@@ -99,7 +99,7 @@ async def test_a_watch_tells_every_change_after_its_version_in_order(client):
     await client.patch(kinds.CONFIGMAPS, "a", "default", patch={"data": {"x": "2"}})
     await client.delete(kinds.CONFIGMAPS, "a", "default")
     seen = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async for event in client.watch(kinds.CONFIGMAPS, "default", resource_version=start):
             if event.type != "BOOKMARK":
                 seen.append((event.type, event.object.get("data")))
@@ -114,7 +114,7 @@ async def test_a_watch_with_a_selector_sees_objects_enter_and_leave(client):
     await client.patch(kinds.CONFIGMAPS, "a", "default", patch={"metadata": {"labels": {"on": "yes"}}})
     await client.patch(kinds.CONFIGMAPS, "a", "default", patch={"metadata": {"labels": {"on": None}}})
     seen = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async for event in client.watch(kinds.CONFIGMAPS, resource_version=start, label_selector="on=yes"):
             seen.append(event.type)
             if event.type == "DELETED":

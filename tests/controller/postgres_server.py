@@ -52,14 +52,14 @@ def started():
     finally:
         if server is not None:
             server.terminate()
-            server.wait(timeout=20)
+            server.wait(timeout=60)
         shutil.rmtree(folder)
 
 
 def wait_for(port, server):
     import psycopg
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:
         try:
             psycopg.connect(host="127.0.0.1", port=port, user="paas", dbname="postgres").close()

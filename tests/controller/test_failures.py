@@ -290,5 +290,5 @@ def test_a_change_of_an_app_that_is_destroyed_meanwhile_ends_at_once_and_makes_n
     monkeypatch.setattr(cluster, "apply", destroyed_first)
     answer = blue.delete("/v2/apps/blue/domains/blue")
     assert (answer.status_code, answer.json()) == (404, "No App matches the given query.")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25
     assert cluster.all("Namespace") == []

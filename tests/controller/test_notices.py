@@ -230,7 +230,7 @@ def test_an_answer_a_byte_at_a_time_keeps_no_worker(settings, monkeypatch):
         began = time.monotonic()
         with pytest.raises(Refused, match="in full within"):
             outgoing.post_json(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {})
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
 def test_another_address_of_the_name_is_tried(ear, hook, push, monkeypatch):

@@ -18,7 +18,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_until(condition, what, seconds=40):
+def wait_until(condition, what, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} took more than {seconds} s"
@@ -61,7 +61,7 @@ def orchestrator(tmp_path_factory):
         for process in reversed(started):
             process.terminate()
         for process in started:
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 def node_is_ready(api):

@@ -19,7 +19,7 @@ def server(tmp_path, settings):
     process = subprocess.Popen([*command, "--save", ""], stdout=subprocess.DEVNULL)
     settings.REDIS_URL = f"unix://{path}"
     wakeups.connection.cache_clear()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             wakeups.connection().ping()
@@ -29,7 +29,7 @@ def server(tmp_path, settings):
             time.sleep(0.02)
     yield process
     process.terminate()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
     wakeups.connection.cache_clear()
 
 
@@ -37,18 +37,18 @@ def test_a_nudge_wakes_at_once(server):
     with wakeups.Waiter("topic") as waiter:
         began = time.monotonic()
         threading.Timer(0.1, wakeups.wake, ["topic"]).start()
-        waiter.wait(5)
-        assert time.monotonic() - began < 2
+        waiter.wait(60)
+        assert time.monotonic() - began < 30
 
 
 def test_without_redis_waiting_is_short_and_blind(server):
     with wakeups.Waiter("topic") as waiter:
         server.terminate()
-        server.wait(timeout=10)
+        server.wait(timeout=60)
         began = time.monotonic()
-        waiter.wait(5)
-        waiter.wait(5)
-        assert time.monotonic() - began < 2
+        waiter.wait(60)
+        waiter.wait(60)
+        assert time.monotonic() - began < 30
 
 
 def test_many_wrong_passwords_lock_the_name_for_that_address_only(server, bob, anonymous, settings):

@@ -19,7 +19,7 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--remote-debugging-port=0",
 )  # fmt: skip
-PATIENCE = 20.0  # seconds for anything to come true, on a busy machine
+PATIENCE = 60.0  # seconds for anything to come true, on a busy machine
 
 
 class Chromium:
@@ -80,4 +80,4 @@ class Chromium:
     def close(self) -> None:
         self._open.close()
         self._process.terminate()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)

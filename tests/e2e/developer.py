@@ -118,7 +118,7 @@ class Developer:
         assert ok == (done.returncode == 0), done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def ask(self, app: str, path: str = "/", *, host: str = "", timeout: float = 10) -> Answer:
+    def ask(self, app: str, path: str = "/", *, host: str = "", timeout: float = 30) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.platform.http_port, timeout=timeout)
         try:
             connection.request(
@@ -176,7 +176,7 @@ class Wrk:
     def __exit__(self, *_: object) -> None:
         time.sleep(AFTERMATH)
         self._process.send_signal(2)
-        output, _ = self._process.communicate(timeout=20)
+        output, _ = self._process.communicate(timeout=60)
         self.result = parse_wrk(output)
 
 

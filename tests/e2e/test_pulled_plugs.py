@@ -37,7 +37,7 @@ class Visitor:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(timeout=15)
+        self._thread.join(timeout=60)
 
     def _visit(self) -> None:
         while not self._stop.is_set():
@@ -79,8 +79,8 @@ def test_apps_answer_while_a_process_is_killed(
     killed = process_of(platform, program)
     with Visitor(admin, name) as visitor:
         os.kill(killed, signal.SIGKILL)
-        until(lambda: process_of(platform, program) not in (0, killed), 20, f"{program} did not come back")
-        until(lambda: all_ready(platform), 40, f"not all ready after {program} was killed")
+        until(lambda: process_of(platform, program) not in (0, killed), 60, f"{program} did not come back")
+        until(lambda: all_ready(platform), 90, f"not all ready after {program} was killed")
         time.sleep(1)
     assert visitor.asked > 20 and visitor.failures == [], visitor.failures[:5]
     assert f"BEFORE_{program.replace('-', '_').upper()}" in admin.paas("config", "-a", name).stdout
@@ -95,8 +95,8 @@ def test_apps_answer_while_the_supervisor_is_killed(admin: Developer, platform: 
     assert killed
     with Visitor(admin, name) as visitor:
         os.kill(killed, signal.SIGKILL)
-        until(lambda: supervisor.pid() not in (None, killed), 40, "no new supervisor")
-        until(lambda: all_ready(platform), 60)
+        until(lambda: supervisor.pid() not in (None, killed), 60, "no new supervisor")
+        until(lambda: all_ready(platform), 90)
     assert visitor.failures == [], visitor.failures[:5]
 
 
@@ -115,7 +115,7 @@ def test_a_push_in_flight_fails_clearly_or_completes(
     os.kill(process_of(platform, program), signal.SIGKILL)
     output, _ = push.communicate(timeout=200)
     assert push.returncode == 0 or "!" in output or "fatal" in output, output
-    until(lambda: all_ready(platform), 60)
+    until(lambda: all_ready(platform), 90)
     assert admin.ask(name).status == 200
     if push.returncode != 0:
         until(lambda: admin.git(folder, "push", "deis", "HEAD:master", ok=False).returncode == 0, 120)

@@ -21,6 +21,7 @@ from tests.e2e.developer import Developer, until
 
 Example = tuple[str, Path]
 PATIENCE = 60.0  # seconds for one thing to show on a terminal
+AGAIN = 0.5  # seconds after which something is typed once more
 
 
 class Terminal:
@@ -45,10 +46,14 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
-    def until(self, wanted: str) -> None:
-        deadline = time.monotonic() + PATIENCE
+    def until(self, wanted: str, typing: str = "") -> None:
+        """What was shown holds `wanted`; `typing` is typed until it does."""
+        deadline, typed = time.monotonic() + PATIENCE, 0.0
         while wanted not in self.seen:
             assert time.monotonic() < deadline, f"{wanted!r} was not shown, but: {self.seen}"
+            if typing and time.monotonic() - typed > AGAIN:
+                self.type(typing)
+                typed = time.monotonic()
             readable, _, _ = select.select([self._ours], [], [], 0.2)
             if readable:
                 self.seen += os.read(self._ours, 4096).decode("utf-8", "replace")
@@ -72,13 +77,10 @@ def test_a_shell_behaves_like_one_and_is_gone_with_its_client(admin: Developer, 
     shell.until("40 100")
     shell.until("42")
     shell.resize(50, 120)
-    time.sleep(0.5)
-    shell.type("stty size\n")
-    shell.until("50 120")
-    shell.type("sleep 300\n")
-    shell.until("sleep 300")
-    time.sleep(0.5)
-    shell.type("\x03echo interrupted\n")
+    shell.until("50 120", typing="stty size\n")
+    shell.type('echo asl""eep; sleep 300\n')
+    shell.until("asleep")
+    shell.type('\x03echo inter""rupted\n')
     shell.until("interrupted")
     shell.type("exit 7\n")
     assert shell.exit_code() == 7

@@ -33,7 +33,7 @@ def test_every_app_is_back_with_its_releases_and_config(
     releases = admin.paas("releases", "-a", name).stdout
     host(platform, "down")
     host(platform, "up", "--no-example")
-    until(lambda: admin.ask(name).status == 200, 30)
+    until(lambda: admin.ask(name).status == 200, 60)
     assert "still here" in admin.ask(name).body
     assert admin.paas("releases", "-a", name).stdout == releases
 

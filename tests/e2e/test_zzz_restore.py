@@ -29,7 +29,7 @@ def host(environment: dict[str, str], *arguments: str) -> None:
 
 
 def page(platform: Platform, app: str) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", platform.http_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", platform.http_port, timeout=30)
     try:
         connection.request("GET", "/", headers={"Host": f"{app}.{platform.domain}"})
         return connection.getresponse().read().decode()

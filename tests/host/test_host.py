@@ -32,7 +32,7 @@ def test_an_interrupted_process_takes_what_it_started_with_it() -> None:
     child = Path("/proc", process.stdout.readline().decode().strip())
     up.end_group(process)
     assert process.poll() is not None
-    health.wait_until(lambda: has_ended(child), 5, lambda: "what the process started outlives it")
+    health.wait_until(lambda: has_ended(child), 60, lambda: "what the process started outlives it")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
@@ -56,7 +56,7 @@ def test_a_set_up_that_is_ended_ends_what_it_started(number: signal.Signals, cod
     assert process.stdout and process.stderr
     child = Path("/proc", process.stdout.readline().decode().strip())
     process.send_signal(number)
-    assert process.wait(10) == code
+    assert process.wait(60) == code
     assert b"Interrupted. What was done stays: `make up` goes on from here." in process.stderr.read()
     assert has_ended(child)
 

@@ -27,7 +27,7 @@ from host.programs import Program, base_environment
 from host.scratch import CHECKOUT, FOLDERS, WORKER_READY, Scratch, free_ports, plan_scratch, scratch_platform
 from tests.controller import postgres_server
 
-STORM, LONGEST = 8.0, 25.0  # seconds of requests; and at most, while too few came through
+STORM, LONGEST = 8.0, 60.0  # seconds of requests; and at most, while too few came through
 CALM = 4.0  # seconds between rollbacks, which take the place of what is under way
 ROLLBACKS = 2  # after which the others are among themselves
 AGAIN, NEXT = 0.1, 0.6  # seconds after a refusal, and after a success, which lets others through
@@ -103,7 +103,7 @@ class SideBySide(Scratch):
         """What the database holds of the app."""
         environment = base_environment(os.environ) | self.programs["controller"].environment
         command = [sys.executable, str(CHECKOUT / "manage.py"), "shell", "--no-imports", "-c", STATE]
-        done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=90)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

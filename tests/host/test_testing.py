@@ -12,6 +12,7 @@ def suite(tmp_path, monkeypatch):
     monkeypatch.setattr(testing, "CHECKOUT", tmp_path)
     monkeypatch.setattr(testing, "unsteady", [])
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # it asks for none
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
 
     def write(failures: dict[str, int]):
@@ -35,7 +36,7 @@ def suite(tmp_path, monkeypatch):
 
 def test_who_fails_once_is_tried_alone_and_named(suite, tmp_path):
     runs = suite({"steady": 0, "late": 1})
-    testing._pytest(str(tmp_path), limit=60)
+    testing._pytest(str(tmp_path), limit=180)
     assert (runs("steady"), runs("late")) == (1, 2)
     assert testing.unsteady == ["test_late.py::test_late"]
 
@@ -43,12 +44,12 @@ def test_who_fails_once_is_tried_alone_and_named(suite, tmp_path):
 def test_who_fails_twice_has_failed(suite, tmp_path):
     runs = suite({"steady": 0, "broken": 9})
     with pytest.raises(HostError, match="exited with 1"):
-        testing._pytest(str(tmp_path), limit=60)
+        testing._pytest(str(tmp_path), limit=180)
     assert (runs("steady"), runs("broken"), testing.unsteady) == (1, 2, [])
 
 
 def test_many_failures_are_no_accident(suite, tmp_path):
     runs = suite({f"broken{number}": 9 for number in range(testing.FEW + 1)})
     with pytest.raises(HostError):
-        testing._pytest(str(tmp_path), limit=60)
+        testing._pytest(str(tmp_path), limit=180)
     assert runs("broken0") == 1

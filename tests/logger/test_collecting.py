@@ -189,14 +189,16 @@ async def test_what_a_crashed_attempt_said_last_is_read_too(world: World) -> Non
     running = pod_of(pod_object(containerStatuses=[{"name": "shop-web", "restartCount": 0}]))
     assert running is not None
     collector._seen(running)
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(60):
+        while "line 3" not in await world.texts():  # noqa: ASYNC110 - looking writes it
+            await asyncio.sleep(0.01)
     api.before, api.lines = lines[:6], lines[6:]
     ended = {"exitCode": 1, "reason": "OOMKilled", "finishedAt": "2023-11-14T22:13:22Z"}
     status = {"name": "shop-web", "restartCount": 1, "lastState": {"terminated": ended}}
     crashed = pod_of(pod_object(containerStatuses=[status], phase="Failed"))
     assert crashed is not None
     collector._seen(crashed)
-    await asyncio.wait_for(asyncio.gather(*collector._tasks.values()), 5)
+    await asyncio.wait_for(asyncio.gather(*collector._tasks.values()), 60)
     texts = await world.texts()
     assert [text for text in texts if text.startswith("line")] == [f"line {index}" for index in range(9)]
     assert "web.v3.x7k2p exited with status 1 (OOMKilled)" in texts
@@ -211,7 +213,7 @@ async def test_an_ending_told_in_whole_seconds_comes_after_the_last_words(world:
     pod = pod_of(pod_object(containerStatuses=[status], phase="Failed"))
     assert pod is not None
     collector._seen(pod)
-    await asyncio.wait_for(asyncio.gather(*collector._tasks.values()), 5)
+    await asyncio.wait_for(asyncio.gather(*collector._tasks.values()), 60)
     assert await world.texts() == ["last words", "web.v3.x7k2p exited with status 3"]
 
 

@@ -122,7 +122,7 @@ async def test_a_reader_sees_the_event_it_knows_of(world: World, controller: Con
     server = Server(world.settings.listen, lambda app: world.folder / app, world.inbox, dict, world.directory.caught_up)
     tasks = [asyncio.create_task(world.directory.run()), asyncio.create_task(server.run())]
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not world.settings.listen.exists():  # noqa: ASYNC110 - the server tells nobody
                 await asyncio.sleep(0.01)
         controller.tell("just done")
@@ -140,7 +140,7 @@ async def test_a_reader_that_follows_gets_each_line_once(world: World, controlle
     server = Server(world.settings.listen, lambda app: world.folder / app, world.inbox, dict, world.directory.caught_up)
     task = asyncio.create_task(server.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not world.settings.listen.exists():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             world.inbox.add("shop", [b"2026-01-31T10:00:00.000000001Z shop[web.v2.aaaaa]: one"])

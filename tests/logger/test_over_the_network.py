@@ -48,7 +48,7 @@ def test_the_place_is_a_path_or_an_address(tmp_path: Path) -> None:
 
 
 async def ask(port: int, target: str, *headers: str) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -84,7 +84,7 @@ async def test_readers_and_lines_need_the_key(tmp_path: Path) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for message in (line, line | {"key": "wrong"}, {"nudge": True}, line | {"key": KEY, "text": "built"}):
                 sender.sendto(json.dumps(message).encode(), ("127.0.0.1", port))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not any(b"built" in line for line in newest(tmp_path / "shop", Filter(), 10)):
                 await asyncio.sleep(0.01)
                 await inbox.flush()

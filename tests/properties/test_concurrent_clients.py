@@ -133,7 +133,7 @@ async def run(path: Path, seed: int, writers: int, watchers: int) -> None:
     await asyncio.gather(*(world.writer() for _ in range(writers)))
     stop.set()
     await world.client.create(CONFIGMAPS, {"metadata": {"name": "last", "namespace": "default"}})  # wakes who waits
-    told = await asyncio.wait_for(asyncio.gather(*watching), 20)
+    told = await asyncio.wait_for(asyncio.gather(*watching), 60)
     await compacting
     for name in NAMES:
         numbers = [number for _, number in sorted(world.written[name])]

@@ -31,7 +31,7 @@ from tests.orchestrator.reconcilers.worlds.workloads import CLAIM, NEW_IMAGE, wo
 from tests.orchestrator.world import Plane, deployment, node, pod_template
 
 PARTS = 4  # the writes are shared out among this many tests, which run side by side
-PATIENCE = 30  # seconds one life and its afterlife may take; they take some tenths
+PATIENCE = 90  # seconds one life and its afterlife may take; they take some tenths
 
 GIVEN = (
     (STORAGECLASSES, LOCAL_CLASS),

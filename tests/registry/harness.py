@@ -80,7 +80,7 @@ class RunningRegistry:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         self._tokens.shutdown()
 
 
@@ -90,7 +90,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_for(place: tuple[str, int], process: subprocess.Popen, seconds: float = 20) -> None:
+def wait_for(place: tuple[str, int], process: subprocess.Popen, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert process.poll() is None, f"ended with {process.returncode}"

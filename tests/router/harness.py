@@ -27,7 +27,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for(condition, seconds=30.0):
+def wait_for(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := condition():
@@ -58,7 +58,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return None
         if self.path == "/wait":
             backend.entered.set()
-            backend.release.wait(10)
+            backend.release.wait(60)
         body = json.dumps({"by": backend.name, "headers": dict(self.headers), "length": length}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -132,7 +132,7 @@ class Router:
 
     def answers(self):
         with contextlib.suppress(Exception):
-            return call(self.settings.admin_socket, "GET", "/version", timeout=1)[0] == 200
+            return call(self.settings.admin_socket, "GET", "/version", timeout=10)[0] == 200
         return False
 
     @property
@@ -154,7 +154,7 @@ class Router:
         return self.proxy.sync(table.entries)
 
     def connect(self):
-        return http.client.HTTPConnection("127.0.0.1", self.http, timeout=10)
+        return http.client.HTTPConnection("127.0.0.1", self.http, timeout=60)
 
     def request(self, host="hello", path="/", method="GET", body=None, headers=None):
         """(status, headers, body); `host` without a dot is one of the platform's domain."""

@@ -14,9 +14,9 @@ from tests.router.harness import wait_for
 def test_the_router_is_ready_once_it_was_given_routes(make_router):
     router = make_router()
     router.start()
-    assert call(router.settings.admin_socket, "GET", "/ready", timeout=5)[0] == 503
+    assert call(router.settings.admin_socket, "GET", "/ready", timeout=60)[0] == 503
     router.serve()
-    assert call(router.settings.admin_socket, "GET", "/ready", timeout=5)[0] == 200
+    assert call(router.settings.admin_socket, "GET", "/ready", timeout=60)[0] == 200
 
 
 class Client(threading.Thread):
@@ -43,7 +43,7 @@ class Client(threading.Thread):
 
     def stop(self):
         self.stopping.set()
-        self.join(10)
+        self.join(60)
 
 
 @contextlib.contextmanager
@@ -65,11 +65,11 @@ def test_a_killed_master_fails_no_request_and_its_workers_end_once_replaced(make
         wait_for(lambda: all(client.answers for client in running))
         workers = router.workers()
         os.kill(router.master, signal.SIGKILL)
-        router.launcher.wait(30)
+        router.launcher.wait(60)
         before = [client.answers for client in running]
         wait_for(lambda: all(client.answers > count for client, count in zip(running, before, strict=True)))
         router.start()
-        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), 40)
+        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
         before = [client.answers for client in running]
         wait_for(lambda: all(client.answers > count for client, count in zip(running, before, strict=True)))
     assert [client.failures for client in running] == [[]] * len(running)
@@ -84,7 +84,7 @@ def test_nginx_killed_whole_serves_its_last_routes_without_anybody(make_router, 
     doomed = [router.master, *router.workers()]
     for pid in doomed:
         os.kill(pid, signal.SIGKILL)
-    router.launcher.wait(30)
+    router.launcher.wait(60)
     router.start()
     assert router.ask()["by"] == "one"
 
@@ -98,7 +98,7 @@ def test_a_restarted_nginx_with_other_routes_gets_the_wanted_ones(make_router, b
     router.serve([objects.service(domains="renamed")], served)
     for pid in (router.master, *router.workers()):
         os.kill(pid, signal.SIGKILL)
-    router.launcher.wait(30)
+    router.launcher.wait(60)
     router.start()
     assert router.request("renamed")[0] == 404
     router.serve([objects.service(domains="renamed")], served)
@@ -111,14 +111,14 @@ def test_a_new_launcher_watches_the_nginx_that_a_killed_one_left(make_router, ba
     router.serve([objects.service()], objects.pods(backends()))
     master = router.master
     router.launcher.kill()
-    router.launcher.wait(30)
+    router.launcher.wait(60)
     assert live_master(router.settings) == master
     router.start()
     assert b"watching it" in router.launcher.stdout.readline()
     assert router.master == master
     assert router.ask()["by"] == "one"
     router.launcher.terminate()
-    router.launcher.wait(30)
+    router.launcher.wait(60)
     assert live_master(router.settings) is None
 
 
@@ -138,7 +138,7 @@ def test_workers_of_a_dead_master_are_found_without_looking_into_processes(make_
     router.start()
     workers = router.workers()
     os.kill(router.master, signal.SIGKILL)
-    router.launcher.wait(30)
+    router.launcher.wait(60)
     router.settings.admin_socket.rename(launch.old_socket(router.settings))
     monkeypatch.setattr(launch, "socket_holders", lambda path: set())
     assert find_orphans(router.settings) == workers

@@ -13,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.router.harness import wait_for
+
 
 def test_an_app_answers_under_its_name_with_the_host_preserved(router, backends, objects):
     router.serve([objects.service()], objects.pods(backends()))
@@ -144,17 +146,17 @@ def test_a_terminating_peer_keeps_its_request_and_gets_no_new_one(router, backen
     answers = []
     waiting = threading.Thread(target=lambda: answers.append(router.ask(path="/wait")["by"]))
     waiting.start()
-    assert old.entered.wait(5)
+    assert old.entered.wait(60)
     router.serve([objects.service()], objects.pods(new, terminating=[old]))
     assert {router.ask()["by"] for _ in range(6)} == {"new"}
     old.release.set()
-    waiting.join(5)
+    waiting.join(60)
     assert answers == ["old"]
 
 
 def test_a_websocket_passes_both_ways(router, backends, objects):
     router.serve([objects.service()], objects.pods(backends()))
-    with socket.create_connection(("127.0.0.1", router.http), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", router.http), timeout=60) as client:
         client.sendall(
             b"GET /chat HTTP/1.1\r\nHost: hello.paas.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         )
@@ -200,7 +202,7 @@ def served_certificate(router, host):
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2", "http/1.1"])
     with (
-        socket.create_connection(("127.0.0.1", router.https), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", router.https), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname=host) as client,
     ):
         assert client.selected_alpn_protocol() == "h2"
@@ -226,16 +228,18 @@ def test_figures_of_an_app_are_counted_by_status_class(router, backends, objects
         router.ask("counted")
     router.serve([objects.service("counted", "counted")])
     router.request("counted")
-    import time
 
-    time.sleep(1.2)  # workers add up their figures once a second
-    connection = UnixConnection(router.settings.admin_socket)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read().decode()
-    connection.close()
+    def figures():
+        """Of every request: workers add them up once a second."""
+        connection = UnixConnection(router.settings.admin_socket)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return 'router_request_seconds_count{app="counted"} 4\n' in text and text
+
+    text = wait_for(figures)
     assert 'router_requests_total{app="counted",class="2xx"} 3\n' in text
     assert 'router_requests_total{app="counted",class="5xx"} 1\n' in text
-    assert 'router_request_seconds_count{app="counted"} 4\n' in text
 
 
 def test_a_thousand_domains_and_a_new_one_are_live_at_once(router, backends, objects):

@@ -36,7 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         server.asked.append(dict(parse_qsl(urlsplit(self.path).query)) | {"token": self.headers["Authorization"]})
         if not server.answers:
-            server.held.wait(10)
+            server.held.wait(60)
             self.close_connection = True
             return
         answer = server.answers.pop(0)

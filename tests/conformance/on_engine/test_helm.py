@@ -29,7 +29,7 @@ def release(cluster, kubectl, namespace, image, tmp_path):
     """Helm in a namespace, the values of the chart, and what is left of it taken away."""
     with helm.Config(kubeconfig_path=cluster.kubeconfig, namespace=namespace) as config:
         yield config, {"image": image, "hostPath": str(tmp_path / "volume")}
-    kubectl("delete", "crd", "greetings.chart.example.test", "--ignore-not-found", "--timeout=20s")
+    kubectl("delete", "crd", "greetings.chart.example.test", "--ignore-not-found", "--timeout=60s")
 
 
 def get(kubectl, namespace: str, what: str, path: str) -> str:

@@ -36,7 +36,7 @@ def pod(name: str, image: str, script: str = STAY, **spec) -> str:
 
 def start(kubectl, namespace: str, *arguments, **options) -> None:
     kubectl("-n", namespace, "create", "-f", "-", stdin=pod(*arguments, **options))
-    kubectl("-n", namespace, "wait", "pod", arguments[0], "--for=condition=Ready", "--timeout=20s")
+    kubectl("-n", namespace, "wait", "pod", arguments[0], "--for=condition=Ready", "--timeout=60s")
 
 
 class Terminal:
@@ -58,7 +58,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.primary, text.encode())
 
-    def expect(self, text: str, deadline: float = 15) -> str:
+    def expect(self, text: str, deadline: float = 60) -> str:
         end, position = time.monotonic() + deadline, 0
         while (position := self.said.find(text)) < 0:
             assert time.monotonic() < end, f"{text!r} did not appear in {self.said!r}"
@@ -72,7 +72,7 @@ class Terminal:
 
     def close(self) -> int:
         try:
-            return self.process.wait(15)
+            return self.process.wait(60)
         finally:
             if self.process.poll() is None:
                 self.process.kill()
@@ -116,9 +116,9 @@ def test_attach_speaks_with_the_containers_own_process(kubectl, namespace, image
     script = "while read line; do echo heard $line; test $line = bye && exit 0; done"
     container = {"stdin": True, "stdinOnce": True}
     start(kubectl, namespace, "p", image, script, container=container, restartPolicy="Never")
-    done = kubectl.run("-n", namespace, "attach", "-i", "p", stdin="one\nbye\n", deadline=20)
+    done = kubectl.run("-n", namespace, "attach", "-i", "p", stdin="one\nbye\n", deadline=60)
     assert "heard one" in done.stdout and "heard bye" in done.stdout
-    kubectl("-n", namespace, "wait", "pod/p", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=20s")
+    kubectl("-n", namespace, "wait", "pod/p", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
 
 
 def test_run_it_rm_is_a_shell_that_leaves_nothing(kubectl, namespace, image):
@@ -165,7 +165,7 @@ def test_logs_follow_and_show_the_previous_container(kubectl, namespace, image):
     kubectl("-n", namespace, "create", "-f", "-", stdin=pod("p", image, script, container=mounts, volumes=volumes))
     kubectl(
         "-n", namespace, "wait", "pod/p", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1",
-        "--timeout=30s",
+        "--timeout=60s",
     )  # fmt: skip
     assert kubectl("-n", namespace, "logs", "p", "--previous") == "life 1\n"
     following = subprocess.Popen(
@@ -174,8 +174,8 @@ def test_logs_follow_and_show_the_previous_container(kubectl, namespace, image):
     )  # fmt: skip
     lines = [following.stdout.readline() for _ in range(4)]
     assert lines == ["life 2\n", "line 1\n", "line 2\n", "line 3\n"]
-    kubectl("-n", namespace, "delete", "pod", "p", "--timeout=20s")
-    assert following.wait(15) == 0
+    kubectl("-n", namespace, "delete", "pod", "p", "--timeout=60s")
+    assert following.wait(60) == 0
     following.stdout.close()
 
 
@@ -210,12 +210,12 @@ def forwarding(kubectl, *arguments: str):
         yield int(said.split("127.0.0.1:")[1].split()[0])
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
 
 
 def fetch(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -237,7 +237,7 @@ def test_the_api_proxies_requests_to_pods_and_services(kubectl, namespace, image
     kubectl("-n", namespace, "expose", "pod", "web", "--port=80", "--target-port=http")
     kubectl(
         "-n", namespace, "wait", "endpointslice", "-l", "kubernetes.io/service-name=web",
-        "--for=jsonpath={.endpoints[0].conditions.ready}=true", "--timeout=10s",
+        "--for=jsonpath={.endpoints[0].conditions.ready}=true", "--timeout=60s",
     )  # fmt: skip
     base = f"/api/v1/namespaces/{namespace}"
     for name in ("pods/web", "pods/web:8080", "pods/http:web:8080", "services/web", "services/web:80"):

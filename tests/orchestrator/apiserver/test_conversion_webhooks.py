@@ -81,7 +81,7 @@ async def call(tmp_path, pki, program):
 
 
 async def until(true) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 - a definition settles in the background
             await asyncio.sleep(0.01)
 

@@ -56,7 +56,7 @@ async def call(tmp_path, pki):
     await server.start()
     caller = Caller(server, tmp_path)
     await caller("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=DEFINITION)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await caller("GET", THINGS))[0] != 200:  # noqa: ASYNC110 - it is a socket away
             await asyncio.sleep(0.01)
     yield caller
@@ -111,7 +111,7 @@ async def test_definitions_may_come_as_protobuf_and_their_objects_may_not(call):
     status, answer = await call("POST", path, data=definition(), headers=protobuf)
     assert (status, answer.get("message")) == (201, None)
     gardens = "/apis/example.test/v1/namespaces/default/gardens"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await call("GET", gardens))[0] != 200:  # noqa: ASYNC110 - it is a socket away
             await asyncio.sleep(0.01)
     garden = {"apiVersion": "example.test/v1", "kind": "Garden", "metadata": {"name": "a"}, "spec": {"size": -1}}
@@ -131,7 +131,7 @@ async def test_a_condition_without_a_type_does_not_end_the_server(call):
     other = {**DEFINITION, "metadata": {"name": "others.example.test"}}
     other["spec"] = {**DEFINITION["spec"], "names": {"plural": "others", "kind": "Other"}}
     await call("POST", path, json=other)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for served in (THINGS, THINGS.replace("things", "others")):
             while (await call("GET", served))[0] != 200:  # noqa: ASYNC110 - it is a socket away
                 await asyncio.sleep(0.01)
@@ -148,7 +148,7 @@ async def test_a_part_that_fails_begins_again_while_requests_are_answered(call, 
         await asyncio.Event().wait()
 
     task = asyncio.create_task(_run_for_ever("a part", run))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(begun) < 3:  # noqa: ASYNC110 - it has no event to wait for
             await asyncio.sleep(0.01)
     task.cancel()

@@ -47,7 +47,7 @@ async def logs_of(world: World, name: str, container: str = "main") -> str:
 
 
 async def finished(world: World, name: str = "web") -> dict[str, Any]:
-    return await world.until(name, lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"), 30)
+    return await world.until(name, lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"))
 
 
 async def said_by(world: World, *pods: dict[str, Any]) -> dict[str, str]:
@@ -62,6 +62,6 @@ async def said_by(world: World, *pods: dict[str, Any]) -> dict[str, str]:
 
 
 async def until_gone(path: Path) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while path.exists():  # noqa: ASYNC110, ASYNC240  one look at a local file
             await asyncio.sleep(0.02)

@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrator.kubelet.cleanup import unmount_below
 from orchestrator.kubelet.process_signals import kill_process
 
-START_DEADLINE = 30.0
+START_DEADLINE = 90.0
 FLAGS = (
     "--iptables=false", "--ip-forward=false", "--ip-masq=false", "--live-restore",
     "--exec-opt=native.cgroupdriver=cgroupfs", "--cgroup-parent=/paas-test-engine",

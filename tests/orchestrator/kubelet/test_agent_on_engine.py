@@ -130,7 +130,7 @@ async def test_a_container_that_ignores_term_is_killed_at_the_end_of_its_grace(w
     begun = asyncio.get_running_loop().time()
     await world.delete("web")
     await world.until_gone("web")
-    assert 1.5 < asyncio.get_running_loop().time() - begun < 8
+    assert 1.5 < asyncio.get_running_loop().time() - begun < 20  # of the thirty that a grace lasts which nobody chose
 
 
 async def test_hooks_run_after_the_start_and_before_the_stop(world: World, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ async def test_hooks_run_after_the_start_and_before_the_stop(world: World, tmp_p
     seen = tmp_path / "seen"
     container = busybox(lifecycle=hooks, volumeMounts=[{"name": "seen", "mountPath": "/seen"}])
     volumes = [{"name": "seen", "hostPath": {"path": str(seen), "type": "DirectoryOrCreate"}}]
-    await world.create(make_pod(container, volumes=volumes, terminationGracePeriodSeconds=5))
+    await world.create(make_pod(container, volumes=volumes, terminationGracePeriodSeconds=60))
     await world.until("web", is_ready)
     await world.delete("web")
     await world.until_gone("web")
@@ -151,16 +151,15 @@ async def test_hooks_run_after_the_start_and_before_the_stop(world: World, tmp_p
 async def test_an_exec_probe_that_fails_restarts_the_container(world: World) -> None:
     probe = {"exec": {"command": ["cat", "/tmp/alive"]}, "periodSeconds": 1, "failureThreshold": 1}
     await world.create(make_pod(busybox(livenessProbe=probe), terminationGracePeriodSeconds=1))
-    pod = await world.until("web", lambda pod: entry(pod).get("restartCount", 0) >= 1, 20)
+    pod = await world.until("web", lambda pod: entry(pod).get("restartCount", 0) >= 1)
     assert entry(pod)["lastState"]["terminated"]["exitCode"] == 0
 
 
 async def test_a_probe_by_a_command_that_is_not_in_the_image_is_told_of_and_counts_for_nothing(world: World) -> None:
     probe = {"exec": {"command": ["/bin/missing"]}, "periodSeconds": 1, "failureThreshold": 1}
     await world.create(make_pod(busybox(livenessProbe=probe), terminationGracePeriodSeconds=1))
-    said = await world.until_event("web", "Unhealthy")
+    said = await world.until_event("web", "Unhealthy", times=2)
     assert said.startswith("Liveness probe errored and resulted in unknown state: ") and "/bin/missing" in said
-    await asyncio.sleep(1.2)  # another check
     pod = await world.until("web", is_ready)
     assert entry(pod)["restartCount"] == 0
 
@@ -168,7 +167,7 @@ async def test_a_probe_by_a_command_that_is_not_in_the_image_is_told_of_and_coun
 async def test_an_image_of_a_registry_that_is_not_there_backs_off(world: World) -> None:
     container = {**busybox(), "image": "127.0.0.1:9/none:1"}
     await world.create(make_pod(container))
-    pod = await world.until("web", lambda pod: waiting_reason(pod) == "ErrImagePull", 20)
+    pod = await world.until("web", lambda pod: waiting_reason(pod) == "ErrImagePull")
     assert "127.0.0.1:9" in entry(pod)["state"]["waiting"]["message"]
 
 
@@ -187,7 +186,7 @@ async def test_a_new_agent_adopts_running_containers_and_restarts_none(world: Wo
     await second.start()
     try:
         await second.create(make_pod(busybox(), name="other", uid="", terminationGracePeriodSeconds=2))
-        await second.until("other", is_ready, 20)
+        await second.until("other", is_ready)
         after = await second.until("web", is_ready)
         assert entry(after) == entry(before)
         await second.delete("web")
@@ -202,7 +201,7 @@ async def test_a_killed_sandbox_is_made_anew(world: World) -> None:
     await world.until("web", is_ready)
     sandbox = next(iter((await world.runtime.claimed_sandboxes()).values()))
     subprocess.run(["docker", "rm", "-f", sandbox.id], check=True, capture_output=True, timeout=30)  # noqa: ASYNC221
-    pod = await world.until("web", lambda pod: entry(pod).get("restartCount", 0) >= 1 and is_ready(pod), 20)
+    pod = await world.until("web", lambda pod: entry(pod).get("restartCount", 0) >= 1 and is_ready(pod))
     assert pod["status"]["podIP"] != sandbox.address
     assert len(pod["status"]["podIPs"]) == 1
 
@@ -214,6 +213,6 @@ async def test_a_pod_deleted_while_it_starts_leaves_nothing(world: World) -> Non
     await asyncio.sleep(0.15)
     await world.delete("web")
     await world.until_gone("web")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while await world.runtime.containers() or await world.runtime.claimed_sandboxes():  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -164,7 +164,7 @@ class Client:
         await self.socket.send_bytes(control_frame(SYN_STREAM, payload, flags))
 
     async def until_end_of(self, stream: int) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 self._pending += await self.socket.receive_bytes()
                 while len(self._pending) >= 8:

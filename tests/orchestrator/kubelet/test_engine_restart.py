@@ -41,7 +41,7 @@ async def engine() -> AsyncIterator[OwnEngine]:
 async def until_checked_again(world: World, container: str) -> None:
     """Until its probe has written two more lines into a container."""
     count = None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = len((await world.runtime.execute(container, ("cat", "/tmp/checks"), 10))[1])
             count = found if count is None else count
@@ -65,13 +65,13 @@ async def test_containers_outlive_a_killed_engine_and_come_back_after_one_that_t
             }
             container = busybox(f": > /tmp/checks; {STAY}", livenessProbe=exec_probe)
             await world.create(make_pod(container, terminationGracePeriodSeconds=1))
-            before = await world.until("web", is_ready, 30)
+            before = await world.until("web", is_ready)
 
             await asyncio.to_thread(engine.kill)
             await asyncio.sleep(1.5)  # a probe falls due meanwhile, and says nothing of the container
             await asyncio.to_thread(engine.start)
             await world.create(make_pod(busybox(), name="later", uid="", terminationGracePeriodSeconds=1))
-            await world.until("later", is_ready, 30)
+            await world.until("later", is_ready)
             container_id = entry(before)["containerID"].rpartition("/")[2]
             await until_checked_again(world, container_id)
             after = await world.api.get(PODS, "web", "default")
@@ -80,7 +80,7 @@ async def test_containers_outlive_a_killed_engine_and_come_back_after_one_that_t
             await asyncio.to_thread(engine.kill)
             await asyncio.to_thread(engine.start, live_restore=False)
             for name in ("web", "later"):
-                pod = await world.until(name, lambda pod: is_ready(pod) and entry(pod)["restartCount"] >= 1, 30)
+                pod = await world.until(name, lambda pod: is_ready(pod) and entry(pod)["restartCount"] >= 1)
                 assert entry(pod)["containerID"] != entry(before)["containerID"]
         finally:
             await world.stop()

@@ -33,13 +33,13 @@ async def test_each_of_several_is_named_when_its_process_appears(kernel: dict[in
     hostnames = Hostnames()
     with hostnames.naming("a", "web-a") as first, hostnames.naming("b", "web-b") as second:
         (tmp_path / "a").write_text("41\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not first.done:  # noqa: ASYNC110  looking is what is tried
                 await asyncio.sleep(0.001)
         assert kernel == {41: "web-a"} and not second.done
     with hostnames.naming("b", "web-b") as again:
         (tmp_path / "b").write_text("42\n43\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not again.done:  # noqa: ASYNC110  looking is what is tried
                 await asyncio.sleep(0.001)
     assert kernel == {41: "web-a", 42: "web-b"}

@@ -111,14 +111,14 @@ async def test_containers_share_processes_when_asked_to_and_a_debugger_joins_its
     await world.create({**shared, "metadata": {**shared["metadata"], "uid": ""}})
     pod = make_pod(busybox("sleep 98 & wait"), terminationGracePeriodSeconds=1)
     await world.create(pod)
-    found = await world.until("web", is_ready, 20)
+    found = await world.until("web", is_ready)
     debugger = {**busybox("ps", "debug"), "targetContainerName": "main"}
     await world.api.update(
         PODS, {**found, "spec": {**found["spec"], "ephemeralContainers": [debugger]}}, subresource="ephemeralcontainers"
     )
-    await world.until("web", lambda pod: "terminated" in str(pod["status"].get("ephemeralContainerStatuses")), 20)
+    await world.until("web", lambda pod: "terminated" in str(pod["status"].get("ephemeralContainerStatuses")))
     assert "sleep 98" in await logs_of(world, "web", "debug")
-    await world.until("shared", is_ready, 20)
+    await world.until("shared", is_ready)
     worker = next(each for each in world.agent.workers.values() if each.ref.name == "shared")
     code, output = await world.runtime.execute(worker.seen.history["main"][-1].id, ("ps",), 5)
     assert code == 0 and b"sleep 97" in output
@@ -135,10 +135,10 @@ async def test_a_full_empty_dir_costs_the_pod_and_frees_the_disk(world: World) -
     )
     await world.create(make_pod(logs, name="logs", uid=""))
     for name in ("writes", "logs"):
-        await world.until(name, is_ready, 20)
+        await world.until(name, is_ready)
     looking = asyncio.create_task(keep_looking(evictor))  # ready says nothing of how much is written yet
     for name in ("writes", "logs"):
-        pod = await world.until(name, lambda pod: pod["status"].get("reason") == "Evicted", 20)
+        pod = await world.until(name, lambda pod: pod["status"].get("reason") == "Evicted")
         folder = world.agent.services.volumes.folder(pod["metadata"]["uid"])
         assert "exceed" in pod["status"]["message"]
         await until_gone(folder / "volumes")

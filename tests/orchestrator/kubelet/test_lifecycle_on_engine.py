@@ -50,7 +50,7 @@ async def test_an_init_container_that_fails_keeps_the_rest_from_starting(world: 
         await world.create({**broken, "spec": {**broken["spec"], "restartPolicy": policy}})
     over = await finished(world, "never")
     assert over["status"]["phase"] == "Failed" and waiting_reason(over) == "PodInitializing"
-    pod = await world.until("always", lambda pod: entry(pod, "init").get("restartCount", 0) >= 1, 20)
+    pod = await world.until("always", lambda pod: entry(pod, "init").get("restartCount", 0) >= 1)
     assert pod["status"]["phase"] == "Pending" and waiting_reason(pod) == "PodInitializing"
 
 
@@ -68,13 +68,13 @@ async def test_hooks_run_beside_the_container_and_before_its_end(world: World, t
             busybox(lifecycle={"postStart": {"exec": {"command": ["sh", "-c", "exit 1"]}}}), name="unhooked", uid=""
         )
     )
-    await world.until("hooked", is_ready, 20)
+    await world.until("hooked", is_ready)
     assert (tmp_path / "post").read_text() == "started\n"
     await world.delete("hooked")
-    await world.until_gone("hooked", 20)
+    await world.until_gone("hooked")
     assert (tmp_path / "log").read_text() == "stopping\nterm\n"
     assert "PostStartHook failed" in await world.until_event("unhooked", "FailedPostStartHook")
-    await world.until("unhooked", lambda pod: entry(pod).get("restartCount", 0) >= 1, 20)
+    await world.until("unhooked", lambda pod: entry(pod).get("restartCount", 0) >= 1)
 
 
 async def test_last_words_come_from_the_file_or_the_log(world: World) -> None:
@@ -109,6 +109,6 @@ async def test_a_failed_probe_may_have_a_shorter_patience_than_the_pod(world: Wo
     probe = {**sick, "terminationGracePeriodSeconds": 1}
     stubborn = busybox("trap '' TERM; while :; do sleep 1; done", livenessProbe=probe)
     await world.create(make_pod(stubborn, name="stubborn", uid="", terminationGracePeriodSeconds=600))
-    pod = await world.until("stubborn", lambda pod: entry(pod).get("restartCount", 0) >= 1, 20)
+    pod = await world.until("stubborn", lambda pod: entry(pod).get("restartCount", 0) >= 1)
     assert entry(pod)["lastState"]["terminated"]["exitCode"] == 137
     await world.delete("stubborn", grace=0)

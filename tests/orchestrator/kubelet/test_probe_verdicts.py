@@ -67,7 +67,7 @@ async def answering(answer: bytes) -> tuple[asyncio.Server, int]:
 async def test_http_answers(status: int, ok: bool) -> None:
     server, port = await answering(f"HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n".encode())
     async with server:
-        outcome = await run_probe({"httpGet": {"port": port, "path": "health"}}, "127.0.0.1", 2)
+        outcome = await run_probe({"httpGet": {"port": port, "path": "health"}}, "127.0.0.1", 30)
     assert outcome.ok is ok
     assert ok or outcome.message == f"HTTP probe failed with statuscode: {status}"
 
@@ -89,7 +89,7 @@ async def test_a_closed_port_refuses() -> None:
     server, port = await answering(b"")
     server.close()
     await server.wait_closed()
-    outcome = await run_probe({"tcpSocket": {"port": port}}, "127.0.0.1", 2)
+    outcome = await run_probe({"tcpSocket": {"port": port}}, "127.0.0.1", 30)
     assert outcome.message == f"dial tcp 127.0.0.1:{port}: connect: connection refused"
 
 
@@ -98,7 +98,7 @@ async def test_grpc_health(code: int, ok: bool) -> None:
     body = b"\x00" + (2).to_bytes(4, "big") + bytes([0x08, code])
     server, port = await answering(frame(HEADERS, 4, 1, b"\x88") + frame(DATA, 0, 1, body))
     async with server:
-        outcome = await run_probe({"grpc": {"port": port}}, "127.0.0.1", 2)
+        outcome = await run_probe({"grpc": {"port": port}}, "127.0.0.1", 30)
     assert outcome.ok is ok
 
 
@@ -131,7 +131,7 @@ async def test_redirects_are_followed_on_the_host_itself(answers: Answers, ok: b
     seen: list[bytes] = []
     async with await paths_served(answers, seen) as server:
         port = server.sockets[0].getsockname()[1]
-        outcome = await run_probe({"httpGet": {"port": port}}, "127.0.0.1", 2)
+        outcome = await run_probe({"httpGet": {"port": port}}, "127.0.0.1", 30)
     assert outcome.ok is ok and said in outcome.message
 
 
@@ -144,7 +144,7 @@ async def test_a_probe_may_ask_by_https_and_set_headers(tmp_path: Path) -> None:
         port = server.sockets[0].getsockname()[1]
         headers = [{"name": "Host", "value": "app.test"}, {"name": "X-Token", "value": "a"}]
         get = {"port": port, "scheme": "HTTPS", "path": "/h", "httpHeaders": headers}
-        assert (await run_probe({"httpGet": get}, "127.0.0.1", 2)).ok
+        assert (await run_probe({"httpGet": get}, "127.0.0.1", 30)).ok
         assert b"Host: app.test\r\n" in seen[0] and b"X-Token: a\r\n" in seen[0]
-        refused = await run_probe({"httpGet": {"port": port, "path": "/h"}}, "127.0.0.1", 2)
+        refused = await run_probe({"httpGet": {"port": port, "path": "/h"}}, "127.0.0.1", 30)
     assert not refused.ok

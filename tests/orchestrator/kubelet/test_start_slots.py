@@ -23,16 +23,16 @@ async def test_app_containers_go_before_sandboxes() -> None:
         assert slots.rests(now() + 10) == 0
     await asyncio.gather(*tasks)
     assert order == ["a", "b", "s"]
-    assert 10 <= slots.rests(now() + 10) < 11
+    assert 10 <= slots.rests(now() + 10) < 60
 
 
 async def test_what_comes_before_a_start_is_no_rest_and_takes_no_turn() -> None:
     slots, now = StartSlots(1), asyncio.get_running_loop().time
     with slots.preparing():
         assert slots.rests(now() + 10) == 0
-        async with asyncio.timeout(1), slots.second():
+        async with asyncio.timeout(60), slots.second():
             pass
-    assert 10 <= slots.rests(now() + 10) < 11
+    assert 10 <= slots.rests(now() + 10) < 60
 
 
 async def test_a_cancelled_turn_is_passed_on() -> None:
@@ -48,5 +48,5 @@ async def test_a_cancelled_turn_is_passed_on() -> None:
         late = asyncio.create_task(slots.first().__aenter__())
         await asyncio.sleep(0)
         waiting.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await late

@@ -160,11 +160,9 @@ async def test_containers_of_a_pod_that_is_gone_are_removed_by_the_next_agent(wo
     try:
         await second.create(make_pod(name="other", uid=""))
         await second.until("other", is_ready)
-        for _ in range(200):
-            if {status.pod.name for status in await world.runtime.containers()} == {"other"}:
-                break
-            await second.until("other", is_ready)
-        assert {status.pod.name for status in await world.runtime.containers()} == {"other"}
+        async with asyncio.timeout(60):
+            while {status.pod.name for status in await world.runtime.containers()} != {"other"}:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
     finally:
         await second.stop()
 
@@ -243,7 +241,7 @@ async def test_a_shorter_second_delete_ends_a_hook_that_sleeps(world: World) -> 
     await world.delete("web")
     await world.until_event("web", "Killing")
     await world.delete("web", grace=1)
-    await world.until_gone("web", 5)
+    await world.until_gone("web", 30)
 
 
 async def test_a_hook_that_sleeps_ends_with_its_container(world: World) -> None:
@@ -254,7 +252,7 @@ async def test_a_hook_that_sleeps_ends_with_its_container(world: World) -> None:
     await world.until_event("web", "Killing")
     assert isinstance(world.runtime, MemoryRuntime)
     world.runtime.crash((await world.runtime.containers())[0].id, 0)
-    await world.until_gone("web", 5)
+    await world.until_gone("web", 30)
 
 
 async def test_a_pod_that_asks_for_a_forbidden_kernel_setting_fails(world: World) -> None:
@@ -352,11 +350,11 @@ async def test_a_pod_deleted_at_any_step_of_its_start_leaves_nothing(
     monkeypatch.setattr(world.runtime, step, slow)
     hook = {"postStart": {"exec": {"command": ["true"]}}}
     await world.create(make_pod(make_container(command=["top"], lifecycle=hook), terminationGracePeriodSeconds=1))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await reached.wait()
     await world.delete("web", grace=0 if force else None)
     asyncio.get_running_loop().call_later(0.05, go_on.set)
     await world.until_gone("web")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await world.runtime.containers() or await world.runtime.claimed_sandboxes() or world.agent.workers:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

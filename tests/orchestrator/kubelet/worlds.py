@@ -23,7 +23,7 @@ from orchestrator.machinery.events import Recorder
 from orchestrator.objects.kinds import EVENTS, PODS
 from orchestrator.settings import ServerSettings
 
-DEADLINE = 10.0
+DEADLINE = 60.0  # seconds for what takes tenths of one on a quiet machine
 
 
 class World:
@@ -82,13 +82,13 @@ class World:
         except NotFound:
             return
 
-    async def until_event(self, name: str, reason: str, begins: str = "") -> str:
-        """The message of the first event of that reason about that pod whose message begins so."""
+    async def until_event(self, name: str, reason: str, begins: str = "", times: int = 1) -> str:
+        """The message of the first event of that reason about that pod whose message begins so, once told `times`."""
         async with asyncio.timeout(DEADLINE):
             while True:
                 for event in (await self.api.list(EVENTS)).items:
                     about = (event["involvedObject"]["name"], event["reason"]) == (name, reason)
-                    if about and event["message"].startswith(begins):
+                    if about and event["message"].startswith(begins) and event["count"] >= times:
                         return str(event["message"])
                 await asyncio.sleep(0.02)
 

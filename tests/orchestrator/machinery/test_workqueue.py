@@ -7,7 +7,7 @@ from orchestrator.machinery.workqueue import WorkQueue, retry_delay
 
 
 async def taken(queue):
-    return await asyncio.wait_for(queue.get(), 1)
+    return await asyncio.wait_for(queue.get(), 60)
 
 
 async def test_a_key_added_twice_is_worked_on_once():
@@ -61,4 +61,4 @@ async def test_a_cancelled_waiter_passes_its_key_on():
     await asyncio.sleep(0)
     queue.add("a")
     first.cancel()
-    assert await asyncio.wait_for(second, 1) == "a"
+    assert await asyncio.wait_for(second, 60) == "a"

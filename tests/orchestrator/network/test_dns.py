@@ -9,7 +9,7 @@ import pytest
 from dnslib import EDNS0, QTYPE, RCODE, RR, A, DNSLabel, DNSRecord
 
 from orchestrator.network.dns import NameServer, serve_dns
-from orchestrator.network.forwarder import Forwarder, HostServers, ask_tcp, ask_udp, read_servers
+from orchestrator.network.forwarder import TRY_TIMEOUT, Forwarder, HostServers, ask_tcp, ask_udp, read_servers
 from orchestrator.network.names import Zone
 from orchestrator.network.services import SERVICE_NAME
 
@@ -86,12 +86,13 @@ async def serving(zone, servers):
     task = asyncio.create_task(serve_dns(NameServer(zone, Forwarder(lambda: servers)), "127.0.0.1", port))
     await asyncio.sleep(0)
     try:
-        for _ in range(100):
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                break
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    break
+                await asyncio.sleep(0.01)
         yield ("127.0.0.1", port)
     finally:
         task.cancel()
@@ -103,7 +104,7 @@ async def ask(server, name, kind="A", by=ask_udp, size=0):
     question = DNSRecord.question(name, kind)
     if size:
         question.add_ar(EDNS0(udp_len=size))
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         return await by(server, question)
 
 
@@ -143,7 +144,7 @@ async def test_an_external_service_brings_the_address_of_its_target(upstream):
 
 
 async def test_without_resolvers_the_answer_is_servfail_at_once():
-    async with serving(make_zone(), []) as server, asyncio.timeout(0.5):
+    async with serving(make_zone(), []) as server, asyncio.timeout(TRY_TIMEOUT):
         assert (await ask(server, "example.test")).header.rcode == RCODE.SERVFAIL
 
 

@@ -90,7 +90,7 @@ async def test_services_and_policies_of_the_api_reach_the_firewall(tmp_path, mon
     )
     task = asyncio.create_task(run.run_network(api, settings, first_node_cidr(settings.pod_cidr), HostPorts()))
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             rules = await applied.get()
     finally:
         task.cancel()

@@ -73,7 +73,7 @@ async def client(tmp_path):
     await server.stop()
 
 
-async def until(condition, seconds=15):
+async def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not (found := await condition()):
         assert time.monotonic() < deadline, "it did not happen in time"

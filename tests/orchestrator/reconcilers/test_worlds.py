@@ -11,7 +11,7 @@ from tests.orchestrator.reconcilers.crashes import Case, in_short, play, writes_
 from tests.orchestrator.reconcilers.worlds import cluster, jobs, services, workloads
 
 CASES = (*workloads.CASES, *jobs.CASES, *services.CASES, *cluster.CASES)
-PATIENCE = 20  # seconds a world may take; each takes some hundredths
+PATIENCE = 90  # seconds a world may take; each takes some hundredths
 
 
 @pytest.mark.parametrize("reconciler", RECONCILERS, ids=lambda one: one.name)
