@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from django.conf import settings
 
-from controller.errors import ClusterTrouble, Conflict
+from controller.errors import ClusterTrouble, Conflict, cause_of
 from controller.models import App, BuildRun
 
 TIMEOUT = 10.0  # seconds a call
@@ -80,6 +80,6 @@ def _call(
         answer = connection.getresponse()
         return answer.status, answer.read(LARGEST), answer.headers
     except (OSError, http.client.HTTPException) as exc:
-        raise BuilderAway(f"the builder doesn't answer ({exc}); is the program `builder` running?") from exc
+        raise BuilderAway(f"the builder doesn't answer ({cause_of(exc)}); is the program `builder` running?") from exc
     finally:
         connection.close()

@@ -1,6 +1,16 @@
 """What can go wrong, as the API says it. One handler (`api/edge.py`) turns these into answers."""
 
 
+def cause_of(exc: BaseException) -> str:
+    """What went wrong in the system's own words (`connection refused`), whatever wrapped it on the way up."""
+    inner: BaseException | None = exc
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return str(inner.strerror)[:1].lower() + str(inner.strerror)[1:]
+        inner = inner.__cause__ or (None if inner.__suppress_context__ else inner.__context__)
+    return str(exc) or ("timed out" if isinstance(exc, TimeoutError) else type(exc).__name__)
+
+
 class PaasError(Exception):
     """Root of the controller's errors; `status` is the HTTP status, `body()` what the client reads."""
 

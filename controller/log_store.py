@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from django.conf import settings
 
-from controller.errors import BadRequest, ClusterTrouble
+from controller.errors import BadRequest, ClusterTrouble, cause_of
 from controller.neighbours import Connection, key_headers, send_datagram
 
 ANSWER_TIMEOUT = 20.0  # seconds; a search gives up earlier by itself
@@ -92,4 +92,4 @@ def _open(target: str, timeout: float):
 
 
 def _away(exc: Exception) -> str:
-    return f"the log store doesn't answer ({exc}); is the program `logger` running?"
+    return f"the log store doesn't answer ({cause_of(exc)}); is the program `logger` running?"

@@ -21,6 +21,8 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 import jwt
 from django.conf import settings
 
+from controller.errors import cause_of
+
 TIMEOUT = 10  # seconds one request to the provider may take
 MOST_READ = 1 << 20  # bytes of an answer
 KEPT = 3600.0  # seconds until the provider is asked for its addresses again
@@ -82,7 +84,7 @@ def ask(url: str, form: dict[str, str] | None = None, headers: dict[str, str] | 
     except HTTPError as exc:
         raise SignOnFailed(f"{parts.hostname} answered with status {exc.code}") from exc
     except (OSError, ValueError) as exc:
-        raise SignOnFailed(f"{parts.hostname} could not be asked: {exc}") from exc
+        raise SignOnFailed(f"{parts.hostname} could not be asked: {cause_of(exc)}") from exc
     if not isinstance(found, dict):
         raise SignOnFailed(f"{parts.hostname} answered with something else than an object")
     return found

@@ -15,6 +15,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
+from controller.errors import cause_of
+
 TIMEOUT = 10  # seconds for connecting to an address, and for each read
 DEADLINE = 30  # seconds for a request in all, less than a delivery's lease
 MOST_READ = 4096  # bytes of an answer
@@ -82,7 +84,7 @@ def post_json(url: str, body: bytes, headers: dict[str, str]) -> int:
     except (OSError, http.client.HTTPException, ValueError) as exc:
         if connection.cut:
             raise Refused(f"did not answer in full within {DEADLINE} s") from exc
-        raise Refused(f"could not be reached: {exc}") from exc
+        raise Refused(f"could not be reached: {cause_of(exc)}") from exc
     finally:
         watch.cancel()
         connection.close()
@@ -107,7 +109,7 @@ def checked_addresses(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
-        raise Refused(f"{host} can't be resolved: {exc}") from exc
+        raise Refused(f"{host} can't be resolved: {cause_of(exc)}") from exc
     addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
     for address in addresses:
         if not settings.WEBHOOKS_TO_PRIVATE_ADDRESSES and not is_public(address):

@@ -10,7 +10,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 from django.conf import settings
 
-from controller.errors import ClusterTrouble
+from controller.errors import ClusterTrouble, cause_of
 from controller.registry_tokens import Signer, Wanted
 
 TIMEOUT = 10  # seconds a call
@@ -64,7 +64,7 @@ def copy_image(reference: str, source: str, target: str, tag: str = "") -> str:
             "is the image still there? push or promote again"
         ) from exc
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as exc:
-        raise RegistryTrouble(f"the registry can't be reached to copy {source}@{reference}: {exc}") from exc
+        raise RegistryTrouble(f"the registry can't be reached to copy {source}@{reference}: {cause_of(exc)}") from exc
 
 
 def _copy_manifest(reference: str, source: str, target: str, tag: str, wanted: list[Wanted]) -> str:

@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from controller.cluster.client import cluster
-from controller.errors import PaasError
+from controller.errors import PaasError, cause_of
 from controller.models import App, Build, Operation, Release
 from controller.neighbours import Connection
 
@@ -113,7 +113,9 @@ def ask(who: str, connection: http.client.HTTPConnection, wish: dict[str, Any]) 
         answer = connection.getresponse()
         body = json.loads(answer.read())
     except (OSError, http.client.HTTPException, ValueError) as exc:
-        raise CollectionFailed(f"{who} doesn't answer ({exc}); try again when it runs (`make status`).") from exc
+        raise CollectionFailed(
+            f"{who} doesn't answer ({cause_of(exc)}); try again when it runs (`make status`)."
+        ) from exc
     finally:
         connection.close()
     if answer.status != 200:

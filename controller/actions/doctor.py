@@ -19,7 +19,7 @@ from controller import disk, wakeups
 from controller.actions import platform_certificates
 from controller.actions.mail import try_server
 from controller.cluster.client import cluster
-from controller.errors import BadRequest
+from controller.errors import BadRequest, cause_of
 from controller.models import Certificate, Operation
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -56,7 +56,8 @@ def run(name: str) -> list[Finding]:
     try:
         return list(CHECKS[name]())
     except Exception as exc:  # a check that breaks is a finding
-        return [Finding(name, FAIL, f"can't be looked at: {exc}"[:400], f"see `make status` and the log of {name}")]
+        text = f"can't be looked at: {cause_of(exc)}"[:400]
+        return [Finding(name, FAIL, text, f"see `make status` and the log of {name}")]
 
 
 def look_at_dns() -> Iterator[Finding]:
@@ -66,8 +67,8 @@ def look_at_dns() -> Iterator[Finding]:
             found = sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
             yield Finding(name, OK, f"{host} is {', '.join(found)}")
         except OSError as exc:
-            record = f"*.{domain}" if name != "domain" else domain
-            yield Finding(name, FAIL, f"{host} has no address: {exc}", f"add an A or AAAA record for {record}")
+            fix = f"add an A or AAAA record for {'' if name == 'domain' else '*.'}{domain}"
+            yield Finding(name, FAIL, f"{host} has no address: {cause_of(exc)}", fix)
 
 
 def look_at_ports() -> Iterator[Finding]:
@@ -79,7 +80,7 @@ def look_at_ports() -> Iterator[Finding]:
             yield Finding(name, OK, f"{host}:{port} takes connections")
         except OSError as exc:
             fix = "`make status` says whether it runs; a firewall may be in between"
-            yield Finding(name, FAIL, f"{host}:{port} can't be reached: {exc}", fix)
+            yield Finding(name, FAIL, f"{host}:{port} can't be reached: {cause_of(exc)}", fix)
 
 
 def look_at_disk() -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 
-from controller.errors import BadRequest
+from controller.errors import BadRequest, cause_of
 
 
 def send_mail(to: list[str], subject: str, text: str) -> None:
@@ -59,7 +59,7 @@ def told(exc: Exception) -> str:
         return f"{server} answered {words_of(exc.smtp_code, exc.smtp_error)}"
     if isinstance(exc, UnicodeError):
         return f"{server} takes user names and passwords in ASCII only, and SMTP_URL has others"
-    return f"{server}: {exc}"
+    return f"{server}: {cause_of(exc)}"
 
 
 def words_of(code: int, text: bytes | str) -> str:

@@ -3,13 +3,14 @@
 import hashlib
 import hmac
 import http.client
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 from celery import shared_task
 from django.conf import settings
 
 from controller.actions.events import record
+from controller.errors import cause_of
 from controller.models import Release
 
 TIMEOUT = 5  # seconds one address may take
@@ -23,11 +24,12 @@ def send_deploy_hook(release_id: str, url: str, event: str = "", text: str = "")
     if settings.DEPLOY_HOOK_SECRET:
         digest = hmac.new(settings.DEPLOY_HOOK_SECRET.encode(), target.encode(), hashlib.sha1).hexdigest()
         headers["Authorization"] = digest
+    host = urlsplit(url).netloc.rpartition("@")[2]  # the log's readers needn't know a path that is a secret
     try:
         with urlopen(Request(target, data=b"", headers=headers, method="POST"), timeout=TIMEOUT):  # noqa: S310
-            record(release.app, f"Deploy hook sent to {url}")
+            record(release.app, f"Deploy hook sent to {host}")
     except (OSError, http.client.HTTPException, ValueError) as exc:
-        record(release.app, f"An error occurred while sending the deploy hook to {url}: {exc}", "ERROR")
+        record(release.app, f"An error occurred while sending the deploy hook to {host}: {cause_of(exc)}", "ERROR")
 
 
 def hook_url(url: str, release: Release, more: dict[str, str]) -> str:
