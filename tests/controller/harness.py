@@ -1,12 +1,15 @@
 """An API client per user, over a cluster in memory; tests speak HTTP only."""
 
 import json
+from datetime import timedelta
 from unittest import mock
 
 import pytest
 from django.db import connection, transaction
 from django.test import Client, TransactionTestCase
 
+from controller.actions import deliveries
+from controller.models import Delivery
 from tests.controller import described
 from tests.controller.memory_cluster import MemoryCluster, put_in_place
 
@@ -137,3 +140,10 @@ def live(blue, push):
     """The app, pushed once: v2 with one web process."""
     assert push().status_code == 200
     return blue
+
+
+def later(seconds):
+    """As if so much time had passed for the notices that wait."""
+    for row in Delivery.objects.filter(state=Delivery.QUEUED):
+        Delivery.objects.filter(pk=row.pk).update(next_try=row.next_try - timedelta(seconds=seconds))
+    deliveries.deliver_due()

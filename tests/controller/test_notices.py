@@ -1,11 +1,10 @@
-"""Webhooks and mail: signed, tried again, never lost, and never sent where they mustn't go."""
+"""Webhooks: signed, tried again, never lost, and never sent where they mustn't go; what is told, and how often."""
 
 import contextlib
 import hashlib
 import hmac
 import json
 import socket
-import socketserver
 import threading
 import time
 from datetime import timedelta
@@ -17,11 +16,12 @@ from django.core import mail
 from django.utils import timezone
 
 from controller import disk, outgoing
-from controller.actions import deliveries, disk_alarm, doctor, upkeep
+from controller.actions import deliveries, disk_alarm, upkeep
 from controller.actions.notices import emit
 from controller.errors import ClusterTrouble
 from controller.models import App, Certificate, Delivery, DiskAlarm, User
 from controller.outgoing import Refused, checked_addresses, is_public
+from tests.controller.harness import later
 
 SECRET = "a secret of some length"
 
@@ -74,13 +74,6 @@ def hook(ear, blue):
 
 def log_of(api, hook):
     return api.get(f"{hook}/deliveries").json()["results"]
-
-
-def later(seconds):
-    """As if so much time had passed for what waits."""
-    for row in Delivery.objects.filter(state=Delivery.QUEUED):
-        Delivery.objects.filter(pk=row.pk).update(next_try=row.next_try - timedelta(seconds=seconds))
-    deliveries.deliver_due()
 
 
 def test_a_deploy_is_told_signed(hook, ear, push, blue):
@@ -253,98 +246,6 @@ def test_what_breaks_a_delivery_is_given_up_in_time(hook, blue, push, monkeypatc
 
 
 # Mail
-
-
-def test_mail_can_be_tried_and_its_log_is_ones_own(blue, sign_in, settings):
-    carol = sign_in("carol")
-    assert blue.post("/v2/notifications/address/", {"email": "nowhere"}).status_code == 400
-    assert blue.post("/v2/notifications/address/", {"email": "b@elsewhere.test"}).json() == {
-        "email": "b@elsewhere.test"
-    }
-    assert blue.post("/v2/notifications/test/").status_code == 201
-    assert [message.to for message in mail.outbox] == [["b@elsewhere.test"]]
-    sent = mail.outbox[0].message()
-    assert sent["Auto-Submitted"] == "auto-generated" and sent["Message-ID"].endswith("@paas.localhost>")
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
-    blue.post("/v2/notifications/test/")
-    log = blue.get("/v2/notifications/deliveries/").json()["results"]
-    assert [(row["event"], row["state"], row["app"]) for row in log] == [
-        ("ping", "queued", None),
-        ("ping", "sent", None),
-    ]
-    assert "127.0.0.1:1: connection refused" in log[0]["error"]
-    assert carol.get("/v2/notifications/deliveries/").json()["count"] == 0
-
-
-def test_who_has_no_address_gets_no_mail_and_is_told_how_to_have_one(blue, push):
-    blue.post("/v2/notifications/", {})
-    blue.post("/v2/notifications/address/", {"email": ""})
-    assert "notifications:address" in blue.post("/v2/notifications/test/").json()["detail"]
-    push()
-    assert mail.outbox == []
-
-
-class Postmaster(socketserver.StreamRequestHandler):
-    """An SMTP server that knows no password."""
-
-    def handle(self):
-        self.wfile.write(b"220 mail.test\r\n")
-        for line in self.rfile:
-            word = line.split()[0].upper()
-            answers = {b"EHLO": b"250-mail.test\r\n250 AUTH PLAIN\r\n", b"AUTH": b"535 5.7.8 wrong\r\n"}
-            self.wfile.write(answers.get(word, b"250 ok\r\n"))
-
-
-@pytest.mark.parametrize(
-    ("password", "words"), [("wrong", "refused the login of me: 535 5.7.8 wrong"), ("pässwort", "in ASCII only")]
-)
-def test_a_refused_login_is_told_in_the_servers_words(blue, admin, settings, password, words):
-    with socketserver.TCPServer(("127.0.0.1", 0), Postmaster) as server:  # one at a time: who is refused hangs up
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = server.server_address
-        settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "me", password
-        blue.post("/v2/notifications/test/")
-        assert words in blue.get("/v2/notifications/deliveries/").json()["results"][0]["error"]
-        (found,) = doctor.look_at_mail()
-        assert found.level == "fail" and words in found.text
-        server.shutdown()
-
-
-def test_mail_goes_to_whoever_asked_and_may_see_the_app(blue, sign_in, push):
-    carol = sign_in("carol")
-    assert blue.post("/v2/notifications/", {"app": "blue", "events": ["deploy.succeeded"]}).status_code == 201
-    carol.post("/v2/notifications/", {})
-    assert carol.post("/v2/notifications/", {"app": "blue"}).status_code == 403
-    push()
-    assert [(message.to, message.subject) for message in mail.outbox] == [
-        (["bob@example.test"], "blue: v2 is live: bob deployed a1b2c3d")
-    ]
-    assert "http://paas.localhost:8080/apps/blue/" in mail.outbox[0].body
-    blue.post("/v2/apps/blue/access/", {"username": "carol", "role": "viewer"})
-    push(sha="bbbbbbbb")
-    assert [message.to for message in mail.outbox[1:]] == [["bob@example.test"], ["carol@example.test"]]
-
-
-def test_mail_is_ended(blue, push):
-    blue.post("/v2/notifications/", {})
-    assert blue.get("/v2/notifications/").json()["mail"] == [{"app": None, "events": []}]
-    assert blue.delete("/v2/notifications/").status_code == 204
-    push()
-    assert mail.outbox == []
-
-
-def test_a_mail_server_that_is_away_is_tried_again(blue, push, settings):
-    blue.post("/v2/notifications/", {})
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
-    assert push().status_code == 200
-    row = Delivery.objects.get()
-    assert (row.state, row.attempts) == ("queued", 1) and "could not be sent" in row.error
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    later(10)
-    assert len(mail.outbox) == 1
 
 
 # Crashes and certificates
