@@ -17,13 +17,16 @@ from django.utils import timezone
 from controller.access import DEVELOP, app_for
 from controller.actions import build_runs, operations
 from controller.actions.build import InProgressBuild, create_build
+from controller.actions.events import record
 from controller.actions.image_ports import exposed_ports
+from controller.actions.notices import emit
 from controller.errors import PaasError
 from controller.models import App, BuildRun, User
 from controller.outbox import enqueue
 
 log = logging.getLogger(__name__)
 SOURCE = "docker-push"
+HINTS = (("Expose a port", "`paas config:set PORT=…`, or EXPOSE in its Dockerfile, says it; then push again."),)
 LOST_AFTER = timedelta(minutes=2)
 BUILT = re.compile(r"git-[0-9a-f]{8}")  # tags of the builder, which reports its images itself
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -97,7 +100,17 @@ def release(run_id: str) -> None:
     except InProgressBuild:
         BuildRun.objects.filter(pk=run.pk).update(state=BuildRun.QUEUED)
     except PaasError as exc:
-        build_runs.finish(run, BuildRun.FAILED, cause=str(exc))
+        refuse(run, str(exc))
+
+
+def refuse(run: BuildRun, cause: str) -> None:
+    """Tells where the app's people look, since `docker push` itself has long succeeded."""
+    hint = next((hint for words, hint in HINTS if words in cause), "")
+    text = f"{run.app.name}:{run.ref}, pushed with docker, is not released: {cause}"
+    with transaction.atomic():
+        build_runs.finish(run, BuildRun.FAILED, cause=cause, hint=hint)
+        record(run.app, f"{text}. {hint}".rstrip(), "ERROR")
+        emit(run.app, "deploy.failed", text)
 
 
 def is_behind_another(run: BuildRun) -> bool:

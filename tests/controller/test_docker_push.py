@@ -3,6 +3,7 @@
 import pytest
 
 from controller.actions import docker_push
+from controller.models import Event, Notice
 
 TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 RUNS = "/v2/apps/blue/build-runs/"
@@ -78,3 +79,14 @@ def test_a_busy_app_gets_its_image_afterwards(blue, notify, monkeypatch):
 def test_pushes_of_one_app_are_released_in_order(blue, notify):
     notify(event("a", 1), event("b", 2))
     assert [digest[7] for digest in builds(blue)] == ["b", "a"]
+
+
+def test_an_image_that_cannot_be_released_is_told_in_the_log_and_to_webhooks(blue, notify, monkeypatch):
+    monkeypatch.setattr(docker_push, "exposed_ports", lambda repository, digest: [])
+    notify(event())
+    run = blue.get(RUNS + "1").json()
+    assert run["state"] == "failed" and run["cause"].startswith("Expose a port")
+    assert "paas config:set PORT=" in run["hint"]
+    last = Event.objects.filter(app__name="blue").latest("id")
+    assert last.level == "ERROR" and last.message.startswith("blue:latest, pushed with docker, is not released: Expose")
+    assert Notice.objects.filter(event="deploy.failed", app__name="blue").count() == 1
