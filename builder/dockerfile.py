@@ -29,7 +29,7 @@ from builder.dockerfile_text import (
 from builder.engine import Engine
 from builder.errors import BuildFailed, EngineError, RegistryError
 from builder.host_config import HostConfig
-from builder.pool import network_name
+from builder.pool import CPU_SHARES, network_name
 from builder.progress import Progress, human
 from builder.registry_api import RegistryClient
 from builder.settings import Settings
@@ -257,6 +257,7 @@ class DockerfileBuilds:
             **self._parameters(name, plan),
             "memory": limits.memory,
             "memswap": limits.memory,
+            "cpushares": CPU_SHARES,
             "cpuperiod": CPU_PERIOD,
             "cpuquota": int(limits.cpus * CPU_PERIOD),
             "version": 1,

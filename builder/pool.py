@@ -47,6 +47,9 @@ def network_name(instance: str) -> str:
     return f"{instance}-builds"
 
 
+CPU_SHARES = 2  # as of an app that asked for no CPU: the engine's default would take 500 times as much as that app
+
+
 def container_spec(settings: Settings, host: HostConfig, space: Workspace, image: str) -> dict[str, Any]:
     """A build container: unprivileged user, no capabilities, capped, and nothing of the host but read-only mounts."""
     binds = [f"{space.root}:/workspace", f"{space.app}:/app", f"{BUILDPACKS}:/buildpacks:ro"]
@@ -65,6 +68,7 @@ def container_spec(settings: Settings, host: HostConfig, space: Workspace, image
             "Memory": limits.memory,
             "MemorySwap": limits.memory,
             "NanoCpus": int(limits.cpus * 1e9),
+            "CpuShares": CPU_SHARES,
             "PidsLimit": limits.pids,
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],

@@ -44,7 +44,7 @@ def _code_of(release: Release) -> dict[str, Any]:
     parts["dockerfile"] = build.kind == "dockerfile"
     if found := split_reference(build.image):
         parts["image"] = found[1]  # the same image has another name in another app
-    return {name: value for name, value in parts.items() if value not in ("", None)}
+    return {name: value for name, value in parts.items() if value not in ("", None, False, [])}
 
 
 def _changes(old: dict, new: dict, *, masked: bool = False) -> list[Change]:

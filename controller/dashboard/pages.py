@@ -210,7 +210,6 @@ def pod_row(process: Process, cause: str, now: datetime) -> dict[str, Any]:
 
 def release_rows(releases: Iterable[Release], current: Release | None, now: datetime) -> list[dict[str, Any]]:
     rows = []
-    running = current is not None and current.build_id is not None
     for release in releases:
         is_current = current is not None and release.pk == current.pk
         rows.append(
@@ -224,13 +223,17 @@ def release_rows(releases: Iterable[Release], current: Release | None, now: date
                 "created": release.created,
                 "ago": ago(release.created, now),
                 "code": code_of(release),
-                "can_roll_back": not release.failed
-                and not is_current
-                and release.version >= ROLLED_BACK_TO
-                and (release.build_id is not None or not running),
+                "can_roll_back": can_roll_back(release, current),
             }
         )
     return rows
+
+
+def can_roll_back(release: Release, current: Release | None) -> bool:
+    """Whether `release` is one that a rollback may go to."""
+    if release.failed or release.version < ROLLED_BACK_TO or current is None or release.pk == current.pk:
+        return False
+    return release.build_id is not None or current.build_id is None
 
 
 def code_of(release: Release) -> str:

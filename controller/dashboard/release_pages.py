@@ -51,7 +51,8 @@ def release_context(request: HttpRequest, app: App, version: int) -> dict[str, A
         raise Missing("Release")
     chosen, before = found[version], found.get(version - 1)
     tone, text = STATES[states_of(app, [chosen])[version]]
-    shows_config = may(request.user, app, CONFIGURE)
+    under_way = text in (STATES["pending"][1], STATES["deploying"][1])
+    may_develop, shows_config = may(request.user, app, DEVELOP), may(request.user, app, CONFIGURE)
     return {
         "release": chosen,
         "state": {"tone": tone, "text": text},
@@ -59,7 +60,8 @@ def release_context(request: HttpRequest, app: App, version: int) -> dict[str, A
         "before": before,
         "changes": change_groups(diff_releases(before, chosen), with_config=shows_config) if before else [],
         "lines": output_of(chosen),
-        "is_under_way": text in (STATES["pending"][1], STATES["deploying"][1]) and may(request.user, app, DEVELOP),
+        "is_under_way": under_way and may_develop,
+        "can_roll_back": not under_way and may_develop and pages.can_roll_back(chosen, app.current_release()),
     }
 
 

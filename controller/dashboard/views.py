@@ -15,7 +15,19 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from controller.access import CONFIGURE, OPERATE, OWN, READ, REMOVE, Right, app_for, level_of, may, visible_apps
+from controller.access import (
+    CONFIGURE,
+    DEVELOP,
+    OPERATE,
+    OWN,
+    READ,
+    REMOVE,
+    Right,
+    app_for,
+    level_of,
+    may,
+    visible_apps,
+)
 from controller.actions.config_sharing import visible_groups
 from controller.actions.log_filters import filters
 from controller.actions.logs import read_logs
@@ -27,6 +39,7 @@ from controller.errors import BadRequest, ClusterTrouble, Invalid, Missing, Unsu
 from controller.models import App
 
 APPS_SHOWN = 50
+APPS_AT_A_GLANCE = 8  # more than these get a field to find one
 RELEASES_SHOWN = 30
 RELEASES_ON_FIRST_TAB = 5
 LOG_LINES = 500
@@ -69,7 +82,7 @@ def apps_context(request: HttpRequest) -> Context:
         "sought": sought,
         "chosen": chosen,
         "query": urlencode({"q": sought, "page": chosen.number}),
-        "many": bool(sought) or found.num_pages > 1,
+        "many": bool(sought) or found.count > APPS_AT_A_GLANCE,
     }
 
 
@@ -175,6 +188,7 @@ def processes_context(request: HttpRequest, app: App, observed: Observed) -> Con
         "push": None if build else push_context(request, app),
         "types": pages.type_rows(app.structure, procfile, processes, observed.causes, timezone.now()),
         "running": any(app.structure.values()),
+        "may_develop": may(request.user, app, DEVELOP),
     }
     context |= releases_context(app, observed, RELEASES_ON_FIRST_TAB)
     return versioned(request, app, observed, "dashboard/parts/processes.html", context)
@@ -207,6 +221,7 @@ def releases_context(app: App, observed: Observed, count: int, before: int | Non
 def releases_page_context(request: HttpRequest, app: App, observed: Observed) -> Context:
     before = request.GET.get("before", "")
     context = releases_context(app, observed, RELEASES_SHOWN, int(before) if before.isdecimal() else None)
+    context["may_develop"] = may(request.user, app, DEVELOP)
     return versioned(request, app, observed, "dashboard/parts/releases.html", context)
 
 

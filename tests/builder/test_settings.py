@@ -1,8 +1,13 @@
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from builder.settings import SettingsError, load, parse_listen
+from builder.host_config import HostConfig
+from builder.pool import CPU_SHARES, container_spec
+from builder.settings import Registry, Settings, SettingsError, load, parse_listen
+from orchestrator.kubelet.runtime import Resources
 
 
 def test_addresses_of_both_families_are_read():
@@ -33,3 +38,10 @@ def test_a_missing_or_wrong_variable_names_itself(tmp_path):
         load({})
     with pytest.raises(SettingsError, match="BUILD_CPUS"):
         load({"BUILDER_DATA": str(tmp_path), "BUILD_CPUS": "many"})
+
+
+def test_a_build_takes_no_more_cpu_from_an_app_than_another_app_would():
+    settings = Settings(Path("/data"), "http://127.0.0.1:1", "key", Registry("127.0.0.1:1"))
+    space = SimpleNamespace(root="/w", app="/a")
+    host = container_spec(settings, HostConfig(), space, "stack")["HostConfig"]
+    assert host["CpuShares"] == CPU_SHARES == Resources().cpu_shares

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from controller.actions.app import scale_app
 from controller.actions.build_runs import begin, finish
@@ -30,9 +31,22 @@ def chromium(admin, deployed, live_server, tmp_path):
     made.close()
 
 
-def test_every_page_loads_without_a_complaint(chromium, monkeypatch):
+def test_every_page_loads_without_a_complaint(chromium, deployed, monkeypatch):
     monkeypatch.setattr("controller.dashboard.streams.follow_logs", lambda app, count, seconds: iter([]))
-    tabs = ("releases", "config", "domains", "builds", "schedule", "autoscale", "webhooks", "logs/drains", "access")
+    now = timezone.now()
+    deployed.usage.create(time=now, minutes=1, requests=9, latency=0.1, types={"web": [1, 0.1, 9e6]})
+    tabs = (
+        "metrics",
+        "releases",
+        "config",
+        "domains",
+        "builds",
+        "schedule",
+        "autoscale",
+        "webhooks",
+        "logs/drains",
+        "access",
+    )
     tabs += tuple(f"settings/{section}" for section in ("", "limits/", "health/", "deploys/", "source/"))
     places = ("keys", "certificates", "account", "teams", "invitations", "config-groups", "pipelines", "activity")
     for page in (
@@ -57,7 +71,8 @@ def test_on_a_phone_no_page_is_wider_than_the_screen(chromium, deployed, scheme)
     chromium.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     settings = (f"/apps/shop/settings/{section}" for section in ("", "limits/", "health/", "deploys/", "source/"))
     tabs = (
-        f"/apps/shop/{tab}" for tab in ("", "webhooks/", "builds/", "builds/1/", "releases/", "config/", "domains/")
+        f"/apps/shop/{tab}"
+        for tab in ("", "metrics/", "webhooks/", "builds/", "builds/1/", "releases/", "config/", "domains/")
     )
     for page in ("/", "/account/", "/certificates/", *tabs, *settings):
         chromium.open(chromium.base + page)

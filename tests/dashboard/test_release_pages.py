@@ -27,6 +27,18 @@ def test_a_rollback_may_take_back_one_half(admin, deployed):
     assert Release.objects.get(version=4).config.values == {"A": "1"}
 
 
+def test_a_release_that_could_run_again_is_rolled_back_to_from_its_page(admin, deployed):
+    admin.send("/apps/shop/config/", "/apps/shop/config/set/", key="A", value="1")
+    assert "Roll back to v2" in text_of(admin.get("/apps/shop/releases/v2/"))
+    for version in (1, 3):  # the empty start, and what runs
+        assert "Roll back to" not in text_of(admin.get(f"/apps/shop/releases/v{version}/"))
+
+
+def test_a_release_names_what_a_build_has_and_not_what_it_lacks(admin, deployed):
+    page = words(admin.get("/apps/shop/releases/v2/"))
+    assert "+ sha 4f2a91c0" in page and "False" not in page and "[]" not in page
+
+
 def test_a_deploy_under_way_can_be_cancelled(admin, deployed):
     release = deployed.current_release()
     new = Release.objects.create(

@@ -1,6 +1,6 @@
 """Who may see and do what: the same door as the API's."""
 
-from controller.actions.perms import grant
+from controller.actions.perms import give_role, grant
 
 PAGES = [
     "",
@@ -84,3 +84,13 @@ def test_a_missing_app_is_not_found_on_every_page(admin):
 def test_forms_are_only_posted(deployed, admin):
     statuses = {target: admin.get(f"/apps/shop/{target}").status_code for target in WRITES}
     assert statuses == dict.fromkeys(WRITES, 405)
+
+
+def test_a_viewer_is_offered_no_button_that_would_be_refused(deployed, sign_in):
+    viewer = sign_in("viewer")
+    give_role(app=deployed, username="viewer", role="viewer")
+    for page in ("", "live/processes/", "releases/", "live/releases/", "releases/v2/"):
+        text = viewer.get(f"/apps/shop/{page}").content.decode()
+        main = text.partition("<main")[2] or text
+        assert "<form" not in main, page
+    assert "1 wanted" in viewer.get("/apps/shop/").content.decode()
