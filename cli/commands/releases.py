@@ -50,11 +50,11 @@ def describe_state(release: dict[str, Any]) -> str:
     "releases:info",
     "Show one release: who, when, what became of it",
     "paas releases:info v3",
-    args=(Arg("version", "v3 or 3"),),
+    args=(Arg("version", "v3 or 3; the newest when missing", required=False),),
     options=(APP, JSON),
 )
-def info(session: Session, version: str) -> None:
-    number = parse_version(version)
+def info(session: Session, version: str | None) -> None:
+    number = parse_version(version) if version else newest_of(session)[0]
     release = session.api.get(session.app_path("releases", f"v{number}", ""), detail="true")
     if session.shown_as_json(release):
         return
@@ -82,7 +82,7 @@ def info(session: Session, version: str) -> None:
 )
 def diff(session: Session, old: str | None, new: str | None) -> None:
     if old is None or new is None:
-        newest = [row["version"] for row in session.page(session.app_path("releases", ""), 2)[0]]
+        newest = newest_of(session)
         second = parse_version(new) if new else newest[0]
         first = parse_version(old) if old else newest[-1]
     else:
@@ -177,6 +177,11 @@ def rollback(session: Session, version: str | None, code: bool | None, config_on
         answer = session.deploy(session.app_path("releases", "rollback", ""), body or None)
         step.result = f"done, v{answer['version']}" if session.waits else f"begun, v{answer['version']}"
     session.shown_as_json(answer)
+
+
+def newest_of(session: Session) -> list[int]:
+    """The numbers of the app's two newest releases, the newest first."""
+    return [row["version"] for row in session.page(session.app_path("releases", ""), 2)[0]]
 
 
 def parse_version(text: str) -> int:

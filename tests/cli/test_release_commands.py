@@ -31,6 +31,13 @@ def test_releases_say_what_became_of_each(platform, paas):
     )
 
 
+def test_the_newest_release_is_shown_when_none_is_named(platform, paas):
+    platform.page(RELEASES, [release(7), release(6)], count=7)
+    platform.on(f"GET {RELEASES}v7/", release(7, state="live", owner="bob"))
+    said = paas("releases:info", "-a", "hello").out
+    assert said.startswith("=== hello Release v7\n") and "summary:  bob did 7\n" in said
+
+
 def test_a_diff_shows_parts_and_signs(platform, paas):
     changes = {
         "from": 3,
