@@ -39,7 +39,8 @@ class Attempts:
     def adopt(self, attempts: Sequence[ContainerStatus]) -> None:
         """Attempts of one container that an earlier agent made, oldest first."""
         current = attempts[-1]
-        self.rests[current.name] = backoff_of_attempt(current.attempt + (current.state == "exited"))
+        if ends := current.attempt + (current.state == "exited"):  # the first end is followed by a start at once
+            self.rests[current.name] = backoff_of_attempt(ends)
         self._counted |= {attempt.id for attempt in attempts if attempt.state == "exited"}
 
     def all(self) -> list[ContainerStatus]:

@@ -150,6 +150,24 @@ async def test_a_new_agent_adopts_what_runs(world: World) -> None:
         await second.stop()
 
 
+async def test_the_first_crash_under_a_new_agent_is_restarted_at_once(world: World) -> None:
+    await world.create(make_pod())
+    await world.until("web", is_ready)
+    await world.stop()
+    second = World(world.api, world.runtime, world.agent.services.volumes.folder("").parent)
+    await second.start()
+    try:
+        await second.create(make_pod(name="other", uid=""))
+        await second.until("other", is_ready)
+        adopted = next(status for status in await world.runtime.containers() if status.pod.name == "web")
+        assert isinstance(world.runtime, MemoryRuntime)
+        world.runtime.crash(adopted.id, 1)
+        pod = await second.until("web", lambda pod: entry(pod)["restartCount"] == 1 or waiting_reason(pod))
+        assert waiting_reason(pod) != "CrashLoopBackOff"
+    finally:
+        await second.stop()
+
+
 async def test_containers_of_a_pod_that_is_gone_are_removed_by_the_next_agent(world: World) -> None:
     await world.create(make_pod())
     await world.until("web", is_ready)
