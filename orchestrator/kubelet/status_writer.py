@@ -22,10 +22,24 @@ class StatusWriter:
     def __init__(self, client: ApiClient, pod: Obj, observe: Callable[[], dict[str, Any]]) -> None:
         self.pod = pod
         self.written: dict[str, Any] = pod.get("status") or {}
+        self._revision = revision_of(pod)  # of the pod that had `written`
         self._client, self._observe = client, observe
         self._task: asyncio.Task[None] | None = None
         self._urgent = asyncio.Event()
         self._closed = False
+
+    def update(self, pod: Obj) -> None:
+        """The pod as the API has it now. What others wrote of ours, as when this node seemed lost, is put right."""
+        self.pod = pod
+        if self._know(pod, pod.get("status") or {}):
+            self.publish()
+
+    def _know(self, pod: Obj, written: dict[str, Any]) -> bool:
+        """False of a state that is older than what is known."""
+        if revision_of(pod) <= self._revision:
+            return False
+        self._revision, self.written = revision_of(pod), written
+        return True
 
     def publish(self) -> None:
         """The status may have changed."""
@@ -79,10 +93,17 @@ class StatusWriter:
     async def _patch(self, status: dict[str, Any]) -> None:
         key = key_of(self.pod)
         patch = {"metadata": {"uid": uid_of(self.pod)}, "status": for_merge(status, self.written)}
-        await self._client.patch(
+        patched = await self._client.patch(
             PODS, key.name, key.namespace, patch=patch, patch_type="strategic", subresource="status"
         )
-        self.written = status
+        if revision_of(patched) == self._revision:
+            self.written = status  # nothing to change, or the watch was faster
+        else:
+            self._know(patched, status)
+
+
+def revision_of(pod: Obj) -> int:
+    return int(pod["metadata"].get("resourceVersion") or 0)
 
 
 def differs(status: dict[str, Any], written: dict[str, Any]) -> bool:

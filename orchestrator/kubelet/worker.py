@@ -100,7 +100,7 @@ class PodWorker:
     def update(self, pod: Obj) -> None:
         """The pod as the API has it now."""
         self.pod = pod
-        self.writer.pod = pod
+        self.writer.update(pod)
         if is_deleting(pod):
             self.stopper.begin(grace_period_of(pod))
         self._wake.set()

@@ -39,6 +39,17 @@ async def test_a_pod_runs_and_is_ready(world: World) -> None:
         assert condition(pod, kind) == "True"
 
 
+async def test_what_others_wrote_while_the_node_seemed_lost_is_put_right(world: World) -> None:
+    await world.create(make_pod())
+    pod = await world.until("web", is_ready)
+    lost = {"type": "Ready", "status": "False", "reason": "NodeNotReady"}
+    patch = {"status": {"conditions": [lost]}}
+    written = await world.api.patch(PODS, "web", "default", patch=patch, patch_type="strategic", subresource="status")
+    assert not is_ready(written)
+    after = await world.until("web", is_ready)
+    assert entry(after) == entry(pod)
+
+
 async def test_a_deleted_pod_is_stopped_and_removed(world: World) -> None:
     await world.create(make_pod())
     await world.until("web", is_ready)
