@@ -265,7 +265,7 @@ class DockerfileBuilds:
         text = without_syntax_line(plan.text)
         if self._ca:
             text = with_host_ca(text)
-        last_step, ours = "its first step", False  # the steps that we added aren't shown
+        log = StepLog()
         with tempfile.TemporaryFile(dir=self._settings.data / "work") as context:
             await asyncio.to_thread(write_context, plan.context, text, self._ca, context)
             headers = {"Content-Type": "application/x-tar"}
@@ -277,18 +277,14 @@ class DockerfileBuilds:
                     )
                     async for item in stream:
                         for line in str(item.get("stream") or "").splitlines():
-                            if line.startswith("Step "):
-                                step = line.partition(" : ")[2]
-                                ours = CA_PLACE in step
-                                last_step = last_step if ours else step
                             size.read(line)
-                            if line.strip() and not ours:
+                            if log.shows(line):
                                 progress.detail(line)
                         await progress.drained()
             except TimeoutError as exc:
-                raise BuildFailed(too_slow(limits.timeout, last_step)) from exc
+                raise BuildFailed(too_slow(limits.timeout, log.last_step)) from exc
             except EngineError as exc:
-                raise BuildFailed(explain(str(exc), last_step, limits.memory)) from exc
+                raise BuildFailed(explain(str(exc), log.last_step, limits.memory)) from exc
 
     async def _buildkit(self, name: str, plan: Plan, config: Mapping[str, str], progress: Progress) -> None:
         """Config variables are secrets by their names; so are the host's pip.conf and npmrc."""
@@ -313,6 +309,22 @@ class DockerfileBuilds:
                 raise BuildFailed(too_slow(limits.timeout, trace.last_step)) from exc
             except EngineError as exc:
                 raise BuildFailed(explain(str(exc), trace.last_step, limits.memory)) from exc
+
+
+@dataclass
+class StepLog:
+    """The classic builder's output: at which step it is, and what of it people see."""
+
+    last_step: str = "its first step"
+    ours: bool = False  # in a step that we added
+
+    def shows(self, line: str) -> bool:
+        """Take in the next line; whether people see it."""
+        if line.startswith("Step "):
+            step = line.partition(" : ")[2]
+            self.ours = CA_PLACE in step
+            self.last_step = self.last_step if self.ours else step
+        return bool(line.strip()) and not self.ours
 
 
 def too_slow(seconds: float, step: str) -> str:

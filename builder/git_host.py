@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from builder.controller_api import GitSource
@@ -29,7 +30,7 @@ KNOWN_HOSTS = Path(__file__).resolve().parent / "known_hosts"
 TIMEOUT = 900.0  # seconds for one fetch
 CONNECT = 15  # seconds
 SIZE_CHECK = 1.0  # seconds between looks at what a fetch has brought
-STDERR_MAX = 1 << 16
+MOST_SAID = 1 << 16  # bytes of git's output that are kept; a host can have it say as much as it likes
 SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 PASSED = (
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -139,14 +140,16 @@ class GitHost:
             start_new_session=True,
         )
         watching = asyncio.create_task(self._watch(repository))
-        talking = asyncio.create_task(child.communicate())
+        assert child.stdout and child.stderr
+        talking = asyncio.gather(head_of(child.stdout), head_of(child.stderr), child.wait())
         try:
             async with asyncio.timeout(TIMEOUT):
-                await asyncio.wait({watching, talking}, return_when=asyncio.FIRST_COMPLETED)
+                both: set[asyncio.Future[Any]] = {watching, talking}
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                 if watching.done():
                     watching.result()
-                out, error = await talking
-                return child.returncode or 0, out[:STDERR_MAX], error[:STDERR_MAX]
+                out, error, code = await talking
+                return code, out, error
         except TimeoutError as exc:
             raise BuildFailed(f"The fetch was not done within {TIMEOUT:.0f} s.") from exc
         finally:
@@ -162,6 +165,14 @@ class GitHost:
             await asyncio.sleep(SIZE_CHECK)
             if await asyncio.to_thread(disk_usage, repository, self._most) > self._most:
                 raise BuildFailed(f"The repository takes more than {human(self._most)} (BUILD_REPOSITORY_BYTES).")
+
+
+async def head_of(stream: asyncio.StreamReader) -> bytes:
+    """The first `MOST_SAID` bytes of `stream`, which is read to its end."""
+    head = b""
+    while chunk := await stream.read(MOST_SAID):
+        head += chunk[: MOST_SAID - len(head)]
+    return head
 
 
 def settings_for(parts: SplitResult, address: str) -> list[str]:

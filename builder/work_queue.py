@@ -11,7 +11,7 @@ from builder.git_host import SHA, GitHost
 from builder.git_service import GitService
 from builder.progress import Progress
 from builder.push import Pipeline, Push
-from builder.runs import LiveRun
+from builder.runs import TELL_AGAIN, UNFORESEEN, LiveRun
 
 log = logging.getLogger("builder.queue")
 LOOK = 20.0  # seconds between looks when nobody wakes us
@@ -68,9 +68,20 @@ class WorkQueue:
                 await self._pipeline.carry_out(run, push, progress, lambda live: self._build(push, live, progress))
         except BuilderError as exc:
             log.warning("build %d of %s could not begin: %s", run.number, run.app, exc)
-            await self._controller.end_run(run.uuid, {"state": "failed", "cause": str(exc)})
+            await self._give_up(run, str(exc))
         except Exception:
             log.exception("build %d of %s broke", run.number, run.app)
+            await self._give_up(run, UNFORESEEN)
+
+    async def _give_up(self, run: Run, cause: str) -> None:
+        """Tell the controller that the build failed, as often as it takes: nobody else would end its record."""
+        while True:
+            try:
+                await self._controller.end_run(run.uuid, {"state": "failed", "cause": cause})
+                return
+            except ControllerError as exc:
+                log.warning("the end of build %d of %s is told again: %s", run.number, run.app, exc)
+            await asyncio.sleep(TELL_AGAIN)
 
     async def _build(self, push: Push, live: LiveRun, progress: Progress) -> None:
         """Fetch what the run wishes, build it, and let the repository's own branch follow. Raises: BuilderError."""
