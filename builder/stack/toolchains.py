@@ -73,13 +73,16 @@ class Toolchains:
         """
         images = name_images(self._stack.image, self._stack.build_image, languages)
         run, both = packages(languages, "run"), packages(languages, "run") + packages(languages, "build")
+        told = False
         for base, image, base_spec, wanted in (
             (self._stack.build_image, images.build, build.build_spec(), both),
             (self._stack.image, images.run, build.run_spec(), run),
         ):
             if image != base and not await build.current(self._engine, image, spec(base_spec, wanted)):
-                told = ", ".join(TOLD.get(name, name) for name in sorted(languages))
-                say(f"-----> Installing {told} on this host (once: the first app that needs it waits)")
+                if not told:
+                    names = ", ".join(TOLD.get(name, name) for name in sorted(languages))
+                    say(f"-----> Installing {names} on this host (once: the first app that needs it waits)")
+                told = True
                 await self._made(base, image, spec(base_spec, wanted), wanted, say)
         return images
 

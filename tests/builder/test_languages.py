@@ -133,6 +133,17 @@ def explain(tmp_path):
             "[ERROR] Could not transfer artifact a:b:pom:1 from/to central (https://r): Unknown host r",
             "Maven repository can't be reached",
         ),
+        (
+            "java",
+            "[ERROR] \tCould not be resolved: a:b:pom:1 (absent): Could not transfer artifact a:b:pom:1 from/to "
+            "central (https://r.test/m2): transfer failed for https://r.test/m2/a/b/1/b-1.pom",
+            "The Maven repository https://r.test/m2 can't be reached from builds (asked for a:b:pom:1)",
+        ),
+        (
+            "java",
+            "[ERROR] Could not transfer artifact a:b:pom:1 from/to own (https://r.test): status code: 401, reason",
+            "The Maven repository https://r.test refuses to give a:b:pom:1.",
+        ),
         ("java", "[ERROR] Fatal error compiling: error: release version 25 not supported", "asks for Java 25"),
     ],
 )
