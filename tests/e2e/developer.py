@@ -160,10 +160,10 @@ class Wrk:
     """64 keep-alive connections of wrk against one app, for as long as the block runs."""
 
     def __init__(
-        self, platform: Platform, app: str, path: str = "/", *, connections: int = 64, limit: int = 120
+        self, platform: Platform, app: str, path: str = "/", *, connections: int = 64, limit: int = 400
     ) -> None:
         self._command = [
-            "wrk", "-t2", f"-c{connections}", f"-d{limit}s", "--timeout", "10s",
+            "wrk", "-t2", f"-c{connections}", f"-d{limit}s", "--timeout", "60s",
             "-H", f"Host: {app}.{platform.domain}", f"http://127.0.0.1:{platform.http_port}{path}",
         ]  # fmt: skip
         self.result: Load | None = None

@@ -231,7 +231,7 @@ class Storm:
         return seconds > LONGEST or (seconds > STORM and enough and bool(self.refused))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_nothing_acknowledged_is_lost_and_nothing_deployed_twice(platform: SideBySide) -> None:
     storm = Storm(platform)
     account = {"username": "bob", "password": "correct horse battery"}
