@@ -88,6 +88,7 @@ def test_a_port_that_another_program_took_while_the_platform_was_down_is_refused
     platform = settings.create(tmp_path, {})
     up.refuse_taken_ports(platform)
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: old connections don't hold a port
         taken.bind(("127.0.0.1", platform.registry_port))
         taken.listen()
         with pytest.raises(
