@@ -48,7 +48,7 @@ def read_traffic() -> dict[str, Traffic] | None:
     total: dict[str, Traffic] = {}
     try:
         for url in each_router(settings.ROUTER_METRICS_URL):
-            with urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310 - the operator's own address
+            with urlopen(url, timeout=TIMEOUT) as answer:
                 parse_traffic(answer.read(MOST).decode("utf-8", "replace"), total)
     except (OSError, http.client.HTTPException, ValueError) as exc:
         log.info("the router's metrics can't be read", extra={"error": str(exc)})

@@ -107,6 +107,7 @@ class Stream:
         self._url, self._local = url, local
         self._trust = Trust() if url.scheme == "syslog+tls" else None
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._noticing: asyncio.Future[None] | None = None
 
     async def deliver(self, app: str, lines: list[bytes]) -> None:
         try:
@@ -130,7 +131,7 @@ class Stream:
             name = self._url.hostname if tls else None
             reader, writer = await asyncio.open_connection(address, port, ssl=tls, server_hostname=name)
             self._open = reader, writer
-            asyncio.ensure_future(_notice_end(reader))
+            self._noticing = asyncio.ensure_future(_notice_end(reader))
         return self._open
 
     def close(self) -> None:

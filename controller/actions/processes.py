@@ -84,7 +84,7 @@ def open_exec(*, app: App, process: str, command: str, tty: bool, offered: dict[
     return tunnel
 
 
-def open_port(*, app: App, process: str, port: int, offered: dict[str, str], by: User):
+def open_port(*, app: App, process: str, port: int, offered: dict[str, str]):
     """A tunnel to `port` of a running process. Raises: BadRequest, NotFound, ClusterTrouble."""
     release, api = _running_release(app), cluster()
     pod = find_process(api, app.name, process or routable_type(app.structure), release.version)

@@ -123,7 +123,7 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {
             "image": "127.0.0.1:5000/hello:git",
             "procfile": {"web": "python app.py"},
             "dockerfile": "",
-        },  # fmt: skip
+        },
         {"release": {"version": 3}},
     ),
 }

@@ -144,6 +144,4 @@ class PortForwardView(TunnelView):
         if not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65535:
             raise Invalid(port="A port is a number from 1 to 65535")
         process = request.query_params.get("process", "")
-        return self.join(
-            processes.open_port(app=self.app, process=process, port=int(port), offered=offered, by=request.user)
-        )
+        return self.join(processes.open_port(app=self.app, process=process, port=int(port), offered=offered))

@@ -67,11 +67,11 @@ class Probe(forms.Form):
     port = forms.IntegerField(required=False, min_value=1, max_value=65535)
     headers = forms.CharField(required=False, max_length=8000)
     command = forms.CharField(required=False, max_length=8000)
-    initialDelaySeconds = forms.IntegerField(min_value=0, max_value=LARGEST_NUMBER)  # noqa: N815 - Kubernetes' names
-    timeoutSeconds = forms.IntegerField(min_value=1, max_value=LARGEST_NUMBER)  # noqa: N815
-    periodSeconds = forms.IntegerField(min_value=1, max_value=LARGEST_NUMBER)  # noqa: N815
-    successThreshold = forms.IntegerField(min_value=1, max_value=LARGEST_NUMBER)  # noqa: N815
-    failureThreshold = forms.IntegerField(min_value=1, max_value=LARGEST_NUMBER)  # noqa: N815
+    initialDelaySeconds = forms.IntegerField(min_value=0, max_value=LARGEST_NUMBER)
+    timeoutSeconds = forms.IntegerField(min_value=1, max_value=LARGEST_NUMBER)
+    periodSeconds = forms.IntegerField(min_value=1, max_value=LARGEST_NUMBER)
+    successThreshold = forms.IntegerField(min_value=1, max_value=LARGEST_NUMBER)
+    failureThreshold = forms.IntegerField(min_value=1, max_value=LARGEST_NUMBER)
 
     def clean_headers(self) -> list[dict[str, str]]:
         found = []

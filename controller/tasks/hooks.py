@@ -26,7 +26,7 @@ def send_deploy_hook(release_id: str, url: str, event: str = "", text: str = "")
         headers["Authorization"] = digest
     host = urlsplit(url).netloc.rpartition("@")[2]  # the log's readers needn't know a path that is a secret
     try:
-        with urlopen(Request(target, data=b"", headers=headers, method="POST"), timeout=TIMEOUT):  # noqa: S310
+        with urlopen(Request(target, data=b"", headers=headers, method="POST"), timeout=TIMEOUT):
             record(release.app, f"Deploy hook sent to {host}")
     except (OSError, http.client.HTTPException, ValueError) as exc:
         record(release.app, f"An error occurred while sending the deploy hook to {host}: {cause_of(exc)}", "ERROR")

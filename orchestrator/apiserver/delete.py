@@ -146,7 +146,7 @@ def grace_period(call: Call, options: DeleteOptions, obj: Obj) -> int:
 
 
 def _finalizers(call: Call, options: DeleteOptions, meta: Obj) -> list[str]:
-    finalizers = [f for f in meta.get("finalizers") or ()]
+    finalizers = list(meta.get("finalizers") or ())
     propagation = options.propagation
     if not propagation:
         if _ORPHAN in finalizers or _FOREGROUND in finalizers:

@@ -90,7 +90,7 @@ class TableRenderer:
             assert event.bookmark is not None
             meta = event.bookmark["metadata"]
             content = self._table([], {"resourceVersion": meta["resourceVersion"]})
-            content["rows"] = [{"cells": [], "object": _partial(event.bookmark, self.resource)}]
+            content["rows"] = [{"cells": [], "object": _partial(event.bookmark)}]
         else:
             content = self._table([event.record.obj], {"resourceVersion": str(event.record.revision)})
         if self._told_columns:
@@ -108,15 +108,15 @@ class PartialRenderer:
         self.resource = resource
 
     def one(self, record: Record) -> bytes:
-        return orjson.dumps(_partial(record.obj, self.resource))
+        return orjson.dumps(_partial(record.obj))
 
     def page(self, page: Page) -> bytes:
         head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": list_meta(page)}
-        return orjson.dumps({**head, "items": [_partial(record.obj, self.resource) for record in page.records]})
+        return orjson.dumps({**head, "items": [_partial(record.obj) for record in page.records]})
 
     def event(self, event: Event) -> bytes:
         obj = event.record.obj if event.record is not None else event.bookmark
-        return event_line(event.type, orjson.dumps(_partial(obj or {}, self.resource)))
+        return event_line(event.type, orjson.dumps(_partial(obj or {})))
 
 
 class ConvertingRenderer:
@@ -143,7 +143,7 @@ class ConvertingRenderer:
         return self.renderer.event(Event(event.type, None, bookmark))
 
 
-def _partial(obj: Obj, resource: Resource) -> Obj:
+def _partial(obj: Obj) -> Obj:
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
 
 

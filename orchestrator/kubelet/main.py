@@ -121,7 +121,8 @@ class Agent:
         given = given_range(await reporter.register(), settings.pod_cidr, cidr)
         if given != cidr:
             await runtime.close()
-            return await self._add_node(name, given)
+            await self._add_node(name, given)
+            return
         lookup = Lookup(self.client)
         node = NodeView(
             name=name, address=address, cpus=facts.cpus, memory=facts.memory, cluster_domain=settings.cluster_domain

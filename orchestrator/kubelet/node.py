@@ -44,7 +44,7 @@ PRESSURES = {
 """Condition → reason and message while it doesn't hold, and while it does."""
 
 
-def render_node(settings: AgentSettings, name: str, facts: NodeFacts, pod_cidr: str) -> Obj:
+def render_node(name: str, facts: NodeFacts, pod_cidr: str) -> Obj:
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -174,7 +174,7 @@ class NodeReporter:
                 await asyncio.sleep(REGISTER_RETRY)
 
     async def _register(self, facts: NodeFacts) -> Obj:
-        wanted = render_node(self._settings, self.name, facts, self._pod_cidr)
+        wanted = render_node(self.name, facts, self._pod_cidr)
         try:
             return await self._client.create(NODES, wanted)
         except AlreadyExists:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -69,10 +70,8 @@ class StatusWriter:
         retry = FIRST_RETRY
         try:
             if not self._urgent.is_set():
-                try:
+                with contextlib.suppress(TimeoutError):  # no better news came
                     await asyncio.wait_for(self._urgent.wait(), PATIENCE)
-                except TimeoutError:
-                    pass  # noqa: S110  no better news came
             while not self._closed:
                 status = self._observe()
                 if not differs(status, self.written):

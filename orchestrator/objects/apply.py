@@ -147,7 +147,7 @@ def track_update(
     mine = difference(union(before.fields if before else None, changed), removed)
     if mine is not None:
         claims[owner] = before if before is not None and before.fields == mine else _Claim(mine, now)
-    _cap(claims, now)
+    _cap(claims)
     _set_entries(meta, _write_claims(claims))
 
 
@@ -170,7 +170,7 @@ def _release(claims: _Claims, lost: FieldSet | None) -> None:
             claims[owner] = _Claim(rest, claim.time)
 
 
-def _cap(claims: _Claims, now: str) -> None:
+def _cap(claims: _Claims) -> None:
     """Folds the oldest updaters into one, so that an object's history does not grow without end."""
     updates = [owner for owner in claims if owner.operation == "Update" and not owner.subresource]
     if len(updates) <= MAX_UPDATE_MANAGERS:

@@ -108,13 +108,13 @@ def plan_placement(daemonset: Obj, nodes: Sequence[Obj], pods: Sequence[Obj]) ->
                 running.append(pod)
         if not here and starts:
             plan.create.append(name)
-        plan.delete += _surplus(daemonset, running)
+        plan.delete += _surplus(running)
     plan.delete += [pod for name, group in present.items() if name not in known for pod in group
                     if not is_deleting(pod)]  # fmt: skip
     return plan
 
 
-def _surplus(daemonset: Obj, running: list[Obj]) -> list[Obj]:
+def _surplus(running: list[Obj]) -> list[Obj]:
     """Two pods on a node are a surge if their templates differ, else one too many: the youngest go."""
     hashes: dict[str, list[Obj]] = {}
     for pod in running:

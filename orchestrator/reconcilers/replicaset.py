@@ -117,7 +117,7 @@ class ReplicaSetReconciler(Reconciler):
             plan = plan_replicas(wanted, pods, self.clock.now(), self._related(owner))
             creating = bool(plan.create)
             failure = await self._apply(owner, plan)
-            pods = [pod for pod in self.pods.indexed("controller", uid_of(owner))]
+            pods = list(self.pods.indexed("controller", uid_of(owner)))
         now = self.clock.now()
         owner = self.sets.with_newest_status(owner)
         status = observe_replicas(owner, pods, now, failure, creating)

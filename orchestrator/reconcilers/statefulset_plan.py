@@ -83,7 +83,7 @@ def plan_statefulset(statefulset: Obj, pods: Sequence[Obj], current: str, update
     if not _fill(plan, statefulset, wanted, current, update, ordered, now):
         return plan
     surplus.sort(key=lambda one: one[0], reverse=True)
-    if not _shrink(plan, statefulset, wanted, [pod for _, pod in surplus], ordered, now):
+    if not _shrink(plan, wanted, [pod for _, pod in surplus], ordered):
         return plan
     if rolls(statefulset):
         _roll(plan, statefulset, wanted, update, now)
@@ -110,9 +110,7 @@ def _fill(
     return complete or not ordered
 
 
-def _shrink(
-    plan: Plan, statefulset: Obj, wanted: dict[int, Obj | None], surplus: list[Obj], ordered: bool, now: datetime
-) -> bool:
+def _shrink(plan: Plan, wanted: dict[int, Obj | None], surplus: list[Obj], ordered: bool) -> bool:
     """Delete what is too much, the highest first; whether nothing is."""
     unhealthy = [pod for pod in (*wanted.values(), *reversed(surplus)) if pod and not _is_healthy(pod)]
     for pod in surplus:
@@ -140,7 +138,7 @@ def _roll(plan: Plan, statefulset: Obj, wanted: dict[int, Obj | None], update: s
         old = [
             pod
             for ordinal, pod in sorted(wanted.items(), reverse=True)
-            if ordinal >= lowest and pod and revision_of_pod(statefulset, pod) != update and not is_deleting(pod)
+            if ordinal >= lowest and pod and revision_of_pod(pod) != update and not is_deleting(pod)
         ]
         plan.delete += old[: max(0, limit - (len(wanted) - serving))]
         return
@@ -148,14 +146,14 @@ def _roll(plan: Plan, statefulset: Obj, wanted: dict[int, Obj | None], update: s
         pod = wanted[ordinal]
         if ordinal < lowest or pod is None:
             return
-        if revision_of_pod(statefulset, pod) != update and not is_deleting(pod):
+        if revision_of_pod(pod) != update and not is_deleting(pod):
             plan.delete.append(pod)
             return
         if not _is_available(statefulset, pod, now) or is_deleting(pod):
             return
 
 
-def revision_of_pod(statefulset: Obj, pod: Obj) -> str:
+def revision_of_pod(pod: Obj) -> str:
     return labels_of(pod).get(HASH, "")
 
 

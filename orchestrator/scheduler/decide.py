@@ -78,7 +78,7 @@ class Decider:
         simple = not (pod.ports or topology or pod.claims or self.nominated)
         start = self._next % total if total else 0
         looked = 0
-        for looked in range(1, total + 1):  # noqa: B007
+        for looked in range(1, total + 1):
             node = nodes[(start + looked - 1) % total]
             known = static.get(node.name)
             if known is None or known[0] != node.version:

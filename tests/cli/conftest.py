@@ -14,7 +14,7 @@ import pytest
 from cli.main import main
 
 sys.path.insert(0, str(Path(__file__).parent))
-from platform_double import Double  # noqa: E402
+from platform_double import Double
 
 
 @dataclass

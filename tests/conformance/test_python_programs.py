@@ -76,7 +76,7 @@ def test_a_watch_follows_every_change_across_restarts_of_the_server(cluster, api
                         seen[name] = event["raw_object"].get("data")
             except client.ApiException as error:
                 version = None if error.status == 410 else version
-            except Exception:  # noqa: S112 - connections break while the server is away
+            except Exception:
                 time.sleep(0.05)
 
     follower = threading.Thread(target=follow, daemon=True)

@@ -35,7 +35,7 @@ class Terminal:
         self.process = subprocess.Popen(
             command, env=environment, cwd=developer.home, stdin=theirs, stdout=theirs, stderr=theirs,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - this process has no other thread
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         os.close(theirs)
         self.seen = ""

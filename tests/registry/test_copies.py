@@ -36,7 +36,7 @@ def start(tmp_path):
 async def kept(copy):
     """The server stores its copy beside the answer, not before it."""
     async with asyncio.timeout(60):
-        while not copy.exists():  # noqa: ASYNC110, ASYNC240 - it tells nobody
+        while not copy.exists():  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.05)
 
 

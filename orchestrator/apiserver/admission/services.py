@@ -100,7 +100,7 @@ def _allocate_ports(api: Api, call: Call, obj: Obj) -> None:
         protocol = port.get("protocol", "TCP")
         number = port.get("nodePort")
         if not number:
-            port["nodePort"] = number = _free_port(taken, protocol)
+            port["nodePort"] = number = _free_port(taken)
         elif (number, protocol) in taken:
             message = f"Invalid value: {number}: provided port is already allocated"
             cause = {"field": f"spec.ports[{index}].nodePort", "reason": "FieldValueInvalid", "message": message}
@@ -115,7 +115,8 @@ def _allocate_ports(api: Api, call: Call, obj: Obj) -> None:
         taken.add((number, protocol))
 
 
-def _free_port(taken: set[Any], protocol: str) -> int:
+def _free_port(taken: set[Any]) -> int:
+    """A node port that is free for every protocol. Raises: ApiError when none is left."""
     start = random.randrange(len(_NODE_PORTS))
     for offset in range(len(_NODE_PORTS)):
         number = _NODE_PORTS[(start + offset) % len(_NODE_PORTS)]

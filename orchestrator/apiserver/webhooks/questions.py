@@ -44,7 +44,7 @@ class Asker(dict[str, "Question"]):
     def group(self, group: str) -> Question:
         return self._first.group(group)
 
-    def serviceAccount(self, namespace: str, name: str) -> Asker:  # noqa: N802 - CEL's name
+    def serviceAccount(self, namespace: str, name: str) -> Asker:
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
         user = User(f"system:serviceaccount:{namespace}:{name}", groups)
         own = self["requestResource"]

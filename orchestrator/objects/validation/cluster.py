@@ -124,9 +124,8 @@ def check_event(problems: Problems, obj: Obj) -> None:
     involved = obj.get("involvedObject") or obj.get("regarding") or {}
     namespace, about = obj["metadata"].get("namespace") or "", involved.get("namespace") or ""
     field = "regarding" if "regarding" in obj else "involvedObject"
-    if about and about != namespace:
-        problems.invalid(f"{field}.namespace", about, "does not match event.namespace")
-    elif not about and namespace not in ("default", "kube-system"):
+    elsewhere = about != namespace if about else namespace not in ("default", "kube-system")
+    if elsewhere:
         problems.invalid(f"{field}.namespace", about, "does not match event.namespace")
     if obj["apiVersion"] == "events.k8s.io/v1":
         for name in ("reportingController", "reportingInstance", "action", "reason"):

@@ -116,7 +116,7 @@ def _check_empty_dir(problems: Problems, source: Mapping[str, Any], path: str) -
 def _check_downward(problems: Problems, source: Mapping[str, Any], path: str) -> None:
     _check_mode(problems, source.get("defaultMode"), f"{path}.defaultMode")
     for at, item in enumerate(source.get("items") or ()):
-        where = f"{path}.items[{at}]" if "projected" not in path else f"{path}.items[{at}]"
+        where = f"{path}.items[{at}]"
         _check_file_path(problems, item.get("path") or "", f"{where}.path")
         if field := item.get("fieldRef"):
             if item.get("resourceFieldRef"):
