@@ -109,13 +109,14 @@ def write(show: View) -> Callable[[View], View]:
 
 def error_page(request: HttpRequest, exc: PaasError) -> HttpResponse:
     heading = "That didn't work"
-    text = sentence(exc)
+    text, command = sentence(exc), ""
     if isinstance(exc, Forbidden):
         heading = "Not yours"
-        text = "You have no permission to do that. The app's owner can give it with `paas perms:create NAME`."
+        text = "Your role doesn't allow that. Whoever owns it can give you a larger one:"
+        command = f"paas access:grant {request.user.username} developer"
     elif isinstance(exc, Missing | NotFound):
         heading, text = "Not here", "There is no such thing on this platform, or no longer."
-    context = {"title": heading, "heading": heading, "text": text}
+    context = {"title": heading, "heading": heading, "text": text, "command": command}
     return render(request, "dashboard/error.html", context, status=exc.status)
 
 

@@ -167,7 +167,8 @@ def live_part(request: HttpRequest, name: str, part: str, context_of: ContextOf)
 
 
 def push_context(request: HttpRequest, app: App) -> Context:
-    return {"remote": f"{settings.GIT_SSH_URL}/{app.name}.git", "has_key": request.user.keys.exists()}
+    remote = f"{settings.GIT_SSH_URL}/{app.name}.git"
+    return {"remote": remote, "has_key": request.user.keys.exists(), "platform": settings.PLATFORM_URL}
 
 
 @page

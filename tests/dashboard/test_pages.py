@@ -83,6 +83,7 @@ def test_a_new_app_shows_how_to_push(admin):
     answer = admin.send("/", "/apps/", name="hello")
     assert answer.redirect_chain == [("/apps/hello/", 302)]
     assert "git remote add deis ssh://git@paas.localhost:2222/hello.git" in text_of(answer)
+    assert "paas login http://paas.localhost:8080 &amp;&amp; paas keys:add" in text_of(answer)
     assert "Add your SSH key" in words(answer)
 
 

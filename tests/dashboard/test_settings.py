@@ -275,3 +275,21 @@ def test_the_same_check_refuses_a_variable_in_form_and_api(admin, deployed):
         from controller.config_fields import checked
 
         checked("values", {"BIG": "x" * (128 * 1024)})
+
+
+@pytest.mark.parametrize(
+    ("page", "target", "field", "entered"),
+    [
+        ("/apps/shop/config/", "/apps/shop/config/set/", "key", {"key": "9bad", "value": "x"}),
+        (
+            "/apps/shop/schedule/", "/apps/shop/schedule/add/", "schedule",
+            {"command": "ls", "schedule": "daily", "policy": "forbid"},
+        ),
+        ("/keys/", "/keys/add/", "public", {"name": "laptop", "public": "no key"}),
+    ],
+)  # fmt: skip
+def test_a_complaint_stands_beside_its_field(admin, deployed, page, target, field, entered):
+    answer = admin.send(page, target, **entered).content.decode()
+    name = f"{target.strip('/').replace('/', '-')}-{field}"
+    assert f'aria-describedby="{name}-wrong"' in answer and f'id="{name}-wrong"' in answer
+    assert f'value="{entered[field]}"' in answer or f">{entered[field]}</textarea>" in answer
