@@ -6,7 +6,7 @@ Source: kubernetes pkg/controller/nodelifecycle and tainteviction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.errors import Conflict, NotFound
@@ -20,6 +20,7 @@ from orchestrator.objects.meta import Key, Obj, is_deleting, key_of
 LEASE_NAMESPACE = "kube-node-lease"
 GRACE = 40.0  # seconds without a renewed lease before a node counts as lost; the agent renews every 10
 START_GRACE = 60.0  # seconds a new node may take for its first status
+NOBODY_LEFT = 10.0  # seconds between looks for a node that answers, while none does
 
 _NOT_READY, _UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 _UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
@@ -115,6 +116,7 @@ class NodeLifecycleReconciler(Reconciler):
     def setup(self) -> None:
         self._heard: dict[str, tuple[Any, float]] = {}
         self._tainted: dict[tuple[str, str, str], datetime] = {}
+        self._nobody_until = datetime.min.replace(tzinfo=UTC)  # when no node answered last
         self.nodes = self.follow(NODES)
         self.leases = self.informer(LEASES)
         self.leases.add_handler(self._lease_changed)
@@ -154,13 +156,25 @@ class NodeLifecycleReconciler(Reconciler):
             node = await self._lose(node)
         node = await self._taint(node)
         pods = self.pods.indexed("node", key.name)
-        if _ready_status(node) == "Unknown":
-            await self._mark_pods_not_ready(pods)
         now = self.clock.now()
-        due, next_eviction = evictions(node, pods, self._tainted_since(node, now), now)
+        if _ready_status(node) == "Unknown":
+            if not self._another_is_ready():
+                self._nobody_until = now
+                return NOBODY_LEFT
+            await self._mark_pods_not_ready(pods)
+        since = max(self._tainted_since(node, now), self._nobody_until)
+        due, next_eviction = evictions(node, pods, since, now)
         await gather_or_first_error(self._evict(pod) for pod in due)
         waits = [next_eviction, grace - silent if silent < grace else None]
         return min((wait for wait in waits if wait is not None), default=None)
+
+    def _another_is_ready(self) -> bool:
+        """With no node left, pods stay where they are and keep their traffic: there is nowhere else for either, and
+        it is likelier that we don't hear the nodes, or an agent fails, than that every container is gone.
+
+        Source: kubernetes pkg/controller/nodelifecycle, full disruption.
+        """
+        return any(_ready_status(node) == "True" for node in self.nodes)
 
     def _silent_for(self, node: Obj) -> float:
         """Seconds since the node's lease, or else its Ready condition, was last renewed."""

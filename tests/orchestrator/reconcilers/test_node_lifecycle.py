@@ -21,10 +21,16 @@ async def taints(world):
     return {(one["key"].rpartition("/")[2], one["effect"]) for one in node["spec"].get("taints") or ()}
 
 
-async def beat(world, seconds):
+async def beat(world, seconds, *names):
     for _ in range(seconds // 10):
-        await world.renew_lease("n1")
+        for name in names or ("n1",):
+            await world.renew_lease(name)
         await world.advance(10)
+
+
+def ready_pods(world):
+    conditions = [one for each in world.pods() for one in each["status"]["conditions"] if one["type"] == "Ready"]
+    return [one["status"] for one in conditions]
 
 
 async def test_a_silent_node_is_lost_after_forty_seconds_and_its_pods_leave_after_their_tolerance():
@@ -32,18 +38,38 @@ async def test_a_silent_node_is_lost_after_forty_seconds_and_its_pods_leave_afte
         await world.add_node("n1")
         one = await world.api.create(PODS, pod("a", nodeName="n1", tolerations=FIVE_MINUTES))
         await world.set_pod(one)
-        await beat(world, 60)
+        await world.add_node("n2")
+        await beat(world, 60, "n1", "n2")
         assert await ready(world) == "True" and await taints(world) == set()
-        await world.advance(29)
+        await beat(world, 20, "n2")
+        await world.advance(9)
         assert await ready(world) == "True"
         await world.advance(2)
         assert await ready(world) == "Unknown"
         assert await taints(world) == {("unreachable", "NoSchedule"), ("unreachable", "NoExecute")}
-        (one,) = world.pods()
-        assert [c["status"] for c in one["status"]["conditions"] if c["type"] == "Ready"] == ["False"]
-        await world.advance(290)
+        assert ready_pods(world) == ["False"]
+        await beat(world, 290, "n2")
         assert not is_deleting(world.pods()[0])
-        await world.advance(12)
+        await beat(world, 20, "n2")
+        assert is_deleting(world.pods()[0])
+
+
+async def test_when_no_node_answers_pods_stay_and_keep_their_traffic_until_another_does():
+    async with plane(NodeLifecycleReconciler) as world:
+        await world.add_node("n1")
+        other = await world.add_node("n2")
+        await world.set_pod(await world.api.create(PODS, pod("a", nodeName="n1", tolerations=FIVE_MINUTES)))
+        await beat(world, 20, "n1", "n2")
+        for _ in range(60):
+            await world.advance(10)
+        assert await ready(world) == "Unknown"
+        assert ready_pods(world) == ["True"] and not is_deleting(world.pods()[0])
+        await world.renew_lease("n2")
+        current = await world.api.get(NODES, "n2")
+        await world.api.update(NODES, {**current, "status": other["status"]}, subresource="status")
+        await beat(world, 20, "n2")
+        assert ready_pods(world) == ["False"] and not is_deleting(world.pods()[0]), "its tolerance begins now"
+        await beat(world, 310, "n2")
         assert is_deleting(world.pods()[0])
 
 
