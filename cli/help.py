@@ -6,6 +6,7 @@ from cli.errors import EXIT_CODES
 from cli.output import paint
 from cli.table import NOUNS, SHORTCUTS, Command, commands_of
 
+WIDEST = 100  # characters of a line of prose
 OVERVIEW = """\
 paas: push code to your own machines, see it run.
 
@@ -54,12 +55,22 @@ def render_command(entry: Command) -> str:
         parts.append(f"Short: {', '.join(f'paas {name}' for name in shortcuts)}")
     parts += ["", "Example", f"  {paint(entry.example, 'cyan')}"]
     if entry.details:
-        parts += ["", entry.details.strip()]
+        parts += ["", *_wrapped(entry.details.strip())]
     rows = [(arg.usage, arg.help) for arg in entry.args if arg.help]
     if rows:
         parts += ["", "Arguments", *_columns(rows)]
     parts += ["", "Options", *_columns([(option.usage, _with_default(option)) for option in entry.all_options])]
     return "\n".join(parts)
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines that end between words before the terminal's edge, and after 100 characters at the latest."""
+    import shutil
+    import textwrap
+
+    width = max(40, min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns))
+    lines = (textwrap.wrap(line, width, break_on_hyphens=False) or [""] for line in text.splitlines())
+    return [piece for pieces in lines for piece in pieces]
 
 
 def _with_default(option: object) -> str:

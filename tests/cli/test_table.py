@@ -79,6 +79,15 @@ def test_help_teaches_by_an_example_that_is_the_command(entry, paas):
     assert find(typed) is entry, entry.example
 
 
+def test_explanations_fit_the_terminal(paas, monkeypatch):
+    details = find("access:grant").details
+    for columns, most in (("60", 60), ("300", 100)):
+        monkeypatch.setenv("COLUMNS", columns)
+        text = paas("access:grant", "--help").out
+        assert details in " ".join(text.split())
+        assert max(len(line) for line in text[text.index("Roles,") : text.index("Arguments")].splitlines()) <= most
+
+
 def test_every_listing_takes_json():
     lacking = [entry.name for entry in every_command() if entry.verb == "list" and "json" not in _keys(entry)]
     assert lacking == []
