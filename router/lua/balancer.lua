@@ -136,6 +136,9 @@ function M.explain()
             return "slow", 504
         end
     end
+    if var.app == "" then  -- of none: the platform's own addresses
+        return "restarting", 503
+    end
     return "failed", 502
 end
 

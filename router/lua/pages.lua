@@ -10,6 +10,7 @@ local TEXTS = {
     asleep = {"Not running", "This app has no process that could answer right now. Try again in a moment."},
     maintenance = {"Back soon", "This app is being looked after and will be back shortly."},
     failed = {"No answer", "The app did not answer this request properly. Its logs say why."},
+    restarting = {"Back in a moment", "The platform doesn't answer right now; it may just be restarting. Apps run on. Try again in a few seconds."},
     slow = {"Too slow", "The app took too long to answer this request."},
     forbidden = {"Not allowed", "Your address is not on this app's list of allowed addresses."},
     too_large = {"Too large", "The request's body is larger than the platform takes."},
@@ -36,6 +37,9 @@ function M.say(name, status)
     header["Cache-Control"] = "no-store"
     if status == 503 then
         header["Retry-After"] = name == "maintenance" and "60" or "5"
+    end
+    if name == "restarting" and ngx.req.get_method() == "GET" then
+        header["Refresh"] = "5"  -- whoever looks at the dashboard sees it come back
     end
     local body
     if string.find(accept, "text/html", 1, true) then

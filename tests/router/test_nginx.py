@@ -94,6 +94,17 @@ def test_the_platforms_host_goes_to_its_upstream(router, backends):
     assert status == 413 and b"larger" in body
 
 
+def test_the_platform_says_of_itself_that_it_may_be_restarting(router):
+    from router.settings import Address
+
+    router.serve(static={"paas.localhost": Address("127.0.0.1", 1)})
+    status, headers, body = router.request("paas.localhost", headers={"Accept": "text/html"})
+    assert (status, headers["Retry-After"], headers["Refresh"]) == (503, "5", "5")
+    assert b"The platform doesn't answer right now" in body
+    status, headers, body = router.request("paas.localhost", method="POST", headers={"Accept": "application/json"})
+    assert status == 503 and "Refresh" not in headers and "may just be restarting" in json.loads(body)["detail"]
+
+
 def test_paths_of_the_platforms_host_go_to_another_of_its_programs_with_bodies_of_any_size(router, backends):
     from router.settings import Address
 
