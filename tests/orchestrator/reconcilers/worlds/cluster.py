@@ -34,7 +34,7 @@ from orchestrator.reconcilers.quota import QuotaReconciler
 from orchestrator.reconcilers.service_account import ServiceAccountReconciler
 from orchestrator.reconcilers.volumes import ClaimReconciler, VolumeReconciler
 from tests.orchestrator.in_process import InProcessApi
-from tests.orchestrator.reconcilers.crashes import Case, deleted, kubelets, later, once, patched, user
+from tests.orchestrator.reconcilers.crashes import Case, Step, deleted, kubelets, later, once, patched, user
 from tests.orchestrator.world import Plane, deployment, node, pod
 
 HERE = {"namespace": "default"}
@@ -67,6 +67,19 @@ VOLUME = {
 
 def running(name: str, **spec: Any) -> Obj:
     return {**pod(name, labels={"app": "web"}, nodeName="n1", **spec), "status": RUNNING}
+
+
+def while_another_answers(seconds: float) -> Step:
+    """Time passes, and a node beside ours renews its lease."""
+
+    async def wait(world: Plane) -> None:
+        end = world.step_began + seconds
+        while (moment := world.clock.elapsed) < end:
+            await world.renew_lease("n2")
+            await world.advance_to(min(moment + 10, end))
+        await world.renew_lease("n2")
+
+    return wait
 
 
 async def node_comes_back(world: Plane) -> None:
@@ -145,7 +158,11 @@ CASES = (
     Case(
         "a node falls silent, its pods go when their patience ends, and it comes back",
         NodeLifecycleReconciler,
-        [(NODES, node("n1")), (LEASES, LEASE), (PODS, running("a", tolerations=TOLERANT)), (PODS, running("b"))],
+        [
+            *((NODES, node(name)) for name in ("n1", "n2")),
+            (LEASES, LEASE),
+            *((PODS, running(name, **spec)) for name, spec in (("a", {"tolerations": TOLERANT}), ("b", {}))),
+        ],
         [
             "update nodes/status n1",
             "patch nodes n1",
@@ -155,7 +172,7 @@ CASES = (
             "delete pods a",
             "patch nodes n1",
         ],
-        [later(90), later(40), kubelets, once(node_comes_back)],
+        [while_another_answers(90), while_another_answers(40), kubelets, once(node_comes_back)],
     ),
     Case(
         "a taint by hand, and a cordon",
