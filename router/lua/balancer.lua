@@ -1,5 +1,6 @@
 -- Which endpoint gets the request: the one with the fewest of this worker's requests, taking turns among equals,
--- passing over those that lately could not be reached. An endpoint that was tried is not tried again.
+-- passing over those that lately could not be reached. An endpoint that was tried is not tried again, but for one whose
+-- kept connection broke: the app may have closed that just as the request went out, which says nothing about the app.
 
 local balancer = require "ngx.balancer"
 
@@ -31,14 +32,19 @@ local function state_of(peer)
     return state
 end
 
+local GIVEN_UP, ONCE_MORE = 1, 2    -- what becomes of an endpoint that was tried
+
 local function best(peers, tried, now)
     local count = #peers
-    local found, fewest, fallback, fallback_fewest
+    local found, fewest, fallback, fallback_fewest, again
     turn = turn + 1
     for offset = 1, count do
         local peer = peers[(turn + offset) % count + 1]
         local state = state_of(peer)
-        if not (tried and tried[peer.name]) then
+        local verdict = tried and tried[peer.name]
+        if verdict == ONCE_MORE then
+            again = peer
+        elseif not verdict then
             if state.until_ <= now then
                 if not fewest or state.active < fewest then
                     found, fewest = peer, state.active
@@ -48,9 +54,10 @@ local function best(peers, tried, now)
             end
         end
     end
-    return found or fallback
+    return found or fallback or again
 end
 
+-- `failed`: whether the endpoint is to be passed over for a while; nil where the try tells nothing.
 local function leave(ctx, failed, now)
     local state = states[ctx.peer]
     ctx.peer = nil
@@ -61,7 +68,7 @@ local function leave(ctx, failed, now)
     if failed then
         state.failures = state.failures + 1
         state.until_ = now + math.min(FIRST_PENALTY * 2 ^ (state.failures - 1), LAST_PENALTY)
-    elseif state.failures > 0 then
+    elseif failed == false and state.failures > 0 then
         state.failures, state.until_ = 0, 0
     end
 end
@@ -82,12 +89,18 @@ function M.pick()
         -- nginx comes back because the last try failed. One that was accepted and then stayed silent is the app's
         -- own slowness: asking a second process to do the same work helps nobody.
         local _, status = balancer.get_last_failure()
-        if status == 504 and was_connected() then
+        local connected = was_connected()
+        if status == 504 and connected then
             return ngx.exit(NO_MORE)
         end
         ctx.tried = ctx.tried or {}
-        ctx.tried[ctx.peer] = true
-        leave(ctx, true, now)
+        if connected and ngx.var.pool == "kept" and not ctx.tried[ctx.peer] then
+            ctx.tried[ctx.peer] = ONCE_MORE
+            leave(ctx, nil, now)
+        else
+            ctx.tried[ctx.peer] = GIVEN_UP
+            leave(ctx, true, now)
+        end
     end
     local peer = best(peers, ctx.tried, now)
     if not peer then

@@ -1,11 +1,13 @@
 """What clients and apps see, through a real nginx."""
 
 import base64
+import contextlib
 import datetime
 import http.client
 import json
 import socket
 import ssl
+import struct
 import threading
 
 import pytest
@@ -143,6 +145,38 @@ def test_a_get_moves_on_when_its_connection_breaks_and_a_post_does_not(router, b
     assert sum(len(each.seen) for each in backend) == 2
     assert router.request(path="/vanish", method="POST", body=b"once")[0] == 502
     assert sum(len(each.seen) for each in backend) == 3
+
+
+class Hasty:
+    """An app that resets kept connections at their second request, unanswered, as one that was just closing them."""
+
+    def __init__(self):
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port, self.resets = self.server.getsockname()[1], 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self.serve, args=(self.server.accept()[0],), daemon=True).start()
+
+    def serve(self, connection):
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            if connection.recv(65536):
+                self.resets += 1
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_kept_connection_that_an_app_was_closing_costs_no_request(router, objects, processes):
+    apps = [Hasty() for _ in range(processes)]
+    router.serve([objects.service()], objects.pods(*(app.port for app in apps)))
+    assert [router.request()[0] for _ in range(60)] == [200] * 60
+    assert sum(app.resets for app in apps) > 3
+    for app in apps:
+        app.server.close()
 
 
 def test_an_app_that_is_all_dead_says_so_in_words(router, objects):
