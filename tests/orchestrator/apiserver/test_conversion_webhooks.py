@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 
 import pytest
 
-from orchestrator.apiserver.main import Server
-from orchestrator.settings import ServerSettings
-from tests.orchestrator.apiserver.caller import Caller
+from tests.orchestrator.apiserver.caller import calling
 from tests.orchestrator.webhook_program import Program, allow, configuration, webhook
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -69,15 +66,10 @@ async def call(tmp_path, pki, program):
     """A server that serves Hosts in two versions, stored as v1."""
     program.asked.clear()
     program.answer = convert
-    shutil.copytree(pki.folder, tmp_path / "pki")
-    server = Server(ServerSettings(data=tmp_path, port=0, node_name="node-a", drain_timeout=2), controllers=False)
-    await server.start()
-    caller = Caller(server, tmp_path)
-    assert (await caller("POST", DEFINITIONS, json=definition(program.client("/convert"))))[0] == 201
-    await until(lambda: server.api.kinds.by_path("example.test", "v2", "hosts") is not None)
-    yield caller
-    await caller.session.close()
-    await server.stop()
+    async with calling(tmp_path, pki) as caller:
+        assert (await caller("POST", DEFINITIONS, json=definition(program.client("/convert"))))[0] == 201
+        await until(lambda: caller.server.api.kinds.by_path("example.test", "v2", "hosts") is not None)
+        yield caller
 
 
 async def until(true) -> None:

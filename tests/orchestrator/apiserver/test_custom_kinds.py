@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 
 import aiohttp
 import pytest
 
-from orchestrator.apiserver.main import Server, _run_for_ever
-from orchestrator.settings import ServerSettings
-from tests.orchestrator.apiserver.caller import Caller
+from orchestrator.apiserver.main import _run_for_ever
+from tests.orchestrator.apiserver.caller import calling
 from tests.orchestrator.apiserver.test_protobuf import body, definition
 
 SCHEMA = {
@@ -51,17 +49,12 @@ THINGS = "/apis/example.test/v1/namespaces/default/things"
 @pytest.fixture
 async def call(tmp_path, pki):
     """A server that serves Things."""
-    shutil.copytree(pki.folder, tmp_path / "pki")
-    server = Server(ServerSettings(data=tmp_path, port=0, node_name="node-a", drain_timeout=2), controllers=False)
-    await server.start()
-    caller = Caller(server, tmp_path)
-    await caller("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=DEFINITION)
-    async with asyncio.timeout(60):
-        while (await caller("GET", THINGS))[0] != 200:  # noqa: ASYNC110 - it is a socket away
-            await asyncio.sleep(0.01)
-    yield caller
-    await caller.session.close()
-    await server.stop()
+    async with calling(tmp_path, pki) as caller:
+        await caller("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=DEFINITION)
+        async with asyncio.timeout(60):
+            while (await caller("GET", THINGS))[0] != 200:  # noqa: ASYNC110 - it is a socket away
+                await asyncio.sleep(0.01)
+        yield caller
 
 
 def thing(**spec):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import socket
 
 import aiohttp
@@ -13,17 +12,13 @@ import pytest
 from orchestrator.apiserver import streams
 from orchestrator.apiserver.main import Server
 from orchestrator.settings import ServerSettings
-from tests.orchestrator.apiserver.caller import Caller
+from tests.orchestrator.apiserver.caller import Caller, serving
 
 
 @pytest.fixture
 async def server(tmp_path, pki):
-    shutil.copytree(pki.folder, tmp_path / "pki")
-    server = Server(ServerSettings(data=tmp_path, port=0, node_name="node-a", drain_timeout=2), controllers=False)
-    await server.start()
-    yield server
-    if not server.store.closed:
-        await server.stop()
+    async with serving(tmp_path, pki) as server:
+        yield server
 
 
 @pytest.fixture

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-import shutil
 
 import pytest
 
-from orchestrator.apiserver.main import Server
-from orchestrator.settings import ServerSettings
-from tests.orchestrator.apiserver.caller import Caller
+from tests.orchestrator.apiserver.caller import calling
 
 WHOAMI = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 SECRETS = "/api/v1/namespaces/default/secrets"
@@ -17,13 +14,8 @@ SECRETS = "/api/v1/namespaces/default/secrets"
 
 @pytest.fixture
 async def call(tmp_path, pki):
-    shutil.copytree(pki.folder, tmp_path / "pki")
-    server = Server(ServerSettings(data=tmp_path, port=0, node_name="node-a", drain_timeout=2), controllers=False)
-    await server.start()
-    caller = Caller(server, tmp_path)
-    yield caller
-    await caller.session.close()
-    await server.stop()
+    async with calling(tmp_path, pki) as caller:
+        yield caller
 
 
 async def whoami(call, **headers):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 
 import pytest
 
-from orchestrator.apiserver.main import Server
 from orchestrator.objects.kinds import NAMESPACES, ROLEBINDINGS, SECRETS
-from orchestrator.settings import ServerSettings
-from tests.orchestrator.apiserver.caller import Caller
+from tests.orchestrator.apiserver.caller import Caller, serving
 
 TEAM, OTHER = "/api/v1/namespaces/team", "/api/v1/namespaces/other"
 APPS, RBAC = "/apis/apps/v1", "/apis/rbac.authorization.k8s.io/v1"
@@ -18,15 +15,12 @@ APPS, RBAC = "/apis/apps/v1", "/apis/rbac.authorization.k8s.io/v1"
 
 @pytest.fixture
 async def server(tmp_path, pki):
-    shutil.copytree(pki.folder, tmp_path / "pki")
-    server = Server(ServerSettings(data=tmp_path, port=0, node_name="node-a"), controllers=False)
-    await server.start()
-    for name in ("team", "other"):
-        await server.client.create(NAMESPACES, {"metadata": {"name": name}})
-        await server.client.create(SECRETS, {"metadata": {"name": "s", "namespace": name}})
-    await asyncio.sleep(0)  # the aggregated roles are filled in
-    yield server
-    await server.stop()
+    async with serving(tmp_path, pki) as server:
+        for name in ("team", "other"):
+            await server.client.create(NAMESPACES, {"metadata": {"name": name}})
+            await server.client.create(SECRETS, {"metadata": {"name": "s", "namespace": name}})
+        await asyncio.sleep(0)  # the aggregated roles are filled in
+        yield server
 
 
 @pytest.fixture

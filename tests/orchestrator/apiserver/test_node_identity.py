@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from orchestrator.apiserver.main import Server
@@ -20,16 +18,13 @@ from orchestrator.objects.kinds import (
     SECRETS,
     SERVICES,
 )
-from orchestrator.settings import ServerSettings
+from tests.orchestrator.apiserver.caller import serving
 
 
 @pytest.fixture
 async def server(tmp_path, pki):
-    shutil.copytree(pki.folder, tmp_path / "pki")
-    server = Server(ServerSettings(data=tmp_path, port=0, node_name="node-a"), controllers=False)
-    await server.start()
-    yield server
-    await server.stop()
+    async with serving(tmp_path, pki) as server:
+        yield server
 
 
 def identity(server: Server, name: str) -> HttpClient:
