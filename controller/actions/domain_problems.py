@@ -1,6 +1,8 @@
 """Whether an app's domains lead to it, with a certificate that browsers accept."""
 
 import ipaddress
+import itertools
+import re
 import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ from controller.models import App, Certificate, Domain
 PATIENCE = 3.0  # seconds for all names together
 MOST_NAMES = 50  # looked up at once
 SOON = timedelta(days=14)
+LONGEST_STEM = 190  # characters of a certificate's name that are taken from a domain's
 
 Addresses = set[str] | None  # None: the name has none
 
@@ -38,30 +41,49 @@ def problems_of_domains(app: App) -> list[Problem]:
 
 
 def problems_of_certificate(app: App, domain: Domain, at: datetime) -> list[Problem]:
-    certificate, name = domain.certificate, domain.domain
-    renew = f"`paas certs:add NAME CERT KEY`, then `paas certs:attach NAME {name}`"
+    certificate = domain.certificate
     if certificate is None:
-        if app.tls.https_enforced and "." in name:
-            text = f"{name} redirects to https but has no certificate: browsers warn"
-            return [Problem(ERROR, "no_certificate", text, (), f"{renew}, or `paas tls:disable -a {app.name}`")]
+        if not (app.tls.https_enforced and "." in domain.domain):
+            return []
+        text = f"{domain.domain} redirects to https but has no certificate: browsers warn"
+        fix = f"{replacement(domain)}, or `paas tls:disable -a {app.name}`"
+        return [Problem(ERROR, "no_certificate", text, (), fix)]
+    complaints = complaints_of_certificate(certificate, domain.domain, at)
+    if not complaints:
         return []
     lifetime = f"{certificate.starts:%Y-%m-%d} to {certificate.expires:%Y-%m-%d}"
-    evidence = (f"certificate {certificate.name}, valid {lifetime}",)
+    evidence, fix = (f"certificate {certificate.name}, valid {lifetime}",), replacement(domain)
+    return [Problem(level, code, text, evidence, fix) for level, code, text in complaints]
+
+
+def complaints_of_certificate(certificate: Certificate, name: str, at: datetime) -> list[tuple[str, str, str]]:
+    """Level, code and words of what is wrong with a domain's certificate."""
     if certificate.expires <= at:
         text = f"the certificate of {name} expired on {certificate.expires:%Y-%m-%d}: browsers refuse it"
-        return [Problem(ERROR, "certificate_expired", text, evidence, renew)]
+        return [(ERROR, "certificate_expired", text)]
     if certificate.starts > at:
         text = f"the certificate of {name} isn't valid before {certificate.starts:%Y-%m-%d}"
-        return [Problem(ERROR, "certificate_early", text, evidence, renew)]
-    problems = []
+        return [(ERROR, "certificate_early", text)]
+    found = []
     if not covers(certificate, name):
         named = ", ".join(names_of(certificate)) or "no name"
         text = f"the certificate of {name} is for {named}: browsers refuse it"
-        problems.append(Problem(ERROR, "certificate_name", text, evidence, renew))
+        found.append((ERROR, "certificate_name", text))
     if certificate.expires - at < SOON:
         text = f"the certificate of {name} expires on {certificate.expires:%Y-%m-%d}"
-        problems.append(Problem(WARNING, "certificate_expiring", text, evidence, renew))
-    return problems
+        found.append((WARNING, "certificate_expiring", text))
+    return found
+
+
+def replacement(domain: Domain) -> str:
+    """The commands that give a domain another certificate, under a name that is free; the files are the owner's."""
+    stem = re.sub(r"[^a-z0-9]+", "-", domain.domain.lower()).strip("-")[:LONGEST_STEM]
+    taken = set(Certificate.objects.filter(name__startswith=stem).values_list("name", flat=True))
+    fresh = next(name for n in itertools.count(1) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
+    steps = [f"`paas certs:add {fresh} CERT-FILE KEY-FILE`"]
+    if domain.certificate is not None:
+        steps.append(f"`paas certs:detach {domain.certificate.name} {domain.domain}`")
+    return ", then ".join([*steps, f"`paas certs:attach {fresh} {domain.domain}`"])
 
 
 def names_of(certificate: Certificate) -> list[str]:

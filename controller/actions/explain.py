@@ -6,11 +6,11 @@ from django.utils import timezone
 
 from controller.actions import operations
 from controller.actions.domain_problems import problems_of_domains
+from controller.actions.failure import good_before
 from controller.actions.operations import UNCLAIMED_AFTER
 from controller.cluster.client import Cluster, cluster
-from controller.cluster.deploy import OURS
-from controller.cluster.deploy import explain as in_words
-from controller.cluster.diagnose import now
+from controller.cluster.deploy import OURS, examine
+from controller.cluster.diagnose import Finding, now
 from controller.cluster.observe import is_process, of_release
 from controller.cluster.problems import (
     ERROR,
@@ -71,7 +71,8 @@ def problems_of_releases(app: App, current: Release | None) -> list[Problem]:
     watch = Watch.objects.filter(release=current, state=Watch.FAILED).first() if current else None
     if watch is not None:
         text = f"v{current.version} is live but failed while it was watched"
-        fix = f"`paas rollback -a {app.name}` goes back to the release before"
+        way_back = f"`paas rollback -a {app.name}` goes back to the release before"
+        fix = way_back if good_before(current) else f"`paas logs -a {app.name}` says more; correct it and push"
         problems.append(Problem(ERROR, "release_failing", text, (watch.reason,), fix))
     if app.unsynced:
         text = "the cluster hasn't heard of the last change yet; it is told again every 15 s"
@@ -104,7 +105,7 @@ def problems_of_settings(app: App) -> list[Problem]:
         problems.append(Problem(WARNING, "not_routable", text, (), f"`paas routing:enable -a {app.name}`"))
     if own.whitelist:
         text = f"only {len(own.whitelist)} address{'es' if len(own.whitelist) > 1 else ''} may reach the app"
-        fix = f"`paas whitelist:remove ADDRESS -a {app.name}`"
+        fix = f"`paas whitelist:remove {','.join(own.whitelist)} -a {app.name}` lets everybody in again"
         problems.append(Problem(INFO, "whitelist", text, tuple(own.whitelist[:10]), fix))
     return problems
 
@@ -124,9 +125,16 @@ def problems_of_formation(app: App) -> list[Problem]:
 def problems_of_cluster(api: Cluster, app: App, current: Release) -> list[Problem]:
     """What processes, Deployments and routes say. Raises: ClusterTrouble."""
     pods = [pod for pod in of_release(api.list("Pod", app.name, OURS)[0], current.version) if is_process(pod)]
-    problems = problems_of_pods(app.name, pods, lambda finding: in_words(api, app.name, finding, pods), now())
-    problems += problems_of_deployments(app.name, api.list("Deployment", app.name, OURS)[0])
-    problems += problems_of_autoscalers(app.name, api.list("HorizontalPodAutoscaler", app.name, OURS)[0])
+    back = good_before(current) is not None
+
+    def in_words(finding: Finding) -> tuple[str, list[str]]:
+        return examine(api, app.name, finding, pods)
+
+    problems = problems_of_pods(app.name, pods, in_words, now(), back)
+    deployments = api.list("Deployment", app.name, OURS)[0]
+    problems += problems_of_deployments(app.name, deployments, operations.unfinished(app) is not None)
+    scalers = api.list("HorizontalPodAutoscaler", app.name, OURS)[0]
+    problems += problems_of_autoscalers(app.name, scalers, app.settings.autoscale)
     kind = routable_type(app.structure)
     if app.structure.get(kind) and app.settings.routable:
         slices, _ = api.list("EndpointSlice", app.name, f"kubernetes.io/service-name={app.name}")

@@ -190,10 +190,10 @@ def _judge(api: Cluster, app: str, kind: str, pod: Pod, seconds: int) -> None:
         raise CommandFailed(too_late(kind, seconds))
     statuses = pod["status"].get("containerStatuses") or [{}]
     ended = (statuses[0].get("state") or {}).get("terminated") or {}
-    tail = ""
+    lines: list[str] = []
     with contextlib.suppress(ClusterError, Unreachable):
-        tail = diagnose.last_lines(read_last_logs(api, app, Finding("crash", pod["metadata"]["name"], kind)))
-    said = f": {tail}" if tail else ""
+        lines = diagnose.last_lines(read_last_logs(api, app, Finding("crash", pod["metadata"]["name"], kind)))
+    said = diagnose.with_last_words("", lines)
     if ended.get("reason") == "OOMKilled":
         raise CommandFailed(f"the {kind} command was killed: out of memory; raise it with `limits:set {kind}=…`{said}")
     code = ended.get("exitCode")

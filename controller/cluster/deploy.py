@@ -242,15 +242,20 @@ def explain_delay(cluster: Cluster, app: str, pods: list[Manifest], timeout: flo
 
 def explain(cluster: Cluster, app: str, finding: diagnose.Finding, pods: list[Manifest]) -> str:
     """The finding in words, with the process' last lines and the cluster's events read for it."""
+    return diagnose.with_last_words(*examine(cluster, app, finding, pods))
+
+
+def examine(cluster: Cluster, app: str, finding: diagnose.Finding, pods: list[Manifest]) -> tuple[str, list[str]]:
+    """What happened, in words, and the process' last lines."""
     image = next(p["spec"]["containers"][0]["image"] for p in pods if p["metadata"]["name"] == finding.pod)
     logs, events = "", []
     with contextlib.suppress(ClusterError, Unreachable):
-        if finding.kind in ("crash", "start", "memory", "silent", "probe", "misplaced"):
+        if finding.kind in ("crash", "start", "memory", "silent", "probe", "misplaced", "restarts"):
             logs = read_last_logs(cluster, app, finding)
         if finding.kind in ("probe", "silent") or (finding.kind, finding.code) in diagnose.MAYBE_NOT_LIVE:
             items, _ = cluster.list("Event", app, fields=f"involvedObject.name={finding.pod}")
             events = [item.get("message", "") for item in items if item.get("reason") == "Unhealthy"]
-    return diagnose.explain(finding, image, logs, events)
+    return diagnose.cause_of(finding, image, events), diagnose.last_lines(logs)
 
 
 def read_last_logs(cluster: Cluster, app: str, finding: diagnose.Finding) -> str:

@@ -184,40 +184,49 @@ def parse_time(text: str) -> datetime:
 
 def explain(finding: Finding, image: str, logs: str = "", events: Sequence[str] = ()) -> str:
     """The sentence for people: cause, then what the process said last."""
-    tail = last_lines(logs)
-    said = f": {tail}" if tail else ""
+    return with_last_words(cause_of(finding, image, events), last_lines(logs))
+
+
+def with_last_words(cause: str, lines: Sequence[str]) -> str:
+    return f"{cause}: {' | '.join(lines)}" if lines else cause
+
+
+def cause_of(finding: Finding, image: str, events: Sequence[str] = ()) -> str:
+    """What happened, without the process' own words."""
     match finding.kind:
         case "pull":
             return f"the image {image} can't be pulled: {finding.text}"
         case "start":
             why = "its command isn't in the image or isn't executable"
-            return f"{finding.type} can't be started, {why}: {bare(finding.text)}{said}"
+            return f"{finding.type} can't be started, {why}: {bare(finding.text)}"
         case "config":
             return f"{finding.type} can't be started: {finding.text}"
         case "memory":
-            limit = f" at {deis_quantity(finding.memory)}" if finding.memory else ""
-            return f"{finding.type} was killed: out of memory{limit}; raise it with `limits:set {finding.type}=…`{said}"
+            if not finding.memory:
+                return f"{finding.type} was killed: out of memory; its node has no more"
+            more = f"`limits:set {finding.type}={doubled(finding.memory)}`"
+            return f"{finding.type} was killed: out of memory at {deis_quantity(finding.memory)}; raise it with {more}"
         case "crash" if finding.code == 127:
-            return f"{finding.type} crashed with exit code 127, its command was not found{said}"
+            return f"{finding.type} crashed with exit code 127, its command was not found"
         case "crash" if why := not_live(finding, events):
-            return f"{finding.type} was stopped, {why}; `healthchecks` shows the check{said}"
+            return f"{finding.type} was stopped, {why}; `healthchecks` shows the check"
         case "crash" if finding.code == 0:
-            return f"{finding.type} exited with code 0; a process must keep running{said}"
+            return f"{finding.type} exited with code 0; a process must keep running"
         case "crash":
-            return f"{finding.type} crashed with exit code {finding.code}{said}"
+            return f"{finding.type} crashed with exit code {finding.code}"
         case "misplaced":
             where = f"on port {finding.text}, and nothing listens on port {finding.port}"
-            return f"{finding.type} listens {where}; listen on 0.0.0.0:$PORT{said}"
+            return f"{finding.type} listens {where}; listen on 0.0.0.0:$PORT"
         case "silent":
             if events and NO_ANSWER in events[-1]:
-                return f"{finding.type} listens on port {finding.port} but answers no HTTP request{said}"
-            return f"{finding.type} runs but nothing listens on port {finding.port}; listen on 0.0.0.0:$PORT{said}"
+                return f"{finding.type} listens on port {finding.port} but answers no HTTP request"
+            return f"{finding.type} runs but nothing listens on port {finding.port}; listen on 0.0.0.0:$PORT"
         case "room":
             return f"no node fits {finding.type}: {finding.text}"
         case "probe":
             why = f": {events[-1]}" if events else ""
-            return f"{finding.type} runs but its readiness check fails{why}{said}"
-    return f"{finding.type} isn't up yet: {finding.text}{said}"
+            return f"{finding.type} runs but its readiness check fails{why}"
+    return f"{finding.type} isn't up yet: {finding.text}"
 
 
 def not_live(finding: Finding, events: Sequence[str]) -> str:
@@ -234,10 +243,16 @@ def bare(text: str) -> str:
     return (text[start:] if start >= 0 else text).removesuffix(": unknown")
 
 
-def last_lines(logs: str) -> str:
-    """The last lines of a log, in one."""
+def last_lines(logs: str) -> list[str]:
+    """The last lines of a log."""
     lines = [line.rstrip() for line in logs.splitlines() if line.strip()]
-    return " | ".join(line[-300:] for line in lines[-LINES:])
+    return [line[-300:] for line in lines[-LINES:]]
+
+
+def doubled(memory: str) -> str:
+    """Twice a limit, as `limits:set` takes it: `200Mi` → `400M`."""
+    number = re.match(r"\d+", memory)
+    return f"{2 * int(number[0])}{deis_quantity(memory[number.end() :])}" if number else memory
 
 
 def deis_quantity(text: str) -> str:

@@ -56,16 +56,41 @@ def test_a_crash_loop_with_its_last_words(routed, cluster):
     finding = found(routed)["process_crash"]
     assert finding["level"] == "error"
     assert finding["text"].startswith("web crashed with exit code 1: reading config")
-    assert "it said: no database configured" in finding["evidence"]
-    assert finding["fix"] == "`paas logs -a blue` says more; `paas rollback -a blue` goes back"
+    assert finding["evidence"][1:] == ["it said: reading config", "it said: no database configured"]
+    assert finding["fix"] == "`paas logs -a blue` says more"  # there is nothing to go back to
+    routed.post("/v2/apps/blue/config/", {"values": {"A": "1"}})
+    alter(cluster, {"restartCount": 3, "lastState": {"terminated": {"exitCode": 1}}})
+    assert found(routed)["process_crash"]["fix"].endswith("; `paas rollback -a blue` goes back")
 
 
 def test_a_process_that_was_killed_for_memory_lately(routed, cluster):
+    routed.post("/v2/apps/blue/config/", {"memory": {"web": "64M"}})
+    cluster.outputs["web"] = "eating\n"
     killed = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": datetime.now(UTC).isoformat()}
     alter(cluster, {"restartCount": 1, "state": {"running": {}}, "lastState": {"terminated": killed}}, ready="True")
     finding = found(routed)["process_memory"]
-    assert "web was killed: out of memory" in finding["text"]
-    assert "`paas limits:set web=SIZE -a blue`" in finding["fix"]
+    assert "web was killed: out of memory at 64M" in finding["text"]
+    assert finding["evidence"][1:] == ["it said: eating"]
+    assert finding["fix"] == "`paas limits:set web=128M -a blue` gives it more than 64M"
+
+
+def test_a_process_that_was_started_again_with_its_last_words(routed, cluster):
+    cluster.outputs["web"] = "bye\n"
+    ended = {"exitCode": 3, "finishedAt": datetime.now(UTC).isoformat()}
+    alter(cluster, {"restartCount": 1, "state": {"running": {}}, "lastState": {"terminated": ended}}, ready="True")
+    finding = found(routed)["process_restarts"]
+    assert finding["text"].startswith("web runs, but was started again after exit code 3 at ")
+    assert finding["evidence"][1:] == ["it said: bye"]
+
+
+def test_a_scaler_at_its_maximum_with_the_command_that_raises_it(routed, cluster):
+    rule = {"min": 1, "max": 4, "memory_percent": 50}
+    routed.post("/v2/apps/blue/settings/", {"autoscale": {"web": rule}})
+    (scaler,) = [item for key, item in cluster._objects.items() if key[0] == "HorizontalPodAutoscaler"]
+    condition = {"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas"}
+    scaler["status"] = {"conditions": [condition]}
+    fix = "`paas autoscale:set web --min=1 --max=8 --memory-percent=50 -a blue` allows twice as many"
+    assert found(routed)["autoscale"]["fix"] == fix
 
 
 def test_a_restart_of_long_ago_is_no_news(routed, cluster):
@@ -100,6 +125,11 @@ def test_a_quota_that_is_used_up(routed, cluster):
     assert (finding["text"], finding["evidence"]) == (
         "web has fewer processes than wished: a quota is used up", [message],
     )  # fmt: skip
+    fewer = f"`paas scale web={deployment['status'].get('replicas', 0)} -a blue`"
+    assert finding["fix"].startswith(fewer)
+    app = App.objects.get(name="blue")
+    Operation.objects.create(app=app, release=app.current_release(), by=app.owner, kind="scale", state="running")
+    assert found(routed)["quota"]["fix"].startswith(f"`paas deploys:cancel -a blue`, then {fewer}")
 
 
 def test_scaled_to_nothing(routed):
@@ -114,6 +144,7 @@ def test_settings_that_keep_visitors_away(routed):
     assert problems["maintenance"]["fix"] == "`paas maintenance:off -a blue`"
     assert problems["not_routable"]["fix"] == "`paas routing:enable -a blue`"
     assert (problems["whitelist"]["level"], problems["whitelist"]["evidence"]) == ("info", ["192.0.2.7"])
+    assert problems["whitelist"]["fix"] == "`paas whitelist:remove 192.0.2.7 -a blue` lets everybody in again"
 
 
 def test_a_release_that_failed(routed, push, cluster):
@@ -182,6 +213,16 @@ def test_a_domain_with_its_certificate_and_address(routed, domain, names):
 def test_certificates_that_browsers_refuse_or_soon_will(routed, domain, names, certificate, code, level):
     certify(domain, **certificate)
     assert {finding["code"]: finding["level"] for finding in found(routed).values()} == {code: level}
+
+
+def test_another_certificate_takes_the_place_of_one_that_is_attached(routed, domain, names):
+    certify(domain, expires=5)
+    Certificate.objects.filter(pk=domain.certificate.pk).update(name="www-example-test")
+    assert found(routed)["certificate_expiring"]["fix"] == (
+        "`paas certs:add www-example-test-2 CERT-FILE KEY-FILE`, then "
+        "`paas certs:detach www-example-test www.example.test`, then "
+        "`paas certs:attach www-example-test-2 www.example.test`"
+    )
 
 
 def test_a_wildcard_covers_one_label(routed, domain, names):

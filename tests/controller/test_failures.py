@@ -80,7 +80,7 @@ def test_events_are_asked_for_when_a_process_was_killed():
             "web can't be started, its command isn't in the image or isn't executable: "
             'exec: "gunicorn": executable file not found in $PATH: boom | KeyError',
         ),
-        (KILLED, "web was killed: out of memory at 64M; raise it with `limits:set web=…`: boom | KeyError"),
+        (KILLED, "web was killed: out of memory at 64M; raise it with `limits:set web=128M`: boom | KeyError"),
     ],
 )
 def test_a_push_that_fails_says_why_and_the_old_release_goes_on(live, push, cluster, fate, text):
