@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from controller.actions.events import record
 from controller.cluster.client import ClusterError, Unreachable, cluster
-from controller.cluster.pods import ENDED, await_start, ending_of, run_name, run_once
+from controller.cluster.pods import ENDED, await_start, ending_of, provide, run_name, run_once
 from controller.cluster.render import render_run, render_session
 from controller.cluster.terminals import exec_query
 from controller.cluster.wish import Wish, wish_of
@@ -55,6 +55,7 @@ def run(*, app: App, command: str, by: User, gone: Callable[[], bool] = lambda: 
             beat(row)
 
     try:
+        provide(cluster(), wish)
         code, output = run_once(cluster(), wish, row.name, command, timeout=settings.RUN_TIMEOUT, tick=tick)
     except PaasError as exc:
         _end(row, None, str(exc))
@@ -86,6 +87,7 @@ def open_session(*, app: App, command: str, tty: bool, offered: dict[str, str], 
 
     api = cluster()
     try:
+        provide(api, wish)
         api.create(render_session(wish, row.name, SESSION_SECONDS))
         await_start(api, app.name, row.name, timeout=START_PATIENCE, tick=tick)
         query = exec_query(wish.release, f"{app.name}-run", command, tty=tty)
@@ -116,6 +118,7 @@ def detach(*, app: App, command: str, seconds: int, by: User) -> OneOff:
     wish = wish_to_run(app)
     row = _begin(app, wish, command, by, OneOff.DETACHED, seconds)
     try:
+        provide(cluster(), wish)
         cluster().create(render_run(wish, row.name, command, seconds))
     except ClusterTrouble as exc:
         _end(row, None, str(exc))

@@ -11,6 +11,7 @@ from controller.actions.events import record
 from controller.errors import Conflict, Invalid, Missing, Unprocessable
 from controller.models import TLS, App, AppSettings, Service, User
 
+LONGEST_SERVICE = 63  # characters of `<app>-<type>`, a label of the DNS
 PLAIN = ("maintenance", "routable", "whitelist")
 MAPPED = ("autoscale", "label")
 
@@ -96,6 +97,10 @@ def route_paths(*, app: App, kind: str, patterns: str) -> tuple[Service, bool]:
             raise Invalid(path_pattern=f"{pattern} is not a regular expression: {exc}") from exc
         if not pattern.strip() or not pattern.isprintable():
             raise Invalid(path_pattern="Each pattern needs at least one character, all of them printable")
+    if len(f"{app.name}-{kind}") > LONGEST_SERVICE:
+        raise Invalid(
+            procfile_type=f"{app.name}-{kind} has more than the {LONGEST_SERVICE} characters of a Service's name"
+        )
     with transaction.atomic():
         operations.lock(app)
         service, made = Service.objects.get_or_create(app=app, procfile_type=kind, defaults={"path_pattern": patterns})

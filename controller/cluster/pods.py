@@ -10,10 +10,16 @@ from dataclasses import dataclass
 
 from controller.cluster import diagnose
 from controller.cluster.client import Cluster, ClusterError, Unreachable
-from controller.cluster.deploy import OURS, TICK, Follower, explain, restarted_at, wait_until_up
+from controller.cluster.deploy import OURS, TICK, Follower, apply_all, explain, restarted_at, wait_until_up
 from controller.cluster.diagnose import Pod
 from controller.cluster.observe import is_process, state_of
-from controller.cluster.render import render_run
+from controller.cluster.render import (
+    environment_name,
+    render_environment,
+    render_namespace,
+    render_pull_secret,
+    render_run,
+)
 from controller.cluster.wish import Wish
 from controller.errors import ClusterTrouble
 
@@ -106,6 +112,16 @@ def _ignore(line: str) -> None:
 def run_name(app: str) -> str:
     """A name for the pod of a one-off command, not taken."""
     return f"{app}-run-{''.join(secrets.choice(ALPHABET) for _ in range(5))}"
+
+
+def provide(api: Cluster, wish: Wish) -> None:
+    """What a pod of the release reads: also of one whose deploy has only begun, or never was.
+
+    Raises: ClusterError, Unreachable.
+    """
+    if api.get("Secret", wish.app, environment_name(wish.app, wish.release.version)) is None:
+        base = [render_namespace(wish), render_pull_secret(wish), render_environment(wish, wish.release)]
+        apply_all(api, base, tick=_nothing)
 
 
 def run_once(

@@ -144,3 +144,9 @@ def test_a_plain_request_to_a_tunnel_is_told_what_speaks_it(live):
     assert answer.status_code == 400 and "WebSocket" in answer.json()["detail"]
     upgrade = {"Upgrade": "websocket", "Sec-WebSocket-Key": "x" * 24}
     assert live.get("/v2/apps/blue/exec?process=web&command=ls", **upgrade).status_code == 501
+
+
+def test_a_command_finds_its_releases_environment_though_no_deploy_has_put_it_there(live, lasting, cluster):
+    cluster.delete("Secret", "blue", "blue-v2-env")
+    assert live.post("/v2/apps/blue/runs/", {"command": "true", "timeout": 60}).status_code == 201
+    assert cluster.get("Secret", "blue", "blue-v2-env") is not None

@@ -86,6 +86,14 @@ def test_https_enforced(blue, cluster):
     assert blue.post(path, {"https_enforced": True}).json() == {"detail": "bob changed nothing"}
 
 
+def test_a_service_whose_name_would_be_too_long_is_refused(live):
+    body = {"procfile_type": "w" * 59, "path_pattern": "/api"}
+    answer = live.post("/v2/apps/blue/services/", body)
+    assert (answer.status_code, answer.json()) == (
+        400, {"procfile_type": [f"blue-{'w' * 59} has more than the 63 characters of a Service's name"]},
+    )  # fmt: skip
+
+
 def test_path_services(live, cluster):
     path = "/v2/apps/blue/services/"
     body = {"procfile_type": "worker", "path_pattern": "/api,/v[0-9]+/"}
