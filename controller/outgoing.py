@@ -28,6 +28,10 @@ class Refused(Exception):
     """The address isn't one to send to, or nothing there took it; the text says why."""
 
 
+class Unresolved(Refused):
+    """The name has no address now; it may have one later."""
+
+
 class _Pinned(http.client.HTTPConnection):
     """A connection to the first that answers of addresses that were checked, under the name they were checked for."""
 
@@ -67,7 +71,7 @@ class _Pinned(http.client.HTTPConnection):
 def post_json(url: str, body: bytes, headers: dict[str, str]) -> int:
     """The status of the answer. Raises: Refused."""
     parts = checked_url(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    port = port_of(parts)
     addresses = checked_addresses(parts.hostname or "", port)
     connection = _Pinned(parts.hostname or "", port, addresses, parts.scheme == "https")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -104,12 +108,22 @@ def checked_url(url: str) -> SplitResult:
     return parts
 
 
+def port_of(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def refuse_what_is_private(url: str) -> None:
+    """Says at once what sending would say. Raises: Refused; Unresolved when that can't be told now."""
+    parts = checked_url(url)
+    checked_addresses(parts.hostname or "", port_of(parts))
+
+
 def checked_addresses(host: str, port: int) -> list[str]:
     """Those of `host`, in the order to try them. Raises: Refused when one of them may not be sent to."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
-        raise Refused(f"{host} can't be resolved: {cause_of(exc)}") from exc
+        raise Unresolved(f"{host} can't be resolved: {cause_of(exc)}") from exc
     addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
     for address in addresses:
         if not settings.WEBHOOKS_TO_PRIVATE_ADDRESSES and not is_public(address):
@@ -119,7 +133,13 @@ def checked_addresses(host: str, port: int) -> list[str]:
 
 
 def is_public(address: str) -> bool:
+    ip = meant(address)
+    return ip.is_global and not ip.is_multicast
+
+
+def meant(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address, or the IPv4 one that it carries."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(ip.packed[12:]) if ip in NAT64 else ip)
-    return ip.is_global and not ip.is_multicast
+        return ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(ip.packed[12:]) if ip in NAT64 else ip)
+    return ip

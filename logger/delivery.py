@@ -16,6 +16,7 @@ from logger.http import request
 from logger.syslog import LONGEST_DATAGRAM, framed, message
 
 TIMEOUT = 15.0  # seconds for one batch
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # IPv4 inside, RFC 6052
 RETRIED = (408, 425, 429)  # with 5xx: the same batch may be taken later
 
 
@@ -57,9 +58,10 @@ async def resolve(url: SplitResult, port: int, *, local: bool) -> str:
 
 
 def is_local(address: str) -> bool:
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-    return mapped.is_loopback or mapped.is_link_local or mapped.is_unspecified or mapped.is_multicast
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):  # the IPv4 address that it may carry
+        ip = ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(ip.packed[12:]) if ip in NAT64 else ip)
+    return ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast
 
 
 class Http:

@@ -4,9 +4,10 @@ import secrets
 
 from django.db import transaction
 
-from controller.errors import Conflict, Invalid, Missing
+from controller.actions.notices import ping
+from controller.errors import BadRequest, Conflict, Invalid, Missing
 from controller.models import App, Delivery, User, Webhook
-from controller.outgoing import Refused, checked_url
+from controller.outgoing import Refused, Unresolved, refuse_what_is_private
 
 MOST_WEBHOOKS = 20  # of one app
 
@@ -14,9 +15,10 @@ MOST_WEBHOOKS = 20  # of one app
 def add_webhook(*, app: App, by: User, url: str, events: list[str], secret: str = "") -> Webhook:
     """`events` empty: all. Without a `secret` one is made up. Raises: Invalid, Conflict."""
     try:
-        checked_url(url)
+        refuse_what_is_private(url)
     except Refused as exc:
-        raise Invalid(url=f"{exc}.") from exc
+        if not isinstance(exc, Unresolved):  # such a name may be made in a moment; each delivery looks again
+            raise Invalid(url=f"{exc}.") from exc
     with transaction.atomic():
         App.objects.select_for_update().get(pk=app.pk)
         if app.webhooks.count() >= MOST_WEBHOOKS:
@@ -30,6 +32,15 @@ def webhook_of(app: App, number: int) -> Webhook:
     if row is None:
         raise Missing("Webhook")
     return row
+
+
+def try_webhook(hook: Webhook, by: User) -> Delivery:
+    """A ping on its way. Raises: BadRequest when it would go nowhere, or where it mustn't."""
+    try:
+        refuse_what_is_private(hook.url)
+    except Refused as exc:
+        raise BadRequest(f"Nothing is sent to webhook {hook.pk}: {exc}.") from exc
+    return ping(hook, by)
 
 
 def remove_webhook(hook: Webhook) -> None:

@@ -1,7 +1,6 @@
 """Where an app's log also goes, how much of it is kept, and what the log store is told of both."""
 
 import hashlib
-import ipaddress
 import json
 import re
 import socket
@@ -13,6 +12,7 @@ from controller import log_store
 from controller.actions.events import events_after, record
 from controller.errors import Conflict, Invalid, Missing
 from controller.models import App, Event, LogDrain, LogRetention, User
+from controller.outgoing import meant
 
 SCHEMES = ("syslog", "syslog+tls", "syslog+udp", "http", "https")
 MOST_DRAINS = 10  # of one app
@@ -72,7 +72,7 @@ def leads_home(host: str) -> bool:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return False
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    addresses = [meant(str(entry[4][0]).partition("%")[0]) for entry in found]
     return any(a.is_loopback or a.is_link_local or a.is_unspecified or a.is_multicast for a in addresses)
 
 

@@ -106,7 +106,7 @@ class WebhookTestView(WebhookView):
     gives = {"POST": (201, DeliverySerializer)}
 
     def post(self, request, **kwargs):
-        return Response(DeliverySerializer(actions.ping(self.webhook(), request.user)).data, status=201)
+        return Response(DeliverySerializer(app_webhooks.try_webhook(self.webhook(), request.user)).data, status=201)
 
 
 class DeliveriesView(WebhookView):

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from controller.access import OPERATE, app_for
 from controller.actions import notices
-from controller.actions.app_webhooks import add_webhook, delivery_of, remove_webhook, webhook_of
+from controller.actions.app_webhooks import add_webhook, delivery_of, remove_webhook, try_webhook, webhook_of
 from controller.dashboard import forms, pages
 from controller.dashboard.edge import Next, page, write
 from controller.dashboard.listing import page_of
@@ -105,7 +105,7 @@ def webhook_add(request: HttpRequest, app: str) -> HttpResponse:
 @write(show_webhook)
 def webhook_test(request: HttpRequest, app: str, number: int) -> Next:
     hook = webhook_of(app_for(request.user, app, OPERATE), number)
-    notices.ping(hook, request.user)
+    try_webhook(hook, request.user)
     return ("dashboard:webhook", app, number), "A ping is on its way; reload to see how it went."
 
 

@@ -13,3 +13,4 @@ from tests.controller.harness import (  # noqa: F401
     quick_flush,
     sign_in,
 )
+from tests.controller.receivers import ear, hook, pods  # noqa: F401

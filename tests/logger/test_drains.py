@@ -202,6 +202,8 @@ async def test_a_drain_does_not_reach_this_host_unless_an_administrator_said_so(
         assert not got
     for address in ("127.0.0.1", "::1", "169.254.169.254", "::ffff:127.0.0.1", "0.0.0.0"):
         assert is_local(address)
+    for carried in ("::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"):
+        assert is_local(carried)
     assert not is_local("192.0.2.1")
 
 
