@@ -71,7 +71,7 @@ def is_older(served: str, wanted: str) -> bool:
 
 
 class Client:
-    def __init__(self, controller: str, token: str = "", ssl_verify: bool = True) -> None:
+    def __init__(self, controller: str, token: str = "", ssl_verify: bool = True, username: str = "") -> None:
         if "://" not in controller:
             controller = f"http://{controller}"
         self.controller = controller.rstrip("/")
@@ -79,6 +79,7 @@ class Client:
         if self.url.scheme not in ("http", "https") or not self.url.hostname:
             raise CliError(f"'{controller}' is no controller address; one looks like http://paas.example.com.")
         self.token = token
+        self.username = username  # whose the token is, as far as that is known
         self.ssl_verify = ssl_verify
         self._checked = False
 
@@ -100,7 +101,7 @@ class Client:
         """
         answer = self.raw(method, where, body, query=query, timeout=timeout)
         if answer.status >= 400:
-            raise error_of(answer.status, answer.data, self.controller, where)
+            raise error_of(answer.status, answer.data, self.controller, where, self.username)
         return answer
 
     def raw(
@@ -122,7 +123,7 @@ class Client:
         try:
             if response.status >= 400:
                 answer = Answer(response.status, response.headers, response.read())
-                raise error_of(answer.status, answer.data, self.controller, where)
+                raise error_of(answer.status, answer.data, self.controller, where, self.username)
             for raw in response:
                 yield raw.decode("utf-8", "replace").rstrip("\r\n")
         except (OSError, ValueError) as exc:
@@ -148,7 +149,7 @@ class Client:
             response = connection.getresponse()
             if response.status >= 400:
                 answer = Answer(response.status, response.headers, response.read())
-                raise error_of(answer.status, answer.data, self.controller, where)
+                raise error_of(answer.status, answer.data, self.controller, where, self.username)
             for line in response:
                 if line.strip():
                     yield json.loads(line)
@@ -184,7 +185,7 @@ class Client:
         if status < 400:
             raise CliError(f"{self.controller}, or a proxy before it, does not let WebSockets through.")
         answer = Answer(status, answered, body)
-        refused = error_of(status, answer.data, self.controller, where)
+        refused = error_of(status, answer.data, self.controller, where, self.username)
         unknown_route = status == 404 and (not body or b"<html" in body[:200].lower())
         raise NotUpgraded(str(refused)) if unknown_route or status == 501 else refused
 

@@ -81,8 +81,8 @@ def unreachable_text(controller: str, exc: Exception) -> str:
     return f"{controller} can't be reached ({reason}); check the address and your network."
 
 
-def error_of(status: int, data: Any, controller: str, where: str = "") -> CliError:
-    """The refusal in an answer to a request for the path `where`, said to a person."""
+def error_of(status: int, data: Any, controller: str, where: str = "", username: str = "") -> CliError:
+    """The refusal in an answer to a request of `username` for the path `where`, said to a person."""
     text = refusal_text(data)
     if status == 401:
         if "password" in text:
@@ -91,7 +91,7 @@ def error_of(status: int, data: Any, controller: str, where: str = "") -> CliErr
     if status == 403:
         known = "You do not have permission to perform this action"
         if text.rstrip(".") in ("", known):
-            text = f"You have no permission to do that; {who_can(where)}"
+            text = f"You have no permission to do that; {who_can(where, username)}"
         return NotAllowed(sentence(text))
     if "Release matching query does not exist" in text:
         return NotFound(not_found_text("No Release matches the given query."))
@@ -110,10 +110,10 @@ def error_of(status: int, data: Any, controller: str, where: str = "") -> CliErr
     return CliError(sentence(text or f"The controller refused this ({status})"))
 
 
-def who_can(where: str) -> str:
+def who_can(where: str, username: str) -> str:
     """Who may do what the path `where` stands for."""
-    if where.startswith(APPS):
-        return "the app's owner can give it with `paas perms:create YOU`"
+    if app := where.removeprefix(APPS).partition("/")[0] if where.startswith(APPS) else "":
+        return f"the app's owner can give it with `paas perms:create {username or 'NAME'} -a {app}`"
     return "an administrator of the platform can do it"
 
 

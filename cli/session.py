@@ -32,7 +32,7 @@ class Session:
     @cached_property
     def api(self) -> Client:
         token = os.environ.get("PAAS_TOKEN") or self.profile.token
-        return Client(self.profile.controller, token, self.profile.ssl_verify)
+        return Client(self.profile.controller, token, self.profile.ssl_verify, self.profile.username)
 
     @cached_property
     def app(self) -> str:

@@ -14,7 +14,6 @@ from builder.controller_api import Controller
 from builder.errors import ControllerError, PushRefused
 from builder.refs import parse_repository
 
-LIMITED = "token"  # in the controller's words when the person may, and this token of theirs may not
 REALM = "user name, and an API token as the password"
 TOKEN = re.compile(r"[\x21-\x7e]{8,512}")
 
@@ -76,8 +75,7 @@ def refusal(app: str, exc: ControllerError) -> web.HTTPException:
     if exc.status == 401:
         return unauthorized("The token is not valid (any more). A password won't do: it must be an API token.")
     if exc.status == 403:
-        limit = f" {exc}" if LIMITED in str(exc) else f" Its owner can allow it: paas perms:create YOU -a {app}"
-        return web.HTTPForbidden(text=f"You may not push to {app}.{limit}\n")
+        return web.HTTPForbidden(text=f"You may not push to {app}. {exc}\n")
     if exc.status == 404:
         return web.HTTPNotFound(text=f"There is no app {app}. Make it with: paas create {app}\n")
     return web.HTTPServiceUnavailable(text=f"{exc}\n")

@@ -12,7 +12,7 @@ from controller.actions.build_settings import build_settings
 from controller.api.hooks import HookView
 from controller.api.parsing import JSON
 from controller.api.scoping import Strict
-from controller.errors import DiskFull, Missing, Unauthorized
+from controller.errors import DiskFull, Forbidden, Missing, Unauthorized
 from controller.models import App, BuildRun, GitSource
 
 RESULTS = (BuildRun.SUCCEEDED, BuildRun.FAILED, BuildRun.CANCELLED, BuildRun.SKIPPED)
@@ -36,8 +36,14 @@ class PushHook(HookView):
     def get(self, request, app):
         if request.user is None or not request.auth:
             raise Unauthorized("Invalid token.")
-        row = app_for(request.user, app, DEVELOP)
-        return Response({"username": request.user.username, "uuid": str(row.uuid)})
+        name = request.user.username
+        try:
+            row = app_for(request.user, app, DEVELOP)
+        except Forbidden as exc:
+            if str(exc) != str(Forbidden()):  # their token may not; the words say so
+                raise
+            raise Forbidden(f"Its owner can allow it: paas perms:create {name} -a {app}") from exc
+        return Response({"username": name, "uuid": str(row.uuid)})
 
 
 class NewRun(Strict):

@@ -75,8 +75,9 @@ class FakeController:
                 return 401, {"detail": "Invalid token."}
             if parts[1] not in self.apps:
                 return 404, "No App matches."
-            allowed = user in self.apps[parts[1]]
-            return (200, {"username": user, "uuid": f"uuid-of-{parts[1]}"}) if allowed else (403, {"detail": "no"})
+            if user not in self.apps[parts[1]]:
+                return 403, {"detail": "Its owner can allow it"}
+            return 200, {"username": user, "uuid": f"uuid-of-{parts[1]}"}
         if parts[0] == "build-runs":
             return self.answer_run(parts[1:], body)
         if parts[0] == "config":

@@ -91,7 +91,7 @@ def test_who_has_no_right_reads_why(builder, user):
         assert "Authentication failed" in out or "could not read" in out
     assert "remote error: There is no app nothere." in push_to(url(builder, "nothere"))
     builder.controller.apps["foreign"] = {"mallory"}
-    assert "remote error: You may not push to foreign." in push_to(url(builder, "foreign"))
+    assert "remote error: You may not push to foreign. Its owner can allow it" in push_to(url(builder, "foreign"))
     assert post(builder, "foreign", "receive-pack", b"0000")[0] == 403
     assert post(builder, "guarded", "receive-pack", b"0000", token="c3" * 20)[0] == 401
     assert post(builder, "UPPER", "receive-pack", b"0000")[0] == 404

@@ -50,6 +50,12 @@ def test_refusals_become_sentences(platform, paas, status, body, code, text):
     assert "most recent call last" not in result.err
 
 
+def test_a_refusal_names_whom_the_owner_is_to_let_in(platform, paas):
+    platform.on("POST /v2/apps/hello/scale/", {"detail": "You do not have permission to perform this action."}, 403)
+    told = paas("scale", "web=1", "-a", "hello").err
+    assert "owner can give it with `paas perms:create bob -a hello`." in told
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

@@ -172,6 +172,7 @@ def test_a_code_of_another_browsers_sign_in_is_refused(provider, browser):
     begun = type(browser)().get("/login/oidc/")
     answer = browser.get(provider.authorize(begun.headers["Location"]))
     assert answer.status_code == 400 and "not begun in this browser" in text_of(answer)
+    assert "Sign out" not in answer.content.decode() and "/account/" not in answer.content.decode()
     again = sign_on(browser, provider)
     assert again.status_code == 302
 
