@@ -32,6 +32,7 @@ NOUNS: dict[str, str] = {
     "tls": "redirect to https",
     "limits": "memory and CPU of each process type",
     "healthchecks": "when a process counts as alive and ready",
+    "hooks": "commands that run as a process starts and before it stops",
     "autoscale": "process counts that follow the load",
     "timeouts": "seconds a process gets to stop",
     "tags": "which nodes an app may run on",

@@ -117,6 +117,15 @@ class ProbeName(forms.Form):
     probe = forms.ChoiceField(choices=[(name, "") for name in PROBES])
 
 
+class HookName(forms.Form):
+    type = forms.CharField(max_length=63)
+    hook = forms.ChoiceField(choices=[(name, "") for name in ("lifecycle_post_start", "lifecycle_pre_stop")])
+
+
+class Hook(HookName):
+    command = forms.CharField(max_length=8000)
+
+
 class ShareField(forms.CharField):
     """A number of processes or a part of them; empty is None."""
 

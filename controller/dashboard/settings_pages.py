@@ -22,6 +22,7 @@ SECTIONS = (
     ("settings", "General", READ),
     ("limits", "Limits", CONFIGURE),
     ("health", "Health checks", CONFIGURE),
+    ("hooks", "Hooks", CONFIGURE),
     ("deploys", "Deploys", READ),
     ("source", "Source", READ),
 )

@@ -166,3 +166,24 @@ def test_drains_and_retention(platform, paas):
     assert kept.out == "=== hello Log Retention\ndays:       3\nmegabytes:  the platform's limit\n"
     assert platform.bodies("POST /v2/apps/hello/logs/retention/") == [{"days": 3, "megabytes": None}]
     assert json.loads(paas("logs:drains", "--json", "-a", "hello").out)[0]["uuid"] == "d1"
+
+
+def test_hooks_are_set_listed_and_removed(platform, paas):
+    platform.on("POST /v2/apps/hello/config/", {}, 201)
+    held = {"lifecycle_post_start": {"web": "bin/warm"}, "lifecycle_pre_stop": {"web": "bin/finish", "worker": "x y"}}
+    platform.on("GET /v2/apps/hello/config/", held)
+    shown = (
+        "=== hello Hooks\n\n--- web:\npost-start  bin/warm\npre-stop    bin/finish\n\n--- worker:\npre-stop    x y\n"
+    )
+    assert paas("hooks", "-a", "hello").out == shown
+    out = paas("hooks:set", "pre-stop", "-a", "hello", "--", "bin/finish", "--within=20").out
+    assert out == "Setting the pre-stop hook of web... done\n\n" + shown
+    assert paas("hooks:unset", "post-start", "pre-stop", "--type=worker", "-a", "hello").code == 0
+    assert [{name: body[name] for name in body if name.startswith("lifecycle")} for body in
+            platform.bodies("POST /v2/apps/hello/config/")] == [
+        {"lifecycle_pre_stop": {"web": "bin/finish --within=20"}},
+        {"lifecycle_post_start": {"worker": None}, "lifecycle_pre_stop": {"worker": None}},
+    ]  # fmt: skip
+    assert "it is post-start or pre-stop" in paas("hooks:set", "restart", "ls", "-a", "hello").err
+    platform.on("GET /v2/apps/hello/config/", {})
+    assert paas("hooks", "-a", "hello").out == "=== hello Hooks\nNo hooks configured.\n"

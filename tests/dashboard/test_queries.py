@@ -20,7 +20,7 @@ PAGES = (
     "apps/shop/logs/drains/", "apps/shop/access/", "apps/shop/activity/", "apps/shop/domains/",
     "", "keys/", "apps/shop/", "apps/shop/releases/", "apps/shop/schedule/of/job-0/", "certificates/",
     "certificates/certificate-0/", "apps/shop/settings/", "apps/shop/settings/limits/", "apps/shop/settings/health/",
-    "apps/shop/settings/deploys/", "apps/shop/settings/source/", "apps/shop/metrics/",
+    "apps/shop/settings/hooks/", "apps/shop/settings/deploys/", "apps/shop/settings/source/", "apps/shop/metrics/",
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def fill(count):
         notice = Notice.objects.create(app=shop, event="deploy.failed", text="x")
         shop.webhooks.order_by("pk").first().deliveries.create(notice=notice)
         shop.cron_entries.create(name=f"job-{number}", command="ls", schedule="@daily", by=other)
-        moment = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=number)
+        moment = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=2 * number)
         shop.usage.create(time=moment, minutes=1, requests=number, types={f"kind-{number}": [1, 0.1, 2**20]})
         shop.events.create(message=f"autoscale scaled web to {number}")
         end = timezone.now()

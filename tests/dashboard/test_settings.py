@@ -293,3 +293,13 @@ def test_a_complaint_stands_beside_its_field(admin, deployed, page, target, fiel
     name = f"{target.strip('/').replace('/', '-')}-{field}"
     assert f'aria-describedby="{name}-wrong"' in answer and f'id="{name}-wrong"' in answer
     assert f'value="{entered[field]}"' in answer or f">{entered[field]}</textarea>" in answer
+
+
+def test_a_hook_is_set_shown_and_removed(send, admin):
+    form = {"type": "web", "hook": "lifecycle_pre_stop", "command": "bin/finish --within=20"}
+    assert "bin/finish --within=20" in text_of(send("hooks/", "hooks/set/", **form))
+    assert config().lifecycle_pre_stop == {"web": "bin/finish --within=20"}
+    wrong = send("hooks/", "hooks/set/", **{**form, "type": "W!"})
+    assert "Process types can only contain" in complaint(wrong, "command")
+    send("hooks/", "hooks/remove/", type="web", hook="lifecycle_pre_stop")
+    assert config().lifecycle_pre_stop == {}
