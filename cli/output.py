@@ -43,6 +43,23 @@ def paint(text: str, colour: str, stream: Any = None) -> str:
     return f"\033[{COLOURS[colour]}m{text}\033[0m"
 
 
+BORDER = 4  # modules of light around a QR code, which readers need
+BLOCKS = {"00": " ", "10": "▀", "01": "▄", "11": "█"}  # the upper module, the lower one
+
+
+def picture(rows: list[str]) -> None:
+    """A QR code on a terminal that has colours and blocks: two of its rows (1 is dark) a line. Elsewhere nothing."""
+    if not rows or not is_colourful(sys.stdout) or (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+        return
+    empty = ["0" * (len(rows[0]) + 2 * BORDER)] * BORDER
+    framed = [*empty, *(f"{'0' * BORDER}{row}{'0' * BORDER}" for row in rows), *empty]
+    if len(framed) % 2:
+        framed.append(empty[0])
+    for upper, lower in zip(framed[::2], framed[1::2], strict=True):
+        blocks = "".join(BLOCKS[a + b] for a, b in zip(upper, lower, strict=True))
+        line(f"\033[30;107m{blocks}\033[0m")
+
+
 def line(text: str = "") -> None:
     print(text, flush=True)
 

@@ -32,6 +32,7 @@ def info(session: Session) -> None:
 def turn_on(session: Session, password: str | None, code: str | None) -> None:
     password = password or prompts.ask_secret("password: ")
     secret = session.api.post(ROUTE, {"password": password})
+    output.picture(secret.get("qr") or [])
     output.line("Add this to your authenticator app, by its address or by hand:")
     output.line(f"  {secret['uri']}")
     output.line(f"  secret: {secret['secret']}")

@@ -8,6 +8,7 @@ import struct
 import time
 from urllib.parse import quote, urlencode
 
+import segno
 from django.conf import settings
 from django.db import transaction
 
@@ -46,6 +47,20 @@ def enrol(user: User) -> dict[str, str]:
     label = quote(f"{settings.PLATFORM_DOMAIN}:{user.username}")
     query = urlencode({"secret": secret, "issuer": settings.PLATFORM_DOMAIN, "digits": DIGITS, "period": STEP})
     return {"secret": secret, "uri": f"otpauth://totp/{label}?{query}"}
+
+
+def code_of(uri: str) -> segno.QRCode:
+    """The address as a picture that an authenticator app reads with its camera."""
+    return segno.make_qr(uri, error="m")
+
+
+def rows_of(uri: str) -> list[str]:
+    """That picture for whoever draws it: a row a line, 1 is dark; the light border is the drawer's."""
+    return ["".join(str(module) for module in row) for row in code_of(uri).matrix]
+
+
+def svg_of(uri: str) -> str:
+    return code_of(uri).svg_inline(scale=5, border=4, dark="#000", light="#fff", svgclass="qr", lineclass=None)
 
 
 def confirm(user: User, code: str) -> list[str]:

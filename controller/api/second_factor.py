@@ -32,7 +32,7 @@ class SecondFactorView(View):
     takes = {"POST": Enrolment, "DELETE": GivingUp}
     gives = {
         "GET": {"enabled": bool, "recovery_codes_left": int},
-        "POST": (201, {"secret": str, "uri": str}),
+        "POST": (201, {"secret": str, "uri": str, "qr": list[str]}),
         "DELETE": 204,
     }
 
@@ -41,7 +41,8 @@ class SecondFactorView(View):
 
     def post(self, request):
         prove_password(request.user, self.parsed(Enrolment)["password"], client_address(request))
-        return Response(actions.enrol(request.user), status=201)
+        begun = actions.enrol(request.user)
+        return Response({**begun, "qr": actions.rows_of(begun["uri"])}, status=201)
 
     def delete(self, request):
         parsed = self.parsed(GivingUp)

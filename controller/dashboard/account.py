@@ -7,6 +7,7 @@ from django.contrib.auth import update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.safestring import mark_safe
 
 from controller.actions import audit, invitations, second_factor, sessions, tokens
 from controller.actions.auth import change_password, prove_password
@@ -78,7 +79,8 @@ def password(request: HttpRequest) -> Next:
 @write(show_account)
 def factor_begin(request: HttpRequest) -> HttpResponse:
     prove_password(request.user, forms.read(forms.Password, request)["password"], client_address(request))
-    return show_account(request, enrolment=second_factor.enrol(request.user))
+    begun = second_factor.enrol(request.user)
+    return show_account(request, enrolment={**begun, "picture": mark_safe(second_factor.svg_of(begun["uri"]))})
 
 
 @write(show_account)

@@ -29,6 +29,7 @@ def enrolled(bob):
     """bob with two-factor on; its secret and recovery codes."""
     begun = bob.post("/v2/auth/totp/", {"password": "correct horse"}).json()
     assert begun["uri"].startswith("otpauth://totp/paas.localhost%3Abob?secret=" + begun["secret"])
+    assert {len(row) for row in begun["qr"]} == {len(begun["qr"])} and begun["qr"][0].startswith("11111110")
     answer = bob.post("/v2/auth/totp/confirm/", {"code": now_code(begun["secret"], -1)})
     assert answer.status_code == 201
     return begun["secret"], answer.json()["recovery_codes"]

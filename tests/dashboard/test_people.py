@@ -50,7 +50,9 @@ def test_a_token_is_shown_once(admin):
 def test_two_factor_is_set_up_and_asked_for(admin, browser):
     wrong = admin.send("/account/", "/account/two-factor/begin/", password="wrong")
     assert "That is not your password." in text_of(wrong)
-    page = text_of(admin.send("/account/", "/account/two-factor/begin/", password=PASSWORD))
+    begun = admin.send("/account/", "/account/two-factor/begin/", password=PASSWORD)
+    assert "<svg" in begun.content.decode() and "style=" not in begun.content.decode()
+    page = text_of(begun)
     secret = re.search(r'data-text="([A-Z2-7]{32})"', page)[1]
     step = int(time.time()) // STEP
     done = admin.send("/account/", "/account/two-factor/confirm/", code=code_at(secret, step - 1))
