@@ -14,6 +14,7 @@ from typing import Protocol
 from builder import snapshot, tar_stream, workspace
 from builder.errors import BuildFailed, PushRefused
 from builder.repository import Repositories, git_environment
+from builder.stopping import stoppable, stoppable_stream, until_stopped
 
 UNPACK_TIMEOUT = 300.0  # seconds
 
@@ -35,9 +36,9 @@ class CommitSource:
     git: Mapping[str, str]  # where objects of a push lie that isn't accepted yet
 
     async def unpack(self, target: Path, root: str, with_submodules: bool = False) -> snapshot.Snapshot:
-        command = self.repositories.archive_command(self.app, self.commit)
-        return await asyncio.to_thread(
-            unpack_output, command, git_environment(self.git), target, self.limits, root, with_submodules
+        command, environment = self.repositories.archive_command(self.app, self.commit), git_environment(self.git)
+        return await stoppable(
+            lambda stop: unpack_output(command, environment, target, self.limits, root, with_submodules, stop)
         )
 
     async def changed_since(self, old: str, paths: Sequence[str]) -> bool:
@@ -56,7 +57,7 @@ class ArchiveSource:
     limits: snapshot.Limits
 
     async def unpack(self, target: Path, root: str, with_submodules: bool = False) -> snapshot.Snapshot:
-        return await asyncio.to_thread(unpack_file, self.path, target, self.limits, root)
+        return await stoppable(lambda stop: unpack_file(self.path, target, self.limits, root, stop))
 
 
 def run_git(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
@@ -71,10 +72,11 @@ def unpack_output(
     environment: Mapping[str, str],
     target: Path,
     limits: snapshot.Limits,
-    root: str = "",
-    with_submodules: bool = False,
+    root: str,
+    with_submodules: bool,
+    stop: threading.Event,
 ) -> snapshot.Snapshot:
-    """Unpack what `command` writes. Blocking. Raises: PushRefused, BuildFailed."""
+    """Unpack what `command` writes, until `stop`. Blocking. Raises: PushRefused, BuildFailed, Abandoned."""
     with subprocess.Popen(
         command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -82,7 +84,7 @@ def unpack_output(
         timer.start()
         assert process.stdout is not None and process.stderr is not None
         try:
-            entries = tar_stream.read(process.stdout)
+            entries = until_stopped(tar_stream.read(stoppable_stream(process.stdout, stop)), stop)
             done = snapshot.unpack(entries, target, limits, workspace.APP_UID, root, with_submodules)
             process.stdout.read()
         except tarfile.TarError as exc:
@@ -94,11 +96,13 @@ def unpack_output(
     return done
 
 
-def unpack_file(path: Path, target: Path, limits: snapshot.Limits, root: str = "") -> snapshot.Snapshot:
-    """Unpack an archive from outside. Blocking. Raises: PushRefused."""
+def unpack_file(
+    path: Path, target: Path, limits: snapshot.Limits, root: str, stop: threading.Event
+) -> snapshot.Snapshot:
+    """Unpack an archive from outside, until `stop`. Blocking. Raises: PushRefused, Abandoned."""
     try:
         with path.open("rb") as file:
-            entries = snapshot.read_any(file)
+            entries = until_stopped(snapshot.read_any(stoppable_stream(file, stop)), stop)
             return snapshot.unpack(entries, target, limits, workspace.APP_UID, root, what=snapshot.ARCHIVE)
     except (tarfile.TarError, EOFError, OSError, ValueError) as exc:
         raise PushRefused(f"The archive can't be read ({exc}); send a tar file, plain or gzip, bzip2, xz.") from exc

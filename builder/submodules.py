@@ -10,8 +10,10 @@ import base64
 import binascii
 import hashlib
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -22,6 +24,7 @@ from builder.git_host import LOCKED, GitHost, Remote
 from builder.progress import Progress
 from builder.repository import Repositories, git_environment
 from builder.sources import run_git, unpack_output
+from builder.stopping import stoppable
 
 MOST = 30  # submodules of one build
 DEEPEST = 4  # submodules in submodules
@@ -71,7 +74,7 @@ class Submodules:
                     raise PushRefused(f"There are more submodules than {MOST}, or they nest deeper than {DEEPEST}.")
                 progress.detail(f"Submodule {where} at {module.commit[:8]} from {module.url}")
                 kept = await self._fetch(run, module, key)
-                await asyncio.to_thread(self._unpack, kept, module, target, inside, limits)
+                await stoppable(partial(self._unpack, kept, module, target, inside, limits))
                 pending.append((where, kept, module.commit, {}, module.url, depth + 1))
 
     async def _listed(self, repository: Path, commit: str, git: Mapping[str, str], base: str) -> list[Submodule]:
@@ -107,8 +110,11 @@ class Submodules:
                 raise
         return repository
 
-    def _unpack(self, repository: Path, module: Submodule, target: Path, inside: str, limits: snapshot.Limits) -> None:
-        """Blocking. Raises: PushRefused, BuildFailed."""
+    def _unpack(
+        self, repository: Path, module: Submodule, target: Path, inside: str, limits: snapshot.Limits,
+        stop: threading.Event,
+    ) -> None:  # fmt: skip
+        """Until `stop`. Blocking. Raises: PushRefused, BuildFailed, Abandoned."""
         place = target
         for part in inside.split("/"):
             place = place / part
@@ -118,7 +124,7 @@ class Submodules:
             raise PushRefused(f"The submodule {inside[:100]} has no place in the tree.")
         git = self._repositories.git or "git"
         command = [git, f"--git-dir={repository}", "archive", "--format=tar", module.commit]
-        unpack_output(command, git_environment({}), place, limits, with_submodules=True)
+        unpack_output(command, git_environment({}), place, limits, "", with_submodules=True, stop=stop)
 
 
 def decoded(key: str) -> str:

@@ -73,10 +73,10 @@ class Contents:
         """The apps' repositories; those with a slash in their names are the platform's own."""
         return sorted(name for name in self.repositories if "/" not in name)
 
-    @property
-    def stored(self) -> int:
-        """Bytes of all blobs."""
-        return sum(size for _, size in self.blobs.values())
+    def bytes_in(self, folders: Collection[str]) -> int:
+        """Bytes of the blobs among `folders`, whatever is pushed meanwhile."""
+        chosen = set(folders)
+        return sum(size for digest, (_, size) in self.blobs.items() if blob_folder(digest) in chosen)
 
     def manifest(self, digest: str) -> dict[str, Any]:
         """Raises: RegistryError when it can't be read; FileNotFoundError when it is gone."""

@@ -73,11 +73,12 @@ class Keeper:
 
     def _answer(self, wish: Wish, answer: Future[dict[str, Any]]) -> None:
         try:
-            answer.set_result(self._collect(wish))
+            answer.set_result(self.collect_now(wish))
         except Exception as exc:
             answer.set_exception(exc)
 
-    def _collect(self, wish: Wish) -> dict[str, Any]:
+    def collect_now(self, wish: Wish) -> dict[str, Any]:
+        """From the thread that starts and ends servers. Raises: RegistryError, OSError."""
         before = time.time() - wish.older_than
         contents = images.Contents(self._store)
         found = images.unkept(contents, wish.keep, before)
@@ -92,11 +93,12 @@ class Keeper:
         self._start("read-only.yml")
         try:
             now = images.Contents(self._store)
-            self._store.remove(images.folders_to_remove(now, images.unkept(now, wish.keep, before), before))
+            folders = images.folders_to_remove(now, images.unkept(now, wish.keep, before), before)
+            self._store.remove(folders)
         finally:
             self._stop()
             self._start("config.yml")  # with an empty memory of which blobs there are
-        report["freed"] = contents.stored - images.Contents(self._store).stored
+        report["freed"] = now.bytes_in(folders)
         return report
 
     def _start(self, config: str) -> None:

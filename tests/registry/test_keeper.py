@@ -13,7 +13,9 @@ import pytest
 
 from builder.registry_api import CONFIG, LAYER, MANIFEST, RegistryClient, digest_of
 from builder.settings import Registry
+from registry import images, store
 from registry.errors import SettingsError
+from registry.keeper import Keeper, Wish
 from registry.settings import admin_address
 from tests.registry.harness import PASSWORD, USERNAME, RunningRegistry, free_port
 
@@ -155,6 +157,31 @@ async def test_pushes_during_collections_wait_and_succeed(registry):
             await asyncio.to_thread(worker.join, 60)
     assert len(set(pushed)) == 20
     assert len(collections) > 1 and all(status == 200 and told["freed"] > 0 for status, told in collections)
+
+
+class Busy(store.Folder):
+    """A push ends as soon as a collection has removed what goes."""
+
+    def remove(self, folders):
+        super().remove(folders)
+        put(self._root, f"{images.blob_folder(PUSHED)}/data", b"x" * 10_000)
+
+
+PUSHED, GOES = digest_of(b"pushed"), digest_of(b"goes")
+
+
+def put(root, name, content):
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_bytes(content)
+
+
+def test_what_was_freed_is_what_went_whatever_is_pushed_meanwhile(tmp_path):
+    manifest = b'{"layers": []}'
+    put(tmp_path, f"{images.blob_folder(GOES)}/data", manifest)
+    put(tmp_path, f"{images.REPOSITORIES}/blue/_manifests/revisions/{GOES.replace(':', '/')}/link", GOES.encode())
+    keeper = Keeper("true", tmp_path, Busy(tmp_path))
+    told = keeper.collect_now(Wish({}, older_than=-1, dry_run=False))
+    assert [one["digest"] for one in told["images"]] == [GOES] and told["freed"] == len(manifest)
 
 
 @pytest.mark.parametrize(
