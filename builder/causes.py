@@ -34,6 +34,12 @@ IN_OUTPUT = (
         "Ask the platform's operator to free space; `paas builds:output` shows where it happened.",
     ),
     rule(
+        r"fork: (?:retry: )?resource temporarily unavailable|can't fork|cannot fork|can't start new thread"
+        r"|unable to create native thread|pthread_create.*resource temporarily|errno 11\]|spawn \S+ EAGAIN",
+        "the build started too many processes",
+        "Ask the operator for more BUILD_PIDS, or let the build do less at once.",
+    ),
+    rule(
         r"signal 9|out of memory|cannot allocate memory|JavaScript heap out of memory|java\.lang\.OutOfMemoryError"
         r"|killed signal terminated program cc1",
         "the build ran out of memory",
@@ -133,7 +139,8 @@ WITHOUT_GIT = (
     (re.compile(r"\bPush again\b"), "Deploy again"),
 )  # fmt: skip
 VAGUE = re.compile(
-    r"failed with exit code \d+\.?$|Installing the dependencies of \S+ failed\.$|returned a non-zero code"
+    r"failed with exit code \d+\.?$|^The build step failed with exit code"
+    r"|Installing the dependencies of \S+ failed\.$|returned a non-zero code"
 )
 
 

@@ -32,7 +32,7 @@ from builder.host_config import HostConfig
 from builder.pool import CPU_SHARES, network_name
 from builder.progress import Progress, human
 from builder.registry_api import RegistryClient
-from builder.settings import Settings
+from builder.settings import BuildLimits, Settings
 from builder.strip import strip_image
 from builder.watching import watched
 
@@ -148,25 +148,27 @@ def write_context(tree: Path, text: str, ca: bytes, target: IO[bytes]) -> None:
     target.seek(0)
 
 
-class StepSize:
-    """Ends a step of the classic builder that writes more than a build may."""
+class StepCaps:
+    """Caps that the classic builder knows nothing of: a step's processes, and what it writes."""
 
-    def __init__(self, engine: Engine, limit: int) -> None:
-        self._engine, self._limit, self._step = engine, limit, ""
+    def __init__(self, engine: Engine, limits: BuildLimits) -> None:
+        self._engine, self._limits, self._step = engine, limits, ""
 
-    def read(self, line: str) -> None:
+    async def read(self, line: str) -> None:
         """A line of the builder's: it tells in which container the next step runs."""
         if found := RUNNING.fullmatch(line.strip()):
             self._step = found[1]
+            with suppress(EngineError):  # a step that ended meanwhile
+                await self._engine.cap_processes(self._step, self._limits.pids)
 
     async def run(self) -> None:
-        """For ever. Raises: BuildFailed."""
+        """For ever. Raises: BuildFailed when a step has written more than the build may."""
         while True:
             await asyncio.sleep(USAGE_LOOK)
             if self._step:
                 with suppress(EngineError):  # a step that ended meanwhile
-                    if await self._engine.written(self._step) > self._limit:
-                        raise BuildFailed(too_much(self._limit))
+                    if await self._engine.written(self._step) > self._limits.disk_bytes:
+                        raise BuildFailed(too_much(self._limits.disk_bytes))
 
 
 class DockerfileBuilds:
@@ -270,14 +272,14 @@ class DockerfileBuilds:
             await asyncio.to_thread(write_context, plan.context, text, self._ca, context)
             headers = {"Content-Type": "application/x-tar"}
             try:
-                size = StepSize(self._engine, limits.disk_bytes)
-                async with asyncio.timeout(limits.timeout), watched(size.run()):
+                caps = StepCaps(self._engine, limits)
+                async with asyncio.timeout(limits.timeout), watched(caps.run()):
                     stream = self._engine.progress(
                         "POST", "/build", params=params, data=chunks(context), headers=headers
                     )
                     async for item in stream:
                         for line in str(item.get("stream") or "").splitlines():
-                            size.read(line)
+                            await caps.read(line)
                             if log.shows(line):
                                 progress.detail(line)
                         await progress.drained()

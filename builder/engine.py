@@ -167,6 +167,10 @@ class Engine:
         known = await self.call("GET", f"/containers/{container}/json", params={"size": 1})
         return int(known.get("SizeRw") or 0)
 
+    async def cap_processes(self, container: str, most: int) -> None:
+        """No more than `most` processes and threads in it, from now on or from its start."""
+        await self.call("POST", f"/containers/{container}/update", body={"PidsLimit": most})
+
     async def remove(self, container: str) -> None:
         """Kill and remove; a container that is gone already is fine."""
         try:

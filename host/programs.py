@@ -25,7 +25,8 @@ PASSED_TO_BUILDS = (
     "CNB_BUILDER",
 )  # fmt: skip
 BUILD_CHOICES = (
-    "BUILD_CONCURRENCY", "BUILD_POOL", "BUILD_DISK", "BUILD_REPOSITORY_BYTES", "BUILD_FETCH_ALLOW",
+    "BUILD_MEMORY", "BUILD_CPUS", "BUILD_PIDS", "BUILD_DISK", "BUILD_TIMEOUT", "BUILD_SOURCE_BYTES",
+    "BUILD_REPOSITORY_BYTES", "BUILD_CONCURRENCY", "BUILD_POOL", "BUILD_FETCH_ALLOW",
     "BUILDER_RUNTIME", "BUILDER_NAMESPACE", "BUILDER_JOB_IMAGE", "BUILDER_BUILDKIT_IMAGE", "BUILDER_KUBECONFIG",
 )  # fmt: skip
 PASSED_PREFIXES = (
@@ -267,6 +268,9 @@ def builder_environment(platform: Platform, environ: Mapping[str, str]) -> dict[
     return {
         **index_environment(environ),
         **(elsewhere if platform.kubeconfig else {}),
+        "BUILD_MEMORY": str(platform.build_memory),
+        "BUILD_CPUS": str(platform.build_cpus),
+        "BUILD_TIMEOUT": str(platform.build_timeout),
         **build_choices(environ),
         "BUILDER_DATA": f"{home}/builder",
         "BUILDER_SSH_LISTEN": platform.listen(platform.ssh_port),
@@ -278,9 +282,6 @@ def builder_environment(platform: Platform, environ: Mapping[str, str]) -> dict[
         "REGISTRY_CREDENTIALS_FILE": f"{home}/secrets/registry.json",
         "STACK_IMAGE": STACK_IMAGE,
         "APP_URL_TEMPLATE": platform.app_url_template,
-        "BUILD_MEMORY": str(platform.build_memory),
-        "BUILD_CPUS": str(platform.build_cpus),
-        "BUILD_TIMEOUT": str(platform.build_timeout),
         "LOGGER_INTAKE": f"{logger_socket(platform)}.intake",
         "BUILDER_INSTANCE": platform.instance,
         "BUILD_DENIED_NETWORKS": f"{platform.pod_cidr},{platform.service_cidr}",

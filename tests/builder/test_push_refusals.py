@@ -161,6 +161,24 @@ def test_a_build_that_eats_its_memory_is_killed_in_words(builder, tmp_path):
     assert cause(out) == ["The build was killed: out of memory at 256 MiB (BUILD_MEMORY)."]
 
 
+FORK = "for i in $(seq 300); do sleep 5 & done; wait"
+STEP = f"The build step failed with exit code 2: RUN {FORK}: the build started too many processes."
+
+
+@pytest.mark.parametrize(
+    ("app", "files", "told"),
+    [
+        ("bomb", {**APP, "bin/pre_compile": f"#!/bin/sh\n{FORK}\n"},
+         "bin/pre_compile failed with exit code 2: the build started too many processes."),
+        ("bomb-docker", {"Dockerfile": f"FROM paas/stack:trixie\nRUN {FORK}\nCMD true\n"}, STEP),
+    ],
+)  # fmt: skip
+def test_a_build_has_no_more_processes_than_it_may(start_builder, tmp_path, app, files, told):
+    client = start_builder(app, BUILD_PIDS="100", BUILD_POOL="0").client(tmp_path / "c", apps=(app,))
+    out = client.push(client.repository(app, files), check=False)
+    assert cause(out)[0] == told and "BUILD_PIDS" in out
+
+
 def test_a_build_that_takes_too_long_is_stopped(start_builder, tmp_path):
     client = start_builder("hasty", BUILD_TIMEOUT="3", BUILD_POOL="0").client(tmp_path / "c", apps=("slow",))
     out = client.push(client.repository("slow", {**APP, "bin/pre_compile": "#!/bin/sh\nsleep 600\n"}), check=False)
