@@ -117,8 +117,9 @@ class RegistryClient:
             return True
         raise AssertionError("the last try returned")
 
-    async def push_token(self, repository: str, source: str) -> str:
-        """What lets somebody else push to `repository` and pull from `source`, and no more; empty if none is needed.
+    async def push_token(self, repository: str, source: str, seconds: float) -> str:
+        """What lets somebody else push to `repository` and pull from `source` for so long, and no more; empty if none
+        is needed.
 
         Raises: RegistryError when the registry knows only passwords, which open everything.
         """
@@ -129,7 +130,8 @@ class RegistryClient:
             )
         assert self._session is not None
         try:
-            return await self._auth.token(self._session, f"repository:{repository}:pull,push repository:{source}:pull")
+            scope = f"repository:{repository}:pull,push repository:{source}:pull"
+            return await self._auth.token(self._session, scope, seconds)
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise RegistryError(f"No token for the image registry ({exc or 'timed out'}).") from exc
 

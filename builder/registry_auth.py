@@ -68,12 +68,13 @@ class RegistryAuth:
             self._tokens[scope] = token, now + life - MARGIN
         return {"Authorization": f"Bearer {token}"}
 
-    async def token(self, session: aiohttp.ClientSession, scope: str) -> str:
-        """A new token for `scope` and nothing else; empty when no registry has asked for one.
+    async def token(self, session: aiohttp.ClientSession, scope: str, seconds: float) -> str:
+        """A new token for `scope` and nothing else, good for so long where the registry is the platform's; empty when
+        no registry has asked for one.
 
         Raises: RegistryError, aiohttp.ClientError.
         """
-        return (await self._fetch(session, scope))[0] if self._realm else ""
+        return (await self._fetch(session, scope, life=seconds))[0] if self._realm else ""
 
     async def takes(self, session: aiohttp.ClientSession, username: str, password: str, scope: str) -> bool:
         """Whether a token is to be had with another login. Raises: RegistryError, aiohttp.ClientError."""
@@ -85,8 +86,12 @@ class RegistryAuth:
             return False
         return True
 
-    async def _fetch(self, session: aiohttp.ClientSession, scope: str, login: str = "") -> tuple[str, float]:
+    async def _fetch(
+        self, session: aiohttp.ClientSession, scope: str, login: str = "", life: float = 0
+    ) -> tuple[str, float]:
         params = [("service", self._service), *(("scope", part) for part in scope.split())]
+        if life:
+            params.append(("life", f"{life:.0f}"))
         limit = aiohttp.ClientTimeout(total=TOKEN_TIMEOUT)
         headers = {"Authorization": login or self._basic}
         async with session.get(self._realm, params=params, headers=headers, timeout=limit) as response:

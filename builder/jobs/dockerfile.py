@@ -123,7 +123,8 @@ class BuildkitBuilds:
             name_of(job.app), self._cluster.buildkit_image, ["/bin/sh", "/workspace/build.sh"], env,
             secrets.token_hex(16), rootless=True,
         )  # fmt: skip
-        token = await self._registry.push_token(job.app, self._settings.stack_repository)
+        life = spec.longest(limits)
+        token = await self._registry.push_token(job.app, self._settings.stack_repository, life)
         given = {"config": config, "registry": {"config.json": spec.token_config(registry, token)}}
         async with self._pods.started(task, given, progress) as running:
             try:

@@ -146,7 +146,7 @@ class LifecycleBuilds:
         if run.host == registry and "/" not in run.repository:
             raise BuildFailed(f"The run image of {builder.name} is an app's image.")
         source = run.repository if run.host == registry else self._settings.stack_repository
-        token = await self._registry.push_token(job.app, source)
+        token = await self._registry.push_token(job.app, source, spec.longest(self._settings.limits))
         given = {
             "config": config_files(job.config),
             "registry": {"config.json": spec.token_config(self._settings.registry, token)},

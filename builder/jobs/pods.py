@@ -52,7 +52,7 @@ class Pods:
 
     async def _pull_secret(self) -> spec.Obj:
         """Good for a build that begins now, and renewed by the next. Raises: RegistryError."""
-        known, seconds = self._settings, self._settings.limits.timeout + 2 * spec.STARTING
+        known, seconds = self._settings, spec.longest(self._settings.limits)
         login = await self._registry.node_login(known.registry, known.stack_repository, known.builder_key, seconds)
         return spec.pull_secret(self._cluster.namespace, known.instance, login)
 

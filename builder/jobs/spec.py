@@ -49,6 +49,11 @@ class Task:
     rootless: bool = False  # BuildKit: it makes user namespaces of its own
 
 
+def longest(limits: BuildLimits) -> int:
+    """Seconds within which a build has ended, from before its pod starts."""
+    return int(limits.timeout) + 2 * STARTING
+
+
 def labels(instance: str, name: str = "") -> dict[str, str]:
     mine = {"paas.io/instance": instance, "paas.io/component": "builder"}
     return {**mine, "paas.io/build": name} if name else mine

@@ -16,25 +16,28 @@ RIGHTS: dict[str, Right] = {"pull": READ, "push": DEVELOP}  # deleting is for th
 WRONG = "Wrong user name or password (or token) for the image registry."
 NEEDS_TOKEN = "Two-factor login is on: use a personal token as the password (`paas tokens:create`)."
 USER_LIFE, PLATFORM_LIFE = 300, 3600  # seconds
+LONGEST_LIFE = 2 * 24 * 3600  # seconds; of a token that the builder asks for, for as long as a build may take
 
 
-def issue(*, username: str, password: str, address: str, wanted: Sequence[Wanted]) -> tuple[str, int]:
+def issue(*, username: str, password: str, address: str, wanted: Sequence[Wanted], life: int = 0) -> tuple[str, int]:
     """A token for as much of `wanted` as the account may have, and the seconds it lives.
 
-    `password` may be a user's API token. Raises: NotFound, Unauthorized, TooManyTries.
+    `password` may be a user's API token. `life`: seconds that the platform's own account wants it to live.
+
+    Raises: NotFound, Unauthorized, TooManyTries.
     """
     if not (settings.REGISTRY_TOKEN_KEY and settings.REGISTRY_TOKEN_CERT):
         raise NotFound("This platform's registry takes no tokens of ours (REGISTRY_TOKEN_KEY_FILE is not set).")
-    granted, seconds = grants(username, password, address, wanted)
+    granted, seconds = grants(username, password, address, wanted, life)
     signer = Signer(settings.REGISTRY_TOKEN_KEY, settings.REGISTRY_TOKEN_CERT)
     return signer.token(username, granted, seconds), seconds
 
 
-def grants(username: str, password: str, address: str, wanted: Sequence[Wanted]) -> tuple[list[Wanted], int]:
+def grants(username: str, password: str, address: str, wanted: Sequence[Wanted], life: int) -> tuple[list[Wanted], int]:
     own = settings.REGISTRY_CREDENTIALS
     if own and username == own["username"]:
         check(password, own["password"])
-        return list(wanted), PLATFORM_LIFE
+        return list(wanted), min(life or PLATFORM_LIFE, LONGEST_LIFE)
     kind, slash, app = username.partition("/")
     if slash and kind == PULLERS:
         check(password, pull_login(settings.SECRET_KEY, app)[1])

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
@@ -12,11 +13,19 @@ from controller.errors import BadRequest, Unauthorized
 from controller.peer import client_address
 from controller.registry_tokens import SERVICE, parse_scopes
 
+LIFE = re.compile(r"[0-9]{1,9}")  # seconds
+
 
 class RegistryTokenView(View):
     """As the Distribution project's clients ask: Basic credentials, `service` and any number of `scope`s."""
 
-    asks = {"GET": {"service": "the registry's name", "scope": "repository:APP:pull,push"}}
+    asks = {
+        "GET": {
+            "service": "the registry's name",
+            "scope": "repository:APP:pull,push",
+            "life": "seconds, for the platform's own account",
+        }
+    }
     gives = {"GET": {"token": str, "access_token": str, "expires_in": int}}
 
     authentication_classes = ()
@@ -26,12 +35,16 @@ class RegistryTokenView(View):
         service = request.query_params.get("service", "")
         if service != SERVICE:
             raise BadRequest(f"service: {service!r} is not {SERVICE!r}.")
+        life = request.query_params.get("life", "0")
+        if not LIFE.fullmatch(life):
+            raise BadRequest(f"life: {life[:20]!r} is no number of seconds.")
         username, password = basic(request.headers.get("Authorization", ""))
         token, seconds = issue(
             username=username,
             password=password,
             address=client_address(request),
             wanted=parse_scopes(request.query_params.getlist("scope")),
+            life=int(life),
         )
         return Response({"token": token, "access_token": token, "expires_in": seconds})
 

@@ -385,12 +385,13 @@ def test_an_image_that_is_no_builder_says_so(with_builder_image):
 def test_buildkits_token_opens_the_apps_own_repository_alone(login):
     async def ask():
         async with RegistryClient(login) as client:
-            return await client.push_token("shop", "paas/stack")
+            return await client.push_token("shop", "paas/stack", 7200)
 
     claims = jwt.decode(asyncio.run(ask()), options={"verify_signature": False})
     assert [(one["name"], one["actions"]) for one in claims["access"]] == [
         ("shop", ["pull", "push"]), ("paas/stack", ["pull"]),
     ]  # fmt: skip
+    assert claims["exp"] - claims["iat"] == 7200, "as long as the build may take"
 
 
 def test_what_the_builds_namespace_holds_pulls_the_platforms_images_alone(login):

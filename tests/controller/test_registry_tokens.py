@@ -49,6 +49,21 @@ def test_the_owner_pulls_and_pushes_and_never_deletes(blue, granted):
     assert granted("bob", PASSWORD) == {}
 
 
+def test_the_builders_token_lives_as_long_as_it_says_and_nobody_elses(blue, client, pair, settings):
+    settings.REGISTRY_CREDENTIALS = {"username": "paas", "password": "the platform's own"}
+
+    def life(username, password, wanted):
+        login = base64.b64encode(f"{username}:{password}".encode()).decode()
+        asked = {"service": SERVICE, "scope": "repository:blue:pull", "life": wanted}
+        answer = client.get("/v2/registry/token", asked, headers={"Authorization": f"Basic {login}"})
+        return answer.json()["expires_in"] if answer.status_code == 200 else answer.json()["detail"]
+
+    own = ("paas", "the platform's own")
+    assert [life(*own, wanted) for wanted in ("0", "60", "7200", "999999999")] == [3600, 60, 7200, 2 * 24 * 3600]
+    assert life("bob", PASSWORD, "7200") == 300
+    assert "is no number of seconds" in life(*own, "-5") and "is no number of seconds" in life(*own, "1e3")
+
+
 def test_a_stranger_gets_a_token_for_nothing(blue, sign_in, granted):
     sign_in("carol")
     assert granted("carol", PASSWORD, "repository:blue:pull") == {}

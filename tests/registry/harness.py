@@ -32,10 +32,11 @@ class TokenHandler(BaseHTTPRequestHandler):
     signer: Signer
 
     def do_GET(self):
-        scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
+        asked = parse_qs(urlsplit(self.path).query)
+        scopes, life = asked.get("scope", []), int(asked.get("life", ["300"])[0])
         granted = granted_to(self.headers.get("Authorization", ""), parse_scopes(scopes))
         known = granted is not None
-        body = {"token": self.signer.token(USERNAME, granted, 300), "expires_in": 300} if known else {}
+        body = {"token": self.signer.token(USERNAME, granted, life), "expires_in": life} if known else {}
         content = json.dumps(body).encode()
         self.send_response(200 if known else 401)
         self.send_header("Content-Length", str(len(content)))

@@ -60,7 +60,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             backend.entered.set()
             backend.release.wait(60)
         body = json.dumps({"by": backend.name, "headers": dict(self.headers), "length": length}).encode()
-        self.send_response(200)
+        self.send_response(401 if backend.challenge else 200)
+        if backend.challenge:
+            self.send_header("WWW-Authenticate", backend.challenge)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -92,6 +94,7 @@ class Server(http.server.ThreadingHTTPServer):
 class Backend:
     def __init__(self, name):
         self.name, self.seen = name, []
+        self.challenge = ""  # what it wants of whoever asks
         self.entered, self.release = threading.Event(), threading.Event()
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.backend = self

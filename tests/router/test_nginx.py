@@ -125,6 +125,36 @@ def test_paths_of_the_platforms_host_go_to_another_of_its_programs_with_bodies_o
     waiting.close()
 
 
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ('Bearer realm="http://127.0.0.1:8000/v2/registry/token",service="r"',
+         'Bearer realm="http://paas.localhost:PORT/v2/registry/token",service="r"'),
+        ('Bearer realm="https://[::1]:8000/v2/registry/token"',
+         'Bearer realm="http://paas.localhost:PORT/v2/registry/token"'),
+        ('Bearer service="r",realm="http://controller.paas.svc/token"',
+         'Bearer service="r",realm="http://paas.localhost:PORT/token"'),
+        ('Basic realm="paas"', 'Basic realm="paas"'),
+    ],
+)  # fmt: skip
+def test_where_tokens_are_is_said_under_the_name_that_was_asked_for(router, backends, said, heard):
+    from router.settings import Address
+
+    backend = backends("registry")
+    backend.challenge = said
+    router.serve(static={"paas.localhost": Address("127.0.0.1", backend.port)})
+    status, headers, _ = router.request("paas.localhost", headers={"Host": f"paas.localhost:{router.http}"})
+    assert status == 401 and headers["WWW-Authenticate"] == heard.replace("PORT", str(router.http))
+
+
+def test_an_apps_own_challenge_is_left_alone(router, backends, objects):
+    backend = backends("hello")
+    backend.challenge = 'Bearer realm="http://127.0.0.1:8000/token"'
+    router.serve([objects.service()], objects.pods(backend))
+    status, headers, _ = router.request("hello")
+    assert status == 401 and headers["WWW-Authenticate"] == backend.challenge
+
+
 def test_peers_take_turns(router, backends, objects):
     router.serve([objects.service()], objects.pods(backends("one"), backends("two")))
     assert {router.ask()["by"] for _ in range(8)} == {"one", "two"}
