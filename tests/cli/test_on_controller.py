@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,24 +11,16 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("django")
+from tests.controller.memory_cluster import MemoryCluster, put_in_place
+
 ROOT = Path(__file__).parents[2]
-CONTROLLER_TESTS = ROOT / "tests" / "controller"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIcT5VDnRTOEfVAmQ2OoYXcAGI7S0zsyp0P0wkqh+1fx bob@laptop"
-
-
-def load(name):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, CONTROLLER_TESTS / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 @pytest.fixture
 def cluster(monkeypatch):
-    made = load("memory_cluster").MemoryCluster()
-    load("memory_cluster").put_in_place(monkeypatch, made)
+    made = MemoryCluster()
+    put_in_place(monkeypatch, made)
     monkeypatch.setattr("controller.cluster.deploy.SETTLE", 0.5)
     return made
 
@@ -189,7 +180,7 @@ def test_certificates(bob, shop, home):
     assert "Connected Domains:  www.example.test" in bob("certs:info", "www").out
     assert bob("certs:detach", "www", "www.example.test").out.endswith("... done\n")
     assert bob("certs:remove", "www").out == "Removing www... done\n"
-    assert bob("certs:add", "www", str(key), str(key), code=1).err.startswith("Error: certificate: Could not load")
+    assert bob("certs:add", "www", str(key), str(key), code=1).err.startswith("Error: Could not load certificate")
 
 
 def make_certificate(folder):

@@ -1,27 +1,12 @@
 """A signed-in browser per user, over a cluster in memory."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 from django.test import Client
 
 from controller.actions.auth import register
 from controller.models import Build
+from tests.controller.memory_cluster import MemoryCluster, put_in_place
 
-CONTROLLER_TESTS = Path(__file__).parents[1] / "controller"
-
-
-def load(name):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, CONTROLLER_TESTS / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-MemoryCluster = load("memory_cluster").MemoryCluster
 PASSWORD = "correct horse"
 
 
@@ -33,7 +18,7 @@ def database(transactional_db):
 @pytest.fixture(autouse=True)
 def cluster(monkeypatch):
     made = MemoryCluster()
-    load("memory_cluster").put_in_place(monkeypatch, made)
+    put_in_place(monkeypatch, made)
     monkeypatch.setattr("controller.dashboard.observe.cluster", lambda: made)
     monkeypatch.setattr("controller.cluster.deploy.SETTLE", 0.5)
     return made
