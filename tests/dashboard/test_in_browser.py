@@ -47,7 +47,7 @@ def test_every_page_loads_without_a_complaint(chromium, deployed, monkeypatch):
         "logs/drains",
         "access",
     )
-    tabs += tuple(f"settings/{section}" for section in ("", "limits/", "health/", "deploys/", "source/"))
+    tabs += tuple(f"settings/{section}" for section in ("", "limits/", "health/", "hooks/", "deploys/", "source/"))
     places = ("keys", "certificates", "account", "teams", "invitations", "config-groups", "pipelines", "activity")
     for page in (
         "/",
@@ -69,7 +69,8 @@ def test_on_a_phone_no_page_is_wider_than_the_screen(chromium, deployed, scheme)
     begin(app=deployed, by=deployed.owner, source="webhook", origin="https://git.test/" + "x" * 100, ref="y" * 100)
     chromium.call("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True)
     chromium.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    settings = (f"/apps/shop/settings/{section}" for section in ("", "limits/", "health/", "deploys/", "source/"))
+    sections = ("", "limits/", "health/", "hooks/", "deploys/", "source/")
+    settings = (f"/apps/shop/settings/{section}" for section in sections)
     tabs = (
         f"/apps/shop/{tab}"
         for tab in ("", "metrics/", "webhooks/", "builds/", "builds/1/", "releases/", "config/", "domains/")
