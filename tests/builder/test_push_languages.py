@@ -33,7 +33,8 @@ def test_a_ruby_app_is_built_with_its_gems_and_keeps_them(builder, controller, r
 
 
 @pytest.mark.languages
-def test_a_go_app_becomes_a_program_on_the_plain_stack(builder, controller, registry, tmp_path):
+def test_a_go_app_becomes_a_program_on_the_plain_stack(start_builder, controller, registry, tmp_path):
+    builder = start_builder("gopher", BUILD_MEMORY=str(1 << 30))  # all of net/http is compiled the first time
     client = builder.client(tmp_path / "c", apps=("gopher",))
     out = client.push(client.repository("gopher", language_apps.GO))
     assert "-----> Go app detected" in out and "Modules come from vendor/" in out
