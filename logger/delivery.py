@@ -36,7 +36,7 @@ class Delivery(Protocol):
 
 
 def delivery_to(address: str, *, local: bool) -> Delivery:
-    """By the address' scheme; `local` allows this host and its own networks."""
+    """By the address' scheme; `local` allows this host and private networks."""
     url = urlsplit(address)
     if url.scheme in ("http", "https"):
         return Http(url, local)
@@ -53,7 +53,7 @@ async def resolve(url: SplitResult, port: int, *, local: bool) -> str:
         raise NotDelivered(f"{url.hostname} can't be resolved ({exc.strerror})") from exc
     address = str(found[0][4][0])
     if not local and is_local(address):
-        raise NotDelivered(f"{url.hostname} is this host or its own network; an administrator may add such a drain")
+        raise NotDelivered(f"{url.hostname} is no public address; an administrator may add such a drain")
     return address
 
 
@@ -61,7 +61,7 @@ def is_local(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):  # the IPv4 address that it may carry
         ip = ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(ip.packed[12:]) if ip in NAT64 else ip)
-    return ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast
+    return not ip.is_global or ip.is_multicast
 
 
 class Http:

@@ -15,6 +15,7 @@ from orchestrator.client import ApiClient
 from orchestrator.errors import AlreadyExists, ApiError, NotFound
 from orchestrator.kubelet.runtime import Image, NodeFacts, Runtime, RuntimeFailure
 from orchestrator.kubelet.settings import AgentSettings
+from orchestrator.objects.discovery import GIT_VERSION
 from orchestrator.objects.kinds import LEASES, NODES
 from orchestrator.objects.meta import Obj
 from orchestrator.objects.times import micro_timestamp, timestamp
@@ -26,7 +27,6 @@ LEASE_EVERY, LEASE_LASTS = 10.0, 40  # seconds
 CHECK_EVERY, REPORT_EVERY = 10.0, 300.0  # seconds: look for changes; write even without one
 REGISTER_RETRY = 1.0
 IMAGES_TOLD = 50
-KUBELET_VERSION = "v1.32.0"
 PRESSURES = {
     "MemoryPressure": (
         ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -159,7 +159,7 @@ class NodeReporter:
         self.name, self._address, self._pod_cidr = name, address, pod_cidr
         self._written: dict[str, Any] = {}
         self._written_at = 0.0
-        self.version = KUBELET_VERSION
+        self.version = GIT_VERSION
         self.pressures: Collection[str] = ()  # conditions that hold; kept by the node's evictor
         self.facts: NodeFacts | None = None
 

@@ -200,11 +200,11 @@ async def test_a_drain_does_not_reach_this_host_unless_an_administrator_said_so(
         await world.write(line(1, "one"))
         await until(lambda: "administrator" in world.drains.status()[0]["state"])
         assert not got
-    for address in ("127.0.0.1", "::1", "169.254.169.254", "::ffff:127.0.0.1", "0.0.0.0"):
+    for address in ("127.0.0.1", "::1", "169.254.169.254", "::ffff:127.0.0.1", "0.0.0.0", "10.1.2.3", "fd00::1"):
         assert is_local(address)
     for carried in ("::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"):
         assert is_local(carried)
-    assert not is_local("192.0.2.1")
+    assert not is_local("8.8.8.8") and not is_local("2600::1")
 
 
 async def test_a_removed_drain_gets_nothing_more(world: World) -> None:
