@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import queue
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,6 +28,7 @@ DIE_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 STOP_PATIENCE = 15.0  # seconds; the server lets transfers go on for 10 (draintimeout)
 TIDY_EVERY = 60.0  # seconds
 BROKEN_OFF = 600.0  # seconds without a byte after which an upload is given up: a disk that was full needs its room
+EVENTS = {signal.SIGTERM: "stop", signal.SIGINT: "stop", signal.SIGCHLD: "child"}
 PATIENCE = 1800.0  # seconds for a whole collection
 
 
@@ -46,9 +49,7 @@ class Keeper:
 
     def run(self, listen: Callable[[], None]) -> int:
         """Until SIGTERM, or until the server ends by itself: its exit status. `listen` starts who calls `collect`."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._events.put(("stop", None)))
-        signal.signal(signal.SIGCHLD, lambda *_: self._events.put(("child", None)))
+        self._hear_signals()
         self._start("config.yml")
         listen()
         while True:
@@ -64,6 +65,22 @@ class Keeper:
                 return self._server.returncode or 1
             if kind == "collect":
                 self._answer(*wanted)
+
+    def _hear_signals(self) -> None:
+        """Signals become events by a pipe: what a handler does has to wait while the main thread does, for as long as
+        that waits when the signal came just before.
+        """
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        for number in EVENTS:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(writer.detach())
+        threading.Thread(target=self._pass_on_signals, args=(reader,), name="signals", daemon=True).start()
+
+    def _pass_on_signals(self, reader: socket.socket) -> None:
+        while numbers := reader.recv(64):
+            for number in numbers:
+                self._events.put((EVENTS[signal.Signals(number)], None))
 
     def collect(self, wish: Wish) -> dict[str, Any]:
         """From any thread. Raises: RegistryError, OSError, TimeoutError."""

@@ -132,6 +132,7 @@ class Reconciler:
                 await self.turn(key)
             finally:
                 self.queue.done(key)
+            await asyncio.sleep(0)  # a turn may be without a pause, and what it waits for comes by the same loop
 
     async def turn(self, key: Key) -> None:
         """One turn of `key`, with its failure handled."""

@@ -17,6 +17,7 @@ from orchestrator.objects.meta import Key, Obj, is_deleting, key_of, labels_of
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 ALL = Key("", "all")
 COMPONENT = "service-controller"
+CATCHING_UP = 0.05  # seconds that the cache gets to tell of a change that a write ran into
 
 Ports = set[tuple[str, int]]
 
@@ -78,21 +79,24 @@ class LoadBalancerReconciler(Reconciler):
         if (old and addresses_of(old)) != (new and addresses_of(new)):
             self.queue.add(ALL)
 
-    async def reconcile(self, key: Key) -> None:
-        nodes = list(self.nodes)
+    async def reconcile(self, key: Key) -> float | None:
+        nodes, stale = list(self.nodes), False
         own = {address for node in nodes for address in addresses_of(node)}
         for service, wanted, holder in plan_ingress(list(self.services), nodes):
             if holder is not None:
                 self._tell(service, holder)
             if needs_change(service, wanted, own):
-                await self._write(service, wanted)
+                stale = not await self._write(service, wanted) or stale
+        return CATCHING_UP if stale else None
 
-    async def _write(self, service: Obj, wanted: Sequence[dict[str, Any]]) -> None:
+    async def _write(self, service: Obj, wanted: Sequence[dict[str, Any]]) -> bool:
+        """False when the service changed or went meanwhile, which the cache has yet to tell."""
         balancer = {"ingress": list(wanted)} if wanted else {}
         try:
             await self.api.update_status(SERVICES, service, {**(service.get("status") or {}), "loadBalancer": balancer})
         except (NotFound, Conflict):
-            self.queue.add(ALL)  # it changed or went meanwhile: the cache will tell
+            return False
+        return True
 
     def _tell(self, service: Obj, holder: Obj) -> None:
         pair = (key_of(service), key_of(holder))

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -17,7 +19,7 @@ from registry import images, store
 from registry.errors import SettingsError
 from registry.keeper import Keeper, Wish
 from registry.settings import admin_address
-from tests.registry.harness import PASSWORD, USERNAME, RunningRegistry, free_port
+from tests.registry.harness import PASSWORD, ROOT, USERNAME, RunningRegistry, free_port
 
 
 @pytest.fixture
@@ -60,6 +62,23 @@ def test_the_door_over_the_network_opens_with_the_key(tmp_path):
         registry.stop()
     with pytest.raises(SettingsError, match="REGISTRY_NOTIFY_KEY_FILE"):
         admin_address({"REGISTRY_ADMIN_LISTEN": "127.0.0.1:1"})
+
+
+TOLD_ELSEWHERE = """
+import signal, threading
+from pathlib import Path
+from registry.keeper import Keeper
+keeper = Keeper("registry", Path(), None)
+keeper._hear_signals()
+threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+print(keeper._events.get(timeout=60)[0])
+"""
+
+
+def test_a_signal_is_heard_at_once_where_the_main_thread_waits_undisturbed():
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", TOLD_ELSEWHERE], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert (done.stdout, done.stderr) == ("stop\n", "") and time.monotonic() - began < 50
 
 
 def collect(registry, keep, **more):

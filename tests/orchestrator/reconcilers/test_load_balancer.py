@@ -1,3 +1,6 @@
+import asyncio
+
+from orchestrator.errors import NotFound
 from orchestrator.objects.kinds import NODES, SERVICES
 from orchestrator.reconcilers.load_balancer import LoadBalancerReconciler, needs_change, plan_ingress
 from tests.orchestrator.world import plane
@@ -62,3 +65,23 @@ async def test_a_service_waits_for_the_port_of_another_and_gets_it():
         await world.api.delete(SERVICES, "first", "default")
         await world.settle()
         assert told() == {"second": {"ingress": MINE}}
+
+
+async def test_a_service_that_went_before_the_cache_knows_stops_nobody_else(monkeypatch):
+    async with plane(LoadBalancerReconciler) as world:
+        api, write = world.parts[0].api, world.parts[0].api.update_status
+        known = asyncio.Event()
+
+        async def update_status(*arguments, **options):
+            if not known.is_set():  # it is by another task of the same loop
+                raise NotFound("gone")
+            return await write(*arguments, **options)
+
+        monkeypatch.setattr(api, "update_status", update_status)
+        asyncio.get_running_loop().call_later(0.05, known.set)
+        await world.api.create(NODES, node())
+        await world.api.create(SERVICES, service("a"))
+        async with asyncio.timeout(30):
+            await known.wait()
+        await world.advance(1)
+        assert world.api.peek(SERVICES)[0]["status"]["loadBalancer"] == {"ingress": MINE}
