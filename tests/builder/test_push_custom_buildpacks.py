@@ -1,9 +1,15 @@
 """Buildpacks that an app brings itself, run by the classic interface."""
 
+import functools
+import http.server
+import json
 import subprocess
 import tarfile
+import threading
 
 import pytest
+
+from tests.builder.runtimes import gateway_of
 
 pytestmark = pytest.mark.engine
 DETECT = "#!/bin/sh\necho {name}\n"
@@ -83,6 +89,36 @@ def test_a_buildpack_in_a_git_repository_is_taken_at_its_ref(builder, controller
     path = client.repository("bygit", {"x": "1"})
     client.git("clone", "-q", "--bare", str(origin), str(shelf / "pack.git"))
     assert "one compiles" in client.push(path)
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    """A folder, and the address under which builds may ask for what is in it: the operator's index is there as well."""
+    told = subprocess.run(["docker", "network", "inspect", "bridge"], capture_output=True, text=True, check=True)
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://{gateway_of(json.loads(told.stdout)[0])}:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_buildpack_of_a_git_host_is_taken_at_its_ref(start_builder, controller, shelf, tmp_path):
+    folder, address = shelf
+    builder = start_builder("githost", PIP_INDEX_URL=f"{address}/simple", BUILD_POOL="0")
+    client = builder.client(tmp_path / "c", apps=("byhttp",))
+    controller.config["byhttp"] = {"COLOUR": "blue", "BUILDPACK_URL": f"{address}/pack.git#v1"}
+    origin = client.repository("origin", {name.removeprefix("vendor/one/"): text for name, text in pack("one").items()})
+    client.git("tag", "v1", cwd=origin)
+    client.commit(origin, {"bin/compile": "#!/bin/sh\nexit 9\n"})
+    client.git("clone", "-q", "--bare", str(origin), str(folder / "pack.git"))
+    client.git("update-server-info", cwd=folder / "pack.git")
+    path = client.repository("byhttp", {"x": "1"})
+    assert "one compiles" in client.push(path)
+    controller.config["byhttp"]["BUILDPACK_URL"] = f"{address}/none.git#v1"
+    client.commit(path, {"x": "2"})
+    assert "can't be fetched: fatal: repository" in client.push(path, check=False)
 
 
 @pytest.mark.parametrize(
