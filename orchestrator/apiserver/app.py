@@ -16,7 +16,7 @@ from orchestrator.apiserver import routes
 from orchestrator.apiserver.api import Api
 from orchestrator.apiserver.authentication import Authenticator
 from orchestrator.apiserver.authorization import Attributes, Authorizer
-from orchestrator.apiserver.call import Call
+from orchestrator.apiserver.call import Call, FieldValidation
 from orchestrator.apiserver.exchange import Disconnected, Exchange
 from orchestrator.apiserver.impersonation import impersonated
 from orchestrator.apiserver.metrics import Metrics
@@ -29,7 +29,7 @@ from orchestrator.objects.selectors import parse_field_selector
 
 log = logging.getLogger(__name__)
 
-_FIELD_VALIDATION = {"": "Warn", "Ignore": "Ignore", "Warn": "Warn", "Strict": "Strict"}
+_FIELD_VALIDATION: dict[str, FieldValidation] = {"": "Warn", "Ignore": "Ignore", "Warn": "Warn", "Strict": "Strict"}
 _STREAMED = ("exec", "attach", "portforward")
 
 
@@ -111,7 +111,7 @@ class App:
             exchange.user,
             bool(dry_run),
             query.get("fieldManager") or _manager_from(exchange.header(b"user-agent")),
-            _FIELD_VALIDATION[validation],  # type: ignore[arg-type]
+            _FIELD_VALIDATION[validation],
             exchange.flag("force"),
             warnings=exchange.warnings,
         )

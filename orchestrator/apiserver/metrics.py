@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ class Metrics:
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str, int]] = Counter()
         self._durations: dict[str, list[int]] = {}
-        self._sums: Counter[str] = Counter()
+        self._sums: defaultdict[str, float] = defaultdict(float)
 
     def observe(self, verb: str, resource_name: str, code: int, seconds: float) -> None:
         self.requests[verb, resource_name, code] += 1
         if verb != "watch":
             buckets = self._durations.setdefault(verb, [0] * (len(_BOUNDS) + 1))
             buckets[bisect_left(_BOUNDS, seconds)] += 1
-            self._sums[verb] += seconds  # type: ignore[assignment]
+            self._sums[verb] += seconds
 
     def render(self, api: Api) -> str:
         lines = ["# TYPE apiserver_request_total counter"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,39 +145,39 @@ async def test_a_pod_past_its_deadline_fails(world: World) -> None:
     assert pod["status"]["reason"] == "DeadlineExceeded"
 
 
-async def test_a_new_agent_adopts_what_runs(world: World) -> None:
-    await world.create(make_pod())
-    before = await world.until("web", is_ready)
+@asynccontextmanager
+async def new_agent(world: World) -> AsyncIterator[World]:
+    """Another agent in the place of `world`'s, once it has looked at what runs."""
     await world.stop()
     second = World(world.api, world.runtime, world.agent.services.volumes.folder("").parent)
     await second.start()
     try:
         await second.create(make_pod(name="other", uid=""))
         await second.until("other", is_ready)
+        yield second
+    finally:
+        await second.stop()
+
+
+async def test_a_new_agent_adopts_what_runs(world: World) -> None:
+    await world.create(make_pod())
+    before = await world.until("web", is_ready)
+    async with new_agent(world) as second:
         after = await second.api.get(PODS, "web", "default")
         assert entry(after) == entry(before) and after["status"]["podIP"] == before["status"]["podIP"]
         await second.delete("web")
         await second.until_gone("web")
-    finally:
-        await second.stop()
 
 
 async def test_the_first_crash_under_a_new_agent_is_restarted_at_once(world: World) -> None:
     await world.create(make_pod())
     await world.until("web", is_ready)
-    await world.stop()
-    second = World(world.api, world.runtime, world.agent.services.volumes.folder("").parent)
-    await second.start()
-    try:
-        await second.create(make_pod(name="other", uid=""))
-        await second.until("other", is_ready)
+    async with new_agent(world) as second:
         adopted = next(status for status in await world.runtime.containers() if status.pod.name == "web")
         assert isinstance(world.runtime, MemoryRuntime)
         world.runtime.crash(adopted.id, 1)
         pod = await second.until("web", lambda pod: entry(pod)["restartCount"] == 1 or waiting_reason(pod))
         assert waiting_reason(pod) != "CrashLoopBackOff"
-    finally:
-        await second.stop()
 
 
 async def test_containers_of_a_pod_that_is_gone_are_removed_by_the_next_agent(world: World) -> None:
