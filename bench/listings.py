@@ -71,7 +71,7 @@ def set_up(folder: Path) -> None:
 
     call_command("migrate", verbosity=0)
     double = Orchestrator()
-    observe.cluster = lambda: double  # type: ignore[assignment,return-value]
+    observe.cluster = lambda: double
 
 
 class Orchestrator:

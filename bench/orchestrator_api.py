@@ -121,7 +121,7 @@ def _read_until(
     while (missing or not wanted) and (ready := selector.select(pause)):
         for key, _ in ready:
             with contextlib.suppress(ssl.SSLWantReadError):
-                while chunk := key.fileobj.recv(65536):  # type: ignore[union-attr]
+                while chunk := key.fileobj.recv(65536):
                     seen[key.data] = seen.get(key.data, b"")[-100:] + chunk
                     if wanted and wanted in seen[key.data]:
                         missing.discard(key.data)

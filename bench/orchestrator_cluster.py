@@ -70,13 +70,13 @@ class Api:
         return answer
 
     def get(self, path: str) -> Obj:
-        return orjson.loads(self.raw("GET", path))  # type: ignore[no-any-return]
+        return orjson.loads(self.raw("GET", path))
 
     def post(self, path: str, body: Obj) -> Obj:
-        return orjson.loads(self.raw("POST", path, body))  # type: ignore[no-any-return]
+        return orjson.loads(self.raw("POST", path, body))
 
     def patch(self, path: str, body: Obj) -> Obj:
-        return orjson.loads(self.raw("PATCH", path, body, "application/merge-patch+json"))  # type: ignore[no-any-return]
+        return orjson.loads(self.raw("PATCH", path, body, "application/merge-patch+json"))
 
     def delete(self, path: str) -> None:
         self.raw("DELETE", path)

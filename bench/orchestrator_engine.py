@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -189,7 +189,7 @@ class Swarm:
         wait()
         return time.perf_counter() - started
 
-    def _running(self, service: Any, count: int, without: set[str] = frozenset(), alone: bool = False) -> None:  # type: ignore[assignment]
+    def _running(self, service: Any, count: int, without: Collection[str] = (), alone: bool = False) -> None:
         """Waits for `count` running tasks besides those; `alone`: and for those to be told to stop."""
 
         def done() -> bool:

@@ -57,7 +57,7 @@ async def _until_bound(client: HttpClient, version: str) -> None:
             return
 
 
-async def _each(create, count: int) -> None:  # type: ignore[no-untyped-def]
+async def _each(create, count: int) -> None:
     numbers = iter(range(count))
 
     async def worker() -> None:
